@@ -1,0 +1,68 @@
+# Two commands matter: `make book` and `make test`. Each sets up what it needs and says where its result is.
+
+PYTHON ?= python3
+PRESET ?= tiny
+SEED   ?= 0
+ARGS   ?=
+VENV   ?= .venv
+# A bare `torch` takes the newest CUDA build, gigabytes larger and not the version that was tested: it is named, and installed first.
+# To spare the CUDA libraries on Linux: PIP_EXTRA_INDEX_URL=<PyTorch's CPU index> make setup
+TORCH  ?= torch==2.13.0
+
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.astraclr-installed
+# Chapters without training: their stored outputs are compared with a fresh run.
+CHECKED := $(wildcard book/01_*.ipynb book/02_*.ipynb book/03_*.ipynb)
+
+# More threads than cores makes everything several times slower, and two are enough for all that is here.
+export OMP_NUM_THREADS ?= 2
+export OPENBLAS_NUM_THREADS ?= 2
+export MKL_NUM_THREADS ?= 2
+export NUMBA_NUM_THREADS ?= 2
+# Where chapters keep what they trained.
+export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
+
+.PHONY: help setup book test lint wheel clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make book [PRESET=tiny|laptop|gpu|paper] [SEED=0]  run the chapters, build the pages: _build/html/index.html"
+	@echo "make test [ARGS='-k views']                        ruff, the tests, and the stored outputs of the chapters"
+	@echo "make setup                                         the environment only: $(VENV), Python >= 3.11 (PYTHON=...)"
+	@echo "make lint                                          ruff and pyright"
+	@echo "make wheel                                         dist/*.whl"
+	@echo "make clean                                         remove _build (pages, runs, trained models), not $(VENV)"
+
+setup: $(STAMP)
+	@echo "Environment: $(VENV) ($$($(BIN)/python --version))"
+
+$(STAMP): pyproject.toml $(wildcard constraints/*.txt)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.11" >&2; exit 1; }
+	@echo "Setting up $(VENV): some 2 to 3 GB, a few minutes the first time."
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@pins=constraints/$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt; \
+	if [ -f $$pins ]; then echo "Exact versions: $$pins"; pins="-c $$pins"; \
+	else echo "No exact versions for this Python ($$pins is not there): installing from the ranges of pyproject.toml."; pins=""; fi; \
+	set -e; \
+	$(BIN)/python -m pip install --quiet $$pins "$(TORCH)"; \
+	$(BIN)/python -m pip install --quiet $$pins -e ".[all]"
+	@touch $@
+
+book: $(STAMP)
+	@echo "Building the book at preset '$(PRESET)', seed $(SEED)."
+	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED)
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest tests $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+wheel: $(STAMP)
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist . && ls dist/*.whl
+
+clean:
+	rm -rf _build dist

@@ -1,0 +1,220 @@
+"""Zubercal, the recalibrated photometry of ZTF: a HATS catalogue through LSDB and Dask, or plain parquet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from astraclr import tidying
+from astraclr.catalogs._sources import about, add_notes, light_curve_files
+from astraclr.catalogs._zubercal_tables import layout_of, need_epochs, tidy, tidy_frame
+from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate, open_parquet
+
+_BAND_IN_NAME = re.compile(r"ztf_\d+_\d+_([gri])")
+
+Near = tuple[float, float, float]
+
+
+def zubercal(
+    paths: str | Path | Iterable[str | Path],
+    *,
+    limit: int | None = None,
+    near: Near | None = None,
+    ids: Sequence[int] | None = None,
+    at_least: Mapping[str, int] | None = None,
+    object_id: str | None = None,
+    label: str = "Class",
+    nested: str = "lc",
+    quality_cut: bool = True,
+    client: Any = None,
+    n_workers: int = 1,
+    bands: Mapping[str, float] = ZTF_BANDS,
+    drop_unknown_bands: bool = False,
+    drop_repeated: bool = False,
+) -> LightCurves:
+    """Read Zubercal photometry.
+
+    Parameters
+    ----------
+    paths : a HATS catalogue (its folder, or an address that LSDB opens), or parquet: a file, several, a folder
+        One row a detection (objectid, mjd, mag, magerr, info, flag, band; the band may also be the last part of
+        IPAC's file names, ``ztf_1310_1400_g.parquet``), or one row a star with these in a nested column.
+    limit : at most so many stars, the first found that pass `at_least`
+    near : (ra, dec, radius), degrees, degrees, arcsec; HATS only
+    ids : only the stars with these object ids; HATS only
+    at_least : fewest observations per band of a star to keep, e.g. `PAPER_CUT`
+    object_id : column of the object id; by default the first there is of `OBJECT_IDS`
+    label : column of the class; without it the stars are unlabelled
+    nested : name of the nested column
+    quality_cut : keep only detections with ``info == 0 and flag == 0``
+    client : a Dask client to compute with; HATS only
+    n_workers : without a client, start a local cluster of so many processes if more than 1; HATS only
+    bands, drop_unknown_bands, drop_repeated : as in `LightCurves.from_table`
+
+    Returns
+    -------
+    LightCurves
+        magerr in mag, sorted by time; ``notes`` counts what the cuts dropped.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a path does not exist.
+    ValueError
+        For a missing column, an unknown band, a selection that only a HATS catalogue allows, or nothing left.
+    """
+    options = {"quality_cut": quality_cut, "bands": dict(bands), "drop_unknown_bands": drop_unknown_bands,
+               "drop_repeated": drop_repeated, "at_least": dict(at_least or {})}  # fmt: skip
+    if unknown := [b for b in at_least or () if b not in bands]:
+        raise ValueError(f"at_least names the band {', '.join(unknown)}; the bands are {', '.join(bands)}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit}; None reads all")
+    if ids is not None and len(ids) == 0:
+        raise ValueError("ids is empty; give at least one object id, or None for all")
+    with about(str(paths) if isinstance(paths, str | Path) else "the Zubercal files"):
+        if isinstance(paths, str | Path) and is_hats(paths):
+            parts = _hats_parts(str(paths), (object_id, label, nested), options, near, ids, client, n_workers)
+        elif near is not None or ids is not None:
+            raise ValueError("near= and ids= need a HATS catalogue; read all and select afterwards")
+        else:
+            parts = _parquet_parts(light_curve_files(paths), (object_id, label, nested), options)
+        found = _gather(parts, limit)
+    missing = len({str(int(k)) for k in ids} - set(found.object_id)) if ids is not None else 0
+    return replace(found, notes=found.notes | {"not found, or dropped by a cut: id": missing}) if missing else found
+
+
+def is_hats(path: str | Path) -> bool:
+    """Whether `path` is the folder of a HATS catalogue or collection, or an address (``hf://``, ``https://``)."""
+    names = ("hats.properties", "properties", "collection.properties")
+    return "://" in str(path) or any((Path(path) / name).is_file() for name in names)
+
+
+def _hats_parts(path: str, names: tuple[str | None, str, str], options: dict[str, Any], near: Near | None,
+                ids: Sequence[int] | None, client: Any, n_workers: int) -> Iterator[tuple]:  # fmt: skip
+    """(light curves or None, notes) of each partition, in order, a few at a time so that `limit` can stop early."""
+    from dask.delayed import delayed
+
+    lsdb = _lsdb()
+    whole = lsdb.open_catalog(path)
+    layout = layout_of(whole.all_columns, *names, options)
+    fields = whole.original_schema.field(layout.nested).type if layout.nested else whole.original_schema
+    inside = [field.name for field in fields]
+    need_epochs(inside, layout)
+    chosen: dict[str, Any] = {"columns": layout.columns}
+    if near is not None:
+        chosen["search_filter"] = _cone(near)
+    if ids is not None:
+        chosen["filters"] = [(layout.object_id, "in", [int(k) for k in ids])]
+        if layout.object_id == "Source" and near is None:
+            chosen["search_filter"] = _gaia_pixels(ids)
+    try:
+        partitions = lsdb.open_catalog(path, **chosen).to_delayed()
+    except ValueError as error:
+        if "search_filter" not in chosen:
+            raise
+        raise ValueError(f"no star there: the catalogue does not cover this part of the sky ({error})") from error
+    tidied = [delayed(tidy_frame)(p, layout) for p in partitions]
+    with _computing(client, n_workers) as (compute, at_once):
+        for k in range(0, len(tidied), at_once):
+            yield from compute(tidied[k : k + at_once])
+
+
+def _lsdb() -> Any:
+    try:
+        import lsdb
+    except ImportError as error:
+        raise ImportError("HATS catalogues need LSDB; install it with: pip install 'astraclr[data]'") from error
+    return lsdb
+
+
+@contextmanager
+def _computing(client: Any, n_workers: int) -> Iterator[tuple[Any, int]]:
+    """Give a function that computes a list of delayed, and how many at once are worth giving it."""
+    if client is None and n_workers > 1:
+        from distributed import Client, LocalCluster
+
+        with (LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
+             
+              Client(cluster) as own, _computing(own, n_workers) as computing):  # fmt: skip
+            yield computing
+    elif client is not None:
+        workers = len(client.scheduler_info()["workers"])
+        yield (lambda some: client.gather(client.compute(some))), 2 * max(1, workers)
+    else:
+        from dask.base import compute
+
+        yield (lambda some: compute(*some, scheduler="synchronous")), 1
+
+
+def _cone(near: Near) -> Any:
+    ra, dec, radius = near
+    if not (0 <= ra <= 360 and -90 <= dec <= 90 and radius > 0):
+        raise ValueError(f"near must be (ra 0 to 360 deg, dec -90 to 90 deg, radius > 0 arcsec), got {tuple(near)}")
+    return _lsdb().ConeSearch(ra=ra, dec=dec, radius_arcsec=radius)
+
+
+def _gaia_pixels(ids: Sequence[int]) -> Any:
+    """Only the partitions where these Gaia sources can be.
+
+    A Gaia source_id divided by 2**35 is the HEALPix pixel (order 12, nested) of the source when it was numbered
+    (Gaia DR3 data model, gaia_source). The star may have moved on by a pixel of 52 arcsec, hence the neighbours.
+    """
+    from cdshealpix.nested import neighbours
+
+    around = neighbours(np.unique(np.asarray([int(k) for k in ids], dtype=np.int64) >> 35), 12)
+    return _lsdb().PixelSearch([(12, int(k)) for k in np.unique(around[around >= 0])])
+
+
+def _parquet_parts(files: list[Path], names: tuple[str | None, str, str], options: dict[str, Any]) -> Iterator[tuple]:
+    """Nested: one part a row group. Flat: everything at once, because a star's rows may lie in several files."""
+    flat = []
+    for path in files:
+        with about(path):
+            file = open_parquet(path)
+            layout = layout_of(file.schema_arrow.names, *names, options)
+            band = _BAND_IN_NAME.fullmatch(path.stem)
+            if layout.nested:
+                kind = file.schema_arrow.field(layout.nested).type
+                need_epochs([f.name for f in kind] if pa.types.is_struct(kind) else [], layout)
+                for group in range(file.num_row_groups):
+                    columns = list(dict.fromkeys(c.split(".")[0] for c in layout.columns))
+                    yield tidy(file.read_row_group(group, columns=columns), layout)
+            else:
+                need_epochs([*file.schema_arrow.names, *(["band"] if band else [])], layout)
+                table = file.read(columns=[c for c in layout.columns if c in file.schema_arrow.names])
+                if "band" not in table.column_names and band:
+                    table = table.append_column("band", pa.repeat(band[1], len(table)))
+                flat.append((layout, table))
+    if flat:
+        if len({(layout.object_id, layout.label) for layout, _ in flat}) > 1:
+            raise ValueError("the files differ in their object id or label column; read them one by one")
+        yield tidy(pa.concat_tables([t for _, t in flat], promote_options="permissive"), flat[0][0])
+
+
+def _gather(parts: Iterator[tuple], limit: int | None) -> LightCurves:
+    """Join the parts, stopping as soon as there are `limit` stars."""
+    found: list[LightCurves] = []
+    notes: dict[str, int] = {}
+    for part, more in parts:
+        notes = add_notes(notes, more)
+        if part is not None:
+            found.append(part)
+        if limit is not None and sum(map(len, found)) >= limit:
+            break
+    if not found:
+        reasons = "; ".join(f"{k}: {n}" for k, n in notes.items()) or "the catalogue or the selection is empty"
+        raise ValueError(f"no star is left ({reasons})")
+    joined = concatenate(found)
+    if len(np.unique(joined.object_id)) < len(joined):
+        raise ValueError("a star lies in several partitions or files; sort the table by object id and write it again")
+    if limit is not None and len(joined) > limit:
+        joined = joined[:limit]
+    tidying.warn_unless_mjd(joined.mjd)
+    return replace(joined, notes=notes)

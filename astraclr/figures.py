@@ -1,0 +1,97 @@
+"""How the book draws: the same colours, units and orientation everywhere; no mathematics in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from astraclr.losses import chance_level, floor_level
+from astraclr.preparation import MJD_ZERO, Tokens
+from astraclr.probing import Scores
+from astraclr.taxonomy import BAND_COLOURS, CLASSES, COLOURS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Star = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults for the book: opaque white faces, so that dark pages do not eat the figures."""
+    import matplotlib as mpl
+
+    mpl.rcParams.update({
+        "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 110,
+        "figure.figsize": (7.2, 3.4), "figure.constrained_layout.use": True, "font.size": 10, "axes.spines.top": False,
+        "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False,
+    })  # fmt: skip
+
+
+def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = "") -> None:
+    """Draw one star, magnitudes upside down, against time or (with `period` in days) folded over two turns."""
+    for band, (mjd, mag, magerr) in star.items():
+        x, y, e = mjd, mag, magerr
+        if period:
+            phase = (mjd / period) % 1.0
+            x, y, e = np.concatenate([phase, phase + 1]), np.tile(mag, 2), np.tile(magerr, 2)
+        ax.errorbar(x, y, e, fmt=".", ms=3.5, lw=0.7, alpha=0.75, color=BAND_COLOURS.get(band, "#555555"),
+                    label=f"{band} ({len(mjd)})")  # fmt: skip
+    ax.invert_yaxis()
+    ax.set(xlabel=f"phase (period {period:.4g} d)" if period else "MJD (days)", ylabel="magnitude", title=title)
+    ax.legend(loc="best", fontsize=8, markerscale=2)
+
+
+def draw_tokens(ax: Axes, tokens: Tokens, row: int, bands: Mapping[str, float], title: str = "") -> None:
+    """Draw what the encoder sees of one star: centred magnitudes of the tokens that are not masked."""
+    keep = ~tokens.mask[row].cpu().numpy()
+    mag, t, band = (c[row].cpu().numpy()[keep] for c in (tokens.mag, tokens.times, tokens.band))
+    for name, wavelength in bands.items():
+        at = np.isclose(band, np.log10(wavelength), atol=1e-4)
+        if at.any():
+            ax.plot(t[at] + MJD_ZERO, mag[at], ".", ms=4, color=BAND_COLOURS.get(name, "#555555"),
+                    label=f"{name} ({at.sum()})")  # fmt: skip
+    ax.invert_yaxis()
+    ax.set(xlabel="MJD (days)", ylabel="magnitude - mean", title=title)
+    ax.legend(loc="best", fontsize=8, markerscale=2)
+
+
+def draw_training(ax: Axes, history: pd.DataFrame, n_views: int, batch: int) -> None:
+    """Draw training and validation loss between the chance line ln(VB - 1) and the floor ln(V - 1)."""
+    ax.plot(history["step"], history["loss"], lw=0.8, alpha=0.6, color="#1f77b4", label="training batch")
+    held = history.dropna(subset="val_loss")
+    ax.plot(held["step"], held["val_loss"], "o-", ms=4, color="#d1495b", label="validation")
+    chance, floor = chance_level(n_views, batch), floor_level(n_views)
+    ax.axhline(chance, ls="--", color="#555555", lw=1, label=f"chance, ln({n_views}·{batch} - 1) = {chance:.2f}")
+    ax.axhline(floor, ls=":", color="#555555", lw=1, label=f"floor, ln({n_views} - 1) = {floor:.2f}")
+    ax.set(xlabel="optimiser step", ylabel="NT-Xent loss (nats)", ylim=(0, None))
+    ax.legend(loc="best", fontsize=8)
+
+
+def draw_map(ax: Axes, xy: np.ndarray, labels: np.ndarray, title: str = "", legend: bool = True) -> None:
+    """Draw a map of stars coloured by class, in the order of the taxonomy."""
+    order = [c for c in CLASSES if (labels == c).any()] + sorted(set(labels) - set(CLASSES))
+    for name in order:
+        at = labels == name
+        ax.scatter(*xy[at].T, s=7, alpha=0.7, lw=0, color=COLOURS.get(name, "#bbbbbb"), label=name or "unlabelled")
+    ax.set(title=title, xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[])
+    ax.grid(False)
+    if legend:
+        ax.legend(fontsize=7, markerscale=2, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def draw_confusion(ax: Axes, scores: Scores, title: str = "") -> None:
+    """Draw recall: each row (true class) sums to 1."""
+    share = scores.confusion / np.maximum(scores.confusion.sum(1, keepdims=True), 1)
+    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    n = len(scores.classes)
+    ax.set(xticks=range(n), yticks=range(n), xlabel="predicted", ylabel="true", title=title)
+    ax.set_xticklabels(scores.classes, rotation=90, fontsize=7)
+    ax.set_yticklabels(scores.classes, fontsize=7)
+    ax.grid(False)
+    for i, j in np.argwhere(share >= 0.05):
+        ax.text(j, i, f"{share[i, j]:.2f}"[1:] if share[i, j] < 1 else "1", ha="center", va="center", fontsize=6,
+                color="white" if share[i, j] > 0.5 else "black")  # fmt: skip
+    ax.figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class")

@@ -1,0 +1,52 @@
+"""The map of stars: UMAP of embeddings, and neighbours measured in the embedding itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def umap_map(embeddings: np.ndarray, seed: int = 42, n_neighbors: int = 15, min_dist: float = 0.5) -> np.ndarray:
+    """Two-dimensional UMAP of embeddings, with the paper's settings (cosine metric, PCA initialisation).
+
+    Parameters
+    ----------
+    embeddings : (n, d), n > n_neighbors
+    seed : equal seeds give equal maps
+
+    Returns
+    -------
+    (n, 2) float32; distances between far groups mean little (McInnes et al. 2018, arXiv 1802.03426)
+    """
+    if len(embeddings) <= n_neighbors:
+        raise ValueError(f"{len(embeddings)} stars are too few for n_neighbors {n_neighbors}; give more stars")
+    import warnings
+
+    from umap import UMAP
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="n_jobs value")  # a fixed seed means one thread, as wanted
+        return UMAP(n_neighbors=n_neighbors, min_dist=min_dist, metric="cosine", init="pca",
+                    random_state=seed).fit_transform(embeddings)  # fmt: skip
+
+
+def neighbours(embeddings: np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` most similar other stars of every star.
+
+    Returns
+    -------
+    index (n, k) int, similarity (n, k) cosine, most similar first
+    """
+    if k >= len(embeddings):
+        raise ValueError(f"k {k} must be smaller than the number of stars, {len(embeddings)}")
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=k, metric="cosine").fit(embeddings)
+    distance, index = search.kneighbors()  # without arguments a star is not its own neighbour
+    return index, 1.0 - distance
+
+
+def neighbour_purity(embeddings: np.ndarray, labels: np.ndarray, k: int = 10) -> dict[str, float]:
+    """Share of the `k` nearest neighbours that have the star's own label, mean a class."""
+    index, _ = neighbours(embeddings, k)
+    same = (labels[index] == labels[:, None]).mean(1)
+    return {str(c): float(same[labels == c].mean()) for c in np.unique(labels)}

@@ -1,0 +1,123 @@
+"""One light curve's way into the encoder: centred magnitudes, days since MJD 58000, the band, a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from astraclr.lightcurves import LightCurves
+
+MJD_ZERO = 58_000.0
+"""Origin of the time axis (method of the paper)."""
+
+
+class Tokens(NamedTuple):
+    """What the encoder reads; one row a light curve, one token an observation.
+
+    Attributes
+    ----------
+    mag : (batch, length) float32, magnitude minus the light curve's weighted mean
+    times : (batch, length) float64, MJD - 58000 days
+    band : (batch, length) float32, log10 of the effective wavelength in angstrom
+    mask : (batch, length) bool, True = ignore (padding)
+    """
+
+    mag: Tensor
+    times: Tensor
+    band: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device | str) -> Tokens:
+        """The same on another device."""
+        return Tokens(*(t.to(device) for t in self))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Light curves as tensors on one device, centred once; segments as in `LightCurves`."""
+
+    mag: Tensor
+    times: Tensor
+    magerr: Tensor
+    offsets: Tensor
+    log_wavelength: Tensor
+    bands: dict[str, float]
+
+    def __len__(self) -> int:
+        return (len(self.offsets) - 1) // len(self.bands)
+
+    def segments(self, stars: Tensor) -> tuple[Tensor, Tensor]:
+        """First observation and number of observations, each (n_stars, n_bands), of the given stars."""
+        k = len(self.bands)
+        index = stars[:, None] * k + torch.arange(k, device=stars.device)
+        return self.offsets[index], self.offsets[index + 1] - self.offsets[index]
+
+
+def weighted_mean(lc: LightCurves) -> np.ndarray:
+    """(n_stars,) inverse-variance weighted mean magnitude over all bands, so that colour survives as an offset."""
+    first = lc.offsets[:-1 : len(lc.bands)]
+    weight = 1.0 / np.square(lc.magerr, dtype=np.float64)
+    return np.add.reduceat(weight * lc.mag, first) / np.add.reduceat(weight, first)
+
+
+def prepare(lc: LightCurves, device: torch.device | str = "cpu") -> Prepared:
+    """Centre every light curve and move all to `device`."""
+    mean = np.repeat(weighted_mean(lc), lc.counts.sum(axis=1))
+    columns = (lc.mag - mean).astype(np.float32), lc.mjd - MJD_ZERO, lc.magerr, lc.offsets
+    wavelengths = torch.tensor(np.log10(list(lc.bands.values())), dtype=torch.float32, device=device)
+    return Prepared(*(torch.as_tensor(c, device=device) for c in columns), wavelengths, lc.bands)
+
+
+def ranges(first: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+    """Write out ranges ``first[k], first[k] + 1, ...`` of given lengths.
+
+    Returns
+    -------
+    positions, owner : (length.sum(),) int each; the numbers, and which range each belongs to
+    """
+    owner = torch.repeat_interleave(torch.arange(len(length), device=length.device), length)
+    begin = torch.cumsum(length, 0) - length
+    return first[owner] + torch.arange(len(owner), device=length.device) - begin[owner], owner
+
+
+def to_tokens(data: Prepared, segment: Tensor, index: Tensor, n_rows: int, mag: Tensor | None = None,
+              layout: tuple[int, ...] | None = None) -> Tokens:  # fmt: skip
+    """Lay observations out in a rectangle.
+
+    Parameters
+    ----------
+    segment : (n,) int, row * n_bands + band of every observation, ascending
+    index : (n,) int, the observation's place in `data`
+    n_rows : number of rows
+    mag : (n,) magnitudes to use instead of ``data.mag[index]``
+    layout : tokens reserved for each band (the paper's 300, 350, 50); without it rows are filled from the left and
+        are as long as the longest needs, which gives the same embedding: attention does not see positions
+
+    Raises
+    ------
+    ValueError
+        If a row has no observation: its embedding would be NaN.
+    """
+    n_bands = len(data.bands)
+    row, band = segment // n_bands, segment % n_bands
+    filled = torch.bincount(row, minlength=n_rows)
+    if (filled == 0).any():
+        raise ValueError(f"{int((filled == 0).sum())} light curves have no observation to embed; drop them first")
+    group, width = (row, int(filled.max())) if layout is None else (segment, sum(layout))
+    size = torch.bincount(group, minlength=n_rows if layout is None else n_rows * n_bands)
+    place = torch.arange(len(group), device=group.device) - (torch.cumsum(size, 0) - size)[group]
+    if layout is not None:
+        place += torch.tensor([0, *np.cumsum(layout)[:-1]], device=band.device)[band]
+
+    def lay(values: Tensor) -> Tensor:
+        out = torch.zeros(n_rows, width, dtype=values.dtype, device=values.device)
+        out[row, place] = values
+        return out
+
+    mag = data.mag[index] if mag is None else mag
+    mask = ~lay(torch.ones_like(row, dtype=torch.bool))
+    return Tokens(lay(mag), lay(data.times[index]), lay(data.log_wavelength[band]), mask)

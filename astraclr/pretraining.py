@@ -1,0 +1,277 @@
+"""The loop: views of unlabelled stars, NT-Xent, Adam with warm-up; seeded, resumable, interruptible."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from astraclr.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from astraclr.encoder import Encoder, new_encoder
+from astraclr.files import replacing
+from astraclr.lightcurves import LightCurves
+from astraclr.losses import alignment, effective_rank, nt_xent, uniformity
+from astraclr.preparation import Prepared, Tokens, prepare
+from astraclr.presets import Preset, Recipe, to_dict
+from astraclr.presets import preset as preset_named
+from astraclr.presets import recipe as recipe_named
+from astraclr.views import make_views
+
+BETAS, EPSILON, CLIP_NORM = (0.9, 0.98), 1e-9, 1.0
+"""Adam and the global gradient norm of the paper's code."""
+TRAIN_SHARE = 0.8
+_STATE = "state.safetensors"
+_OTHER_RUN = (
+    "{} holds a run with another preset, recipe, seed, number of steps or of stars; "
+    "choose another folder, or remove it to start anew"
+)
+
+
+def learning_rate(step: int, d_model: int, warmup: int) -> float:
+    """``d^-0.5 min(step^-0.5, step warmup^-1.5)`` (Vaswani et al. 2017, equation 3); 0 at step 0."""
+    return d_model**-0.5 * min(step**-0.5, step * warmup**-1.5) if step else 0.0
+
+
+def split(n: int, share: float = TRAIN_SHARE, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers 0..n-1 shuffled and cut at int(share n), as the paper's code splits objects."""
+    order = np.random.RandomState(seed).permutation(n)  # noqa: NPY002 - the paper's generator
+    return order[: int(share * n)], order[int(share * n) :]
+
+
+def project_views(encoder: Encoder, views: list[Tokens]) -> Tensor:
+    """(views, batch, d_projection); each view runs at its own length."""
+    return torch.stack([encoder.project(encoder(view)) for view in views])
+
+
+def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], recipe: Recipe, done: int,
+           warmup: int) -> tuple[Tensor, float]:  # fmt: skip
+    """One optimiser step after `done` earlier ones; returns the mean pair loss before it, and the learning rate."""
+    loss = nt_xent(project_views(encoder, views), recipe.temperature)
+    optimiser.zero_grad(set_to_none=True)
+    (loss * len(views) * (len(views) - 1) if recipe.loss_sum else loss).backward()
+    nn.utils.clip_grad_norm_(encoder.parameters(), CLIP_NORM)
+    rate = learning_rate(done if recipe.keras_adam else done + 1, encoder.config.d_model, warmup)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+        # Keras adds epsilon before the bias correction: torch's epsilon must grow by its inverse.
+        group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** (done + 1)) if recipe.keras_adam else EPSILON
+    optimiser.step()
+    return loss.detach(), rate
+
+
+@torch.no_grad()
+def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe,
+             seed: int) -> dict[str, float]:  # fmt: skip
+    """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars."""
+    encoder.eval()
+    generator = torch.Generator(data.mag.device).manual_seed(seed)
+    size = min(preset.batch_size, len(stars))
+    losses, gauges = [], {}
+    for first in range(0, min(len(stars) - size + 1, 4 * size), size):
+        views = make_views(data, stars[first : first + size], preset, recipe, generator)
+        pooled = torch.stack([encoder(view) for view in views])
+        z = encoder.project(pooled)
+        losses.append(nt_xent(z, recipe.temperature))
+        gauges = {"alignment": float(alignment(z)), "uniformity": float(uniformity(z[0])),
+                  "effective_rank": float(effective_rank(pooled[0]))}  # fmt: skip
+    encoder.train()
+    return {"val_loss": float(torch.stack(losses).mean()), **gauges}
+
+
+def pretrain(lc: LightCurves, preset: str | Preset = "tiny", recipe: str | Recipe = "corrected", *, seed: int = 0,
+             out: str | Path | None = None, steps: int | None = None, device: str | None = None,
+             threads: int = 1, progress: bool = True) -> Checkpoint:  # fmt: skip
+    """Train an encoder on light curves, without labels.
+
+    Parameters
+    ----------
+    lc : at least 10 stars; 80 % train, 20 % validate
+    preset, recipe : names or objects (`astraclr.presets`)
+    seed : of weights, batches, views and drop-out; on one CPU thread equal seeds give equal bytes
+    out : folder for the checkpoint of the best validation loss so far, and for the state to resume from; the same
+        call resumes an interrupted run, and returns a finished one at once
+    steps : optimiser steps instead of the preset's
+    device : "cpu" or "cuda"; the fastest there is by default
+    threads : of a CPU run; two are seldom faster at small sizes, and much slower when another program wants a core
+
+    Raises
+    ------
+    ValueError
+        For too few stars, or a folder that holds a run with other settings or cannot be written.
+    """
+    preset, recipe = preset_named(preset), recipe_named(recipe)
+    preset = preset if steps is None else replace(preset, steps=steps)
+    if len(lc) < 10 or preset.steps < 1:
+        raise ValueError(f"{len(lc)} stars and {preset.steps} steps: pre-training needs at least 10 stars and 1 step")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if out is not None and (finished := _finished(Path(out), preset, recipe, seed, len(lc))):
+        return finished
+    data = prepare(lc, device)
+    train, held = (torch.as_tensor(part, device=device) for part in split(len(lc)))
+    run = _Run(preset, recipe, seed, device, None if out is None else Path(out), len(lc))
+    with _threads(threads), torch.random.fork_rng(), run.saving_when_interrupted() as between_steps:
+        bar = tqdm(range(run.done, preset.steps), initial=run.done, total=preset.steps, desc="pre-training",
+                   unit="step", disable=not progress)  # fmt: skip
+        for step in bar:
+            if run.finished:
+                break
+            batch = train[_batch(step, len(train), preset.batch_size, seed)]
+            torch.manual_seed(seed * 1_000_003 + step)
+            generator = torch.Generator(device).manual_seed(seed * 1_000_003 + step)
+            views = make_views(data, batch, preset, recipe, generator)
+            loss, rate = update(run.encoder, run.optimiser, views, recipe, step, preset.warmup)
+            record = {"step": step + 1, "loss": float(loss), "learning_rate": rate}
+            run.done = step + 1
+            if run.done % preset.evaluate_every == 0 or run.done == preset.steps:
+                record |= validate(run.encoder, data, held, preset, recipe, 0 if recipe.fixed_validation else step)
+                bar.set_postfix(loss=f"{record['loss']:.2f}", validation=f"{record['val_loss']:.2f}")
+            run.note(record)
+            between_steps()
+    return run.result()
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _held_interrupt() -> Iterator[Callable[[], None]]:
+    """Hold Ctrl-C back until the function given is called.
+
+    In the middle of a step some weights are a step ahead of others, and of the count of steps: a run resumed from
+    there would not be the run that was never interrupted.
+    """
+    before, came = signal.getsignal(signal.SIGINT), []
+
+    def between_steps() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield between_steps
+        return
+    signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    try:
+        yield between_steps
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _finished(out: Path, preset: Preset, recipe: Recipe, seed: int, n_stars: int) -> Checkpoint | None:
+    """The checkpoint of a run that ended here, if it was the same run."""
+    if (out / _STATE).exists() or not (out / "config.json").exists():
+        return None
+    found = load_checkpoint(out)
+    if (found.preset, found.recipe, found.seed, found.n_stars) != (preset, recipe, seed, n_stars):
+        raise ValueError(_OTHER_RUN.format(out))
+    return found
+
+
+def _batch(step: int, n: int, size: int, seed: int) -> np.ndarray:
+    """Stars of a step: every epoch is a new permutation; a last incomplete batch is skipped."""
+    size = min(size, n)
+    epoch, k = divmod(step, n // size)
+    return np.random.default_rng([seed, epoch]).permutation(n)[k * size : (k + 1) * size]
+
+
+class _Run:
+    """State of one run: what is trained, what is best so far, and what to write so that nothing is lost."""
+
+    def __init__(self, preset: Preset, recipe: Recipe, seed: int, device: str, out: Path | None, n_stars: int) -> None:
+        self.preset, self.recipe, self.seed, self.n_stars, self.out = preset, recipe, seed, n_stars, out
+        self.encoder = new_encoder(preset, recipe, seed).to(device).train()
+        self.optimiser = torch.optim.Adam(self.encoder.parameters(), betas=BETAS, eps=EPSILON)
+        self.history: list[dict[str, float]] = []
+        self.done, self.finished = 0, False
+        self.best_loss, self.best_step = math.inf, 0
+        self.best = {k: v.clone() for k, v in self.encoder.state_dict().items()}
+        self.settings = json.dumps([to_dict(preset), to_dict(recipe), seed, n_stars], sort_keys=True)
+        if out is not None and (out / _STATE).exists():
+            self._resume()
+
+    def note(self, record: dict[str, float]) -> None:
+        """Keep a step's record; at a validation keep the best weights, save, and see whether to stop."""
+        self.history.append(record)
+        if "val_loss" not in record:
+            return
+        if record["val_loss"] < self.best_loss:
+            self.best_loss, self.best_step = record["val_loss"], self.done
+            self.best = {k: v.clone() for k, v in self.encoder.state_dict().items()}
+        stale = (self.done - self.best_step) >= self.preset.patience * self.preset.evaluate_every
+        self.finished = stale or self.done == self.preset.steps
+        self.save()
+
+    def result(self) -> Checkpoint:
+        """The encoder of the best validation loss."""
+        encoder = new_encoder(self.preset, self.recipe, self.seed)
+        encoder.load_state_dict(self.best)
+        encoder = encoder.to(next(self.encoder.parameters()).device).eval()
+        checkpoint = Checkpoint(encoder, self.preset, self.recipe, self.seed, self.n_stars, pd.DataFrame(self.history))
+        if self.out is not None:
+            save_checkpoint(checkpoint, self.out)
+            (self.out / _STATE).unlink(missing_ok=True)
+        return checkpoint
+
+    @contextmanager
+    def saving_when_interrupted(self) -> Iterator[Callable[[], None]]:
+        """On Ctrl-C write the state before passing the interrupt on, which waits until the function given is called."""
+        try:
+            with _held_interrupt() as between_steps:
+                yield between_steps
+        except KeyboardInterrupt:
+            self.save()
+            raise
+
+    def save(self) -> None:
+        """Write the state to resume from: weights, best weights, Adam's moments, history."""
+        if self.out is None:
+            return
+        from safetensors.torch import save_file
+
+        tensors = {f"last/{k}": v for k, v in self.encoder.state_dict().items()}
+        tensors |= {f"best/{k}": v for k, v in self.best.items()}
+        for k, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam/{k}/{name}": value for name, value in state.items()}
+        facts = {"done": self.done, "finished": self.finished, "best_loss": self.best_loss, "best_step": self.best_step,
+                 "history": self.history}  # fmt: skip
+        with replacing(self.out / _STATE) as part:
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part,
+                      metadata={"settings": self.settings, "facts": json.dumps(facts)})  # fmt: skip
+
+    def _resume(self) -> None:
+        from safetensors import safe_open
+
+        path = self.out / _STATE
+        with safe_open(path, framework="pt") as file:
+            meta = file.metadata()
+            if meta["settings"] != self.settings:
+                raise ValueError(_OTHER_RUN.format(self.out))
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
+        facts = json.loads(meta["facts"])
+        self.done, self.finished, self.history = facts["done"], facts["finished"], facts["history"]
+        self.best_loss, self.best_step = facts["best_loss"], facts["best_step"]
+        self.encoder.load_state_dict({k[5:]: v for k, v in tensors.items() if k.startswith("last/")})
+        self.best = {k[5:]: v for k, v in tensors.items() if k.startswith("best/")}
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("adam/"):
+                _, k, name = key.split("/")
+                state.setdefault(int(k), {})[name] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})

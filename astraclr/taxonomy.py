@@ -1,0 +1,81 @@
+"""The 12 variability classes, their super-classes, one colour each, and labels of other catalogues mapped to them."""
+
+from __future__ import annotations
+
+CLASSES: tuple[str, ...] = (
+    "AGN", "YSO", "SOLAR_LIKE", "S", "CV", "LPV", "DSCT|GDOR|SXPHE", "RR", "CEP", "ECL", "ELL", "RS",
+)  # fmt: skip
+"""Classes of the Gaia DR3 variability classifier that the paper keeps (arXiv 2606.31627)."""
+
+DESCRIPTIONS: dict[str, str] = {
+    "AGN": "active galactic nucleus: a random walk that forgets itself in weeks to months",
+    "YSO": "young stellar object: dips, bursts and accretion noise",
+    "SOLAR_LIKE": "solar-like activity: small spots and flares",
+    "S": "short-timescale variable: changes within hours",
+    "CV": "cataclysmic variable: outbursts from a faint quiet state",
+    "LPV": "long-period variable: red, slow and large",
+    "DSCT|GDOR|SXPHE": "delta Scuti, gamma Doradus, SX Phoenicis: small pulsations of minutes to a day",
+    "RR": "RR Lyrae: sawtooth pulsation of 0.2 to 1 day",
+    "CEP": "Cepheid: pulsation of 1 to 100 days",
+    "ECL": "eclipsing binary: two dips a turn",
+    "ELL": "ellipsoidal variable: a binary star stretched by its partner",
+    "RS": "RS Canum Venaticorum: large, slowly changing spots",
+}
+
+SUPERCLASSES: dict[str, tuple[str, ...]] = {
+    "pulsating": ("DSCT|GDOR|SXPHE", "LPV", "RR", "CEP"),
+    "AGN": ("AGN",),
+    "rotating": ("SOLAR_LIKE", "RS", "ELL"),
+    "eclipsing": ("ECL",),
+    "S and YSO": ("S", "YSO"),
+    "cataclysmic": ("CV",),
+}
+"""Groups of the paper's latent-space figure; the group names are ours."""
+
+COLOURS: dict[str, str] = {
+    "AGN": "#222222", "YSO": "#8c564b", "SOLAR_LIKE": "#e6b800", "S": "#7f7f7f", "CV": "#17becf", "LPV": "#d62728",
+    "DSCT|GDOR|SXPHE": "#9467bd", "RR": "#1f77b4", "CEP": "#e377c2", "ECL": "#2ca02c", "ELL": "#98c379",
+    "RS": "#ff7f0e",
+}  # fmt: skip
+
+BAND_COLOURS: dict[str, str] = {
+    "g": "#2a9d5c", "r": "#d1495b", "i": "#6b4ea0", "u": "#3d5a98", "z": "#5c4033", "B": "#2b6cb0", "R": "#c0392b",
+}  # fmt: skip
+
+# Types of VSX, Chen et al. 2020 (ApJS 249, 18), ALeRCE and OGLE that name one of the 12 classes.
+_SYNONYMS: dict[str, tuple[str, ...]] = {
+    "AGN": ("QSO", "BLAZAR"),
+    "YSO": ("TTS", "CTTS", "WTTS", "INS", "INT", "UXOR", "DIP"),
+    "SOLAR_LIKE": ("SOLAR-LIKE", "BY", "BYDRA"),
+    "CV": ("CV/NOVA", "UG", "UGSU", "UGSS", "UGZ", "NL", "AM", "NOVA", "N"),
+    "LPV": ("M", "MIRA", "SR", "SRA", "SRB", "SRC", "SRD", "L", "LB", "OSARG"),
+    "DSCT|GDOR|SXPHE": ("DSCT", "HADS", "GDOR", "SXPHE"),
+    "RR": ("RRL", "RRLYR", "RRAB", "RRC", "RRD", "RRE"),
+    "CEP": ("DCEP", "DCEPS", "CW", "CWA", "CWB", "T2CEP", "ACEP", "RV", "RVA"),
+    "ECL": ("E", "EA", "EB", "EW", "EC", "ED", "ESD", "ECLIPSING"),
+    "ELL": ("ELLIPSOIDAL",),
+    "RS": ("RSCVN", "RS CVN"),
+}
+_CLASS_OF = {c.upper(): c for c in CLASSES}
+_CLASS_OF |= {name: cls for cls, names in _SYNONYMS.items() for name in names}
+
+
+def to_class(label: str | None) -> str:
+    """Map a label of another catalogue to one of the 12 classes.
+
+    Parameters
+    ----------
+    label : str or None
+        A type such as ``"RRAB"``, ``"EW"`` or ``"QSO"``; upper or lower case.
+
+    Returns
+    -------
+    str
+        One of `CLASSES`, or ``""`` where the type names none of them (never a guess).
+    """
+    return "" if label is None else _CLASS_OF.get(str(label).strip().upper(), "")
+
+
+def superclass(label: str) -> str:
+    """Name of the super-class that holds `label`, ``""`` for a label outside the 12 classes."""
+    return next((name for name, members in SUPERCLASSES.items() if label in members), "")

@@ -1,0 +1,145 @@
+"""What happens to bad input: refused with a clear error, or dropped with a count."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SENTINEL_MAG, SENTINEL_ERR = 90.0, 9.0
+"""No survey measures |mag| >= 90 or |error| >= 9 mag: 99.9, 100 and -999 mean "no value"."""
+
+MJD_RANGE = (40_000.0, 80_000.0)
+"""1968 to 2077: times outside are probably not MJD."""
+
+Notes = dict[str, int]
+
+
+def usable(mjd: np.ndarray, mag: np.ndarray, magerr: np.ndarray) -> tuple[np.ndarray, Notes]:
+    """(n_obs,) mask of observations to keep, and how many were refused for which reason (each counted once)."""
+    finite = np.isfinite(mjd) & np.isfinite(mag) & np.isfinite(magerr)
+    real = (np.abs(mag) < SENTINEL_MAG) & (np.abs(magerr) < SENTINEL_ERR)
+    positive = magerr > 0
+    keep = finite & real & positive
+    if keep.all():
+        return keep, {}
+    refused = {
+        "dropped: value not finite": ~finite,
+        "dropped: sentinel magnitude or error": finite & ~real,
+        "dropped: error not positive": finite & real & ~positive,
+    }
+    return keep, {reason: int(n.sum()) for reason, n in refused.items() if n.any()}
+
+
+def in_order(
+    key: np.ndarray, mjd: np.ndarray, mag: np.ndarray, magerr: np.ndarray, drop_repeated: bool
+) -> tuple[tuple[np.ndarray, ...], Notes]:
+    """Sort observations by segment, then time; ties by error, then magnitude, so that input order never matters.
+
+    Parameters
+    ----------
+    key : (n_obs,) int, number of the segment (star and band)
+    drop_repeated : keep only the observation of smallest error where a segment repeats a time
+
+    Returns
+    -------
+    (key, mjd, mag, magerr), notes
+    """
+    strictly_later = (key[1:] > key[:-1]) | ((key[1:] == key[:-1]) & (mjd[1:] > mjd[:-1]))
+    if strictly_later.all():
+        return (key, mjd, mag, magerr), {}
+    order = np.lexsort((mag, magerr, mjd, key))
+    columns = tuple(c[order] for c in (key, mjd, mag, magerr))
+    repeated = np.concatenate([[False], (np.diff(columns[0]) == 0) & (np.diff(columns[1]) == 0)])
+    if not repeated.any():
+        return columns, {}
+    note = {f"{'dropped' if drop_repeated else 'kept'}: repeated time within a band": int(repeated.sum())}
+    return (tuple(c[~repeated] for c in columns) if drop_repeated else columns), note
+
+
+def warn_unless_mjd(mjd: np.ndarray) -> None:
+    """Warn when times lie outside `MJD_RANGE`, saying what they look like."""
+    if not len(mjd) or (mjd.min() >= MJD_RANGE[0] and mjd.max() <= MJD_RANGE[1]):
+        return
+    low, high = float(mjd.min()), float(mjd.max())
+    guess = "they look like Julian dates: subtract 2400000.5" if low > 2.4e6 else "is there another time origin?"
+    warnings.warn(
+        f"times run from {low:.2f} to {high:.2f}, not MJD ({MJD_RANGE[0]:.0f} to {MJD_RANGE[1]:.0f} days): {guess}. "
+        "Embeddings of the paper's recipe depend on the absolute time",
+        stacklevel=4,
+    )
+
+
+def need(columns: Iterable[str], required: Iterable[str]) -> None:
+    """Raise ValueError naming the required columns that are missing, and those that are there."""
+    columns = [str(c) for c in columns]
+    if missing := [c for c in required if c not in columns]:
+        raise ValueError(f"missing column {', '.join(missing)}; the table has {', '.join(columns) or 'no columns'}")
+
+
+def numbers(values: Any, column: str) -> np.ndarray:
+    """`values` as a float64 array; NaN for null. Text is refused with its first offender."""
+    array = values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array | pa.ChunkedArray) else values
+    series = pd.Series(array)
+    if pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_bool_dtype(series.dtype):
+        return series.to_numpy(np.float64, na_value=np.nan)
+    text = next((v for v in series if isinstance(v, str)), None)
+    if text is None and series.dtype == object:
+        return pd.to_numeric(series, errors="raise").to_numpy(np.float64, na_value=np.nan)
+    raise ValueError(
+        f"column {column} must hold numbers, found {text if text is not None else series.dtype!r}; "
+        f"convert it first: table['{column}'] = pd.to_numeric(table['{column}'], errors='coerce')"
+    )
+
+
+def band_codes(names: Any, bands: Mapping[str, float], drop_unknown: bool) -> tuple[np.ndarray, np.ndarray, Notes]:
+    """Position of every band name in `bands`.
+
+    Returns
+    -------
+    codes : (n_obs,) int, -1 where unknown
+    known : (n_obs,) bool
+    notes : how many observations of which unknown bands are dropped
+
+    Raises
+    ------
+    ValueError
+        If a name has no wavelength in `bands` and `drop_unknown` is false.
+    """
+    names = names.to_numpy(zero_copy_only=False) if isinstance(names, pa.Array) else names
+    index, found = pd.factorize(pd.Series(names))
+    position = np.array([list(bands).index(b) if b in bands else -1 for b in found] + [-1])
+    codes = position[index]
+    known = codes >= 0
+    unknown = {str(b): int((index == k).sum()) for k, b in enumerate(found) if b not in bands}
+    if (index == -1).any():
+        unknown["(none)"] = int((index == -1).sum())
+    if unknown and not drop_unknown:
+        listed = ", ".join(f"{b!r} ({n} observations)" for b, n in unknown.items())
+        raise ValueError(
+            f"unknown band {listed}; known: {', '.join(bands)}. Give its effective wavelength in angstrom in `bands`, "
+            "or drop it with drop_unknown_bands=True (on the command line --band NAME=ANGSTROM, --drop-unknown-bands)"
+        )
+    return codes, known, {f"dropped: observation in unknown band {b}": n for b, n in unknown.items()}
+
+
+def flatten(column: Any, name: str) -> tuple[Any, np.ndarray]:
+    """A column of lists as (all values in a row, length of each list); null counts as empty."""
+    try:
+        arrow = isinstance(column, pa.ChunkedArray)
+        lists = column if arrow else pa.chunked_array([pa.array(column, from_pandas=True)])
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"column {name} must hold one list of like values a star: {error}") from error
+    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type) or pa.types.is_null(lists.type)):
+        raise ValueError(f"column {name} must hold a list for each star, found {lists.type}; "
+                         "for one row an observation use from_table")  # fmt: skip
+    if pa.types.is_null(lists.type):
+        return np.array([]), np.zeros(len(lists), np.int64)
+    flat = pc.list_flatten(lists)
+    length = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
+    return flat.combine_chunks() if isinstance(flat, pa.ChunkedArray) else flat, length

@@ -1,0 +1,117 @@
+"""How fast light curves load, and in how much memory: `python benchmarks/loading.py [--stars 100000] [--epochs 500]`.
+
+Prints one JSON line. The light curves are random numbers of the right shape, written to a temporary folder. Loading is
+timed in fresh processes, the median of three, from a file that the system still holds in memory. The memory is the
+growth of the peak while loading, over the 16 bytes that an observation needs (float64 time, float32 magnitude and
+error); imports are not counted. Targets: 100,000 stars of 500 epochs in under 3 s and 1.5 times the raw size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from astraclr.lightcurves import ZTF_BANDS, LightCurves
+
+_LOAD = """
+import json, resource, sys, time
+import numpy as np, pyarrow.parquet as pq
+from astraclr.lightcurves import LightCurves
+def peak():  # bytes; Linux keeps ru_maxrss of the parent, so ask for the peak of this process
+    try:
+        return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+before, start = peak(), time.perf_counter()
+lc = LightCurves.load(sys.argv[1])
+seconds = time.perf_counter() - start
+print(json.dumps([seconds, (peak() - before) / (16 * lc.n_obs)]))
+"""
+
+
+def random_light_curves(n_stars: int, n_epochs: int) -> LightCurves:
+    """Stars with 40 % of their epochs in g, 50 % in r and the rest in i; the values are random numbers."""
+    rng = np.random.default_rng(0)
+    g, r = int(0.4 * n_epochs), int(0.5 * n_epochs)
+    counts = np.tile([g, r, n_epochs - g - r], n_stars)
+    mjd = np.concatenate([np.sort(rng.uniform(58194, 59951, n)) for n in counts[:3]])
+    mag = rng.random(n_stars * n_epochs, dtype=np.float32) + np.float32(16)
+    labels = np.array(["RR", "ECL", "AGN", ""])[np.arange(n_stars) % 4]
+    return LightCurves(np.tile(mjd, n_stars), mag, mag / np.float32(400), np.concatenate([[0], np.cumsum(counts)]),
+                       dict(ZTF_BANDS), np.array([f"random-{k:07d}" for k in range(n_stars)]), labels,
+                       np.full(n_stars, np.nan))  # fmt: skip
+
+
+def rate(n_stars: int, call: Callable, *args: object) -> int:
+    """Light curves a second."""
+    start = time.perf_counter()
+    found = call(*args)
+    seconds = time.perf_counter() - start
+    if len(found) != n_stars:
+        raise RuntimeError(f"wrote {n_stars} stars, read {len(found)}")
+    return round(n_stars / seconds)
+
+
+def write_hats(lc: LightCurves, folder: Path) -> None:
+    """A HATS catalogue of these light curves with Zubercal's columns, scattered over the sky."""
+    import lsdb
+
+    rng = np.random.default_rng(1)
+    frame = lc.to_nested()
+    frame["ra"], frame["dec"] = rng.uniform(0, 360, len(lc)), rng.uniform(-30, 90, len(lc))
+    frame["lc.info"], frame["lc.flag"] = np.zeros(lc.n_obs, np.int32), np.zeros(lc.n_obs, np.int16)
+    lsdb.from_dataframe(frame, partition_rows=1000).write_catalog(folder, catalog_name="random", progress_bar=False)
+
+
+def other_layouts(lc: LightCurves, folder: Path) -> dict[str, int]:
+    """Rates of the other layouts that `catalogs.read` knows."""
+    from astraclr import catalogs
+
+    lc.to_rows().to_parquet(folder / "rows.parquet")
+    lc.to_table().to_parquet(folder / "tidy.parquet")
+    lc.to_table().to_csv(folder / "tidy.csv", index=False)
+    files = {"list_columns": "rows.parquet", "tidy_parquet": "tidy.parquet", "tidy_csv": "tidy.csv"}
+    rates = {f"{layout}_per_s": rate(len(lc), catalogs.read, folder / name) for layout, name in files.items()}
+    try:
+        write_hats(lc, folder / "hats")
+    except ImportError:
+        return rates | {"hats_per_s": 0}
+    catalogs.zubercal(folder / "hats", limit=1)  # imports LSDB, which takes seconds once a process
+    return rates | {"hats_per_s": rate(len(lc), catalogs.zubercal, folder / "hats")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stars", type=int, default=100_000)
+    parser.add_argument("--epochs", type=int, default=500)
+    parser.add_argument("--others", type=int, default=5_000, help="stars for the other layouts; 0 leaves them out")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lc = random_light_curves(args.stars, args.epochs)
+        start = time.perf_counter()
+        lc.save(folder / "own.parquet")
+        save = time.perf_counter() - start
+        few = lc[: args.others]
+        del lc
+        command = [sys.executable, "-c", _LOAD, str(folder / "own.parquet")]
+        runs = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(3)]
+        load, memory = np.median(runs, axis=0)
+        result = {"benchmark": "loading", "stars": args.stars, "epochs": args.epochs, "load_s": round(float(load), 2),
+                  "memory_over_raw": round(float(memory), 3), "save_s": round(save, 2),
+                  "own_per_s": round(float(args.stars / load))}  # fmt: skip
+        if args.others:
+            result |= {"stars_other_layouts": len(few), **other_layouts(few, folder)}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What all tests share: two threads, figures without a window, no network, real light curves where there are some."""
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+# Before anything imports numpy or torch: more threads than cores collapse the speed, and two are enough here.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    if os.environ.get(name) != "1":
+        os.environ[name] = "2"
+
+import matplotlib  # noqa: E402
+
+matplotlib.use("Agg")  # not through MPLBACKEND: the kernels that check the chapters draw inline
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder with real light curves, which are not part of the project: ASTRACLR_REAL_DATA, or ../shared/real."""
+    folder = Path(os.environ.get("ASTRACLR_REAL_DATA", ROOT.parent / "shared" / "real"))
+    if not folder.is_dir():
+        pytest.skip(f"no real light curves at {folder}: set ASTRACLR_REAL_DATA to a folder that holds them")
+    return folder
+
+
+def is_local(host) -> bool:
+    """Whether a host name or address means this machine."""
+    if isinstance(host, bytes):
+        host = host.decode()
+    if host in (None, "", "localhost", "0.0.0.0", "::", socket.gethostname()):
+        return True
+    try:
+        return ipaddress.ip_address(host.split("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Tests never leave the machine: another host's name does not resolve, and a stream to it does not open."""
+    resolve, connect = socket.getaddrinfo, socket.socket.connect
+
+    def resolve_local(host, *args, **kwargs):
+        if not is_local(host):
+            raise socket.gaierror(socket.EAI_NONAME, f"tests do not use the network (asked for {host!r})")
+        return resolve(host, *args, **kwargs)
+
+    def connect_local(self, address):
+        # Datagrams may pass: Dask "connects" one to learn this machine's own address, and nothing is sent.
+        remote = self.family in (socket.AF_INET, socket.AF_INET6) and not is_local(address[0])
+        if remote and self.type == socket.SOCK_STREAM:
+            raise OSError(f"tests do not use the network (asked for {address!r})")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_local)
+    monkeypatch.setattr(socket.socket, "connect", connect_local)
+
+
+@pytest.fixture(scope="session")
+def oracles():
+    """Arrays of the reference implementation: ``oracles("nt_xent")["views2/z"]``; their README is in tests/oracles."""
+    import numpy as np
+
+    def load(name: str) -> dict:
+        with np.load(ROOT / "tests" / "oracles" / f"{name}.npz") as file:
+            return {key: file[key] for key in file.files}
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def stars():
+    """96 simulated stars; small, balanced, seeded."""
+    from astraclr.simulate import simulate
+
+    return simulate(96, seed=11)

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import torch
+
+from astraclr.checkpoints import Checkpoint
+from astraclr.embedding import CROPS, crop_starts, crop_tokens, embed, embedding_table, fuse
+from astraclr.encoder import new_encoder
+from astraclr.lightcurves import LightCurves
+from astraclr.preparation import prepare
+from astraclr.presets import RECIPES, preset
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    return Checkpoint(new_encoder(preset("tiny"), RECIPES["corrected"], 0).eval(), preset("tiny"),
+                      RECIPES["corrected"], 0)  # fmt: skip
+
+
+@pytest.mark.parametrize("target", [12, 9])
+def test_crops_start_where_the_reference_starts(oracles, target):
+    arrays, longest = oracles("windows"), torch.tensor([target])
+    lengths = [n for n in range(1, 41) if f"crops/n{n}_target{target}/in" in arrays]
+    assert lengths
+    for n in lengths:
+        key = f"crops/n{n}_target{target}"
+        series = arrays[f"{key}/in"]
+        for k, crop in enumerate(CROPS):
+            start = int(crop_starts(torch.tensor([n]), longest, crop))
+            ours = series[start : start + target]
+            theirs = arrays[f"{key}/out_start_mid_end"][k]  # padded at its end
+            np.testing.assert_array_equal(theirs[: len(ours)], ours, err_msg=f"{key} {crop}")
+            assert (theirs[len(ours) :] == 0).all()
+
+
+def test_unknown_crop_and_fusion():
+    with pytest.raises(ValueError, match="no crop 'centre'"):
+        crop_starts(torch.tensor([3]), torch.tensor([2]), "centre")
+    with pytest.raises(ValueError, match="no fusion 'sum'"):
+        fuse(torch.zeros(3, 2, 4), "sum")
+
+
+def test_fusion():
+    crops = torch.arange(12.0).view(3, 2, 2)
+    assert torch.equal(fuse(crops, "mean"), crops[1])
+    assert torch.equal(fuse(crops, "concat")[0], torch.tensor([0.0, 1, 4, 5, 8, 9]))
+
+
+def test_batches_and_order_do_not_matter(stars, checkpoint):
+    whole = embed(stars[:20], checkpoint)
+    assert whole.shape == (20, 64) and whole.dtype == np.float32 and np.isfinite(whole).all()
+    np.testing.assert_allclose(embed(stars[:20], checkpoint, batch_size=3), whole, atol=1e-5)
+    np.testing.assert_allclose(embed(stars[:20][::-1], checkpoint)[::-1], whole, atol=1e-5)
+
+
+def test_fused_mean_is_the_mean_of_the_concatenation(stars, checkpoint):
+    concatenated = embed(stars[:6], checkpoint, fusion="concat").reshape(6, 3, 64)
+    np.testing.assert_allclose(concatenated.mean(1), embed(stars[:6], checkpoint), atol=1e-6)
+
+
+@torch.no_grad()
+def test_the_padded_layout_gives_the_same_embedding(stars, checkpoint):
+    data, rows = prepare(stars[:8]), torch.arange(8)
+    compact, padded = (checkpoint.encoder(crop_tokens(data, rows, preset("tiny"), "middle", padded=p)) for p in (0, 1))
+    torch.testing.assert_close(compact, padded, atol=1e-5, rtol=0)
+
+
+def test_one_observation_and_other_bands(checkpoint):
+    star = LightCurves.from_arrays(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([5e4, 5e4, 5e4]),
+                                   np.array([15, 16, 17.0]), np.full(3, 0.1),
+                                   bands={"B": 5200.0, "R": 6900.0})  # fmt: skip
+    assert preset("tiny").window("B", 5200.0) == 40 and preset("tiny").window("R", 6900.0) == 48
+    assert np.isfinite(embed(star, checkpoint)).all()
+
+
+def test_table_says_what_was_used(stars, checkpoint):
+    table = embedding_table(stars[:12], checkpoint)
+    assert table["object_id"].tolist() == stars.object_id[:12].tolist()
+    assert (table["n_g"] == np.minimum(stars.counts[:12, 0], 3 * 40)).all()
+    assert ((table["missing_bands"] == "i") == (stars.counts[:12, 2] == 0)).all()
+    assert (table["recipe"] == "corrected").all()
+    assert np.stack(table["embedding"]).shape == (12, 64)

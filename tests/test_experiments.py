@@ -1,0 +1,30 @@
+from dataclasses import replace
+
+import numpy as np
+
+from astraclr import experiments
+from astraclr.experiments import labelled_stars, run_folder, trained, training_stars
+from astraclr.presets import preset
+
+SMALL = replace(preset("tiny"), name="small", n_stars=60, n_probe=36, batch_size=16, steps=2)
+
+
+def test_no_star_is_in_two_sets():
+    sets = [training_stars(SMALL), *labelled_stars(SMALL)]
+    ids = np.concatenate([s.object_id for s in sets])
+    assert [len(s) for s in sets] == [60, 36, 12, 36] and len(set(ids)) == len(ids)
+
+
+def test_an_encoder_is_trained_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASTRACLR_CACHE", str(tmp_path))
+    first = trained(SMALL, progress=False)
+    monkeypatch.setattr(experiments, "pretrain", None)
+    again = trained(SMALL, progress=False)
+    assert again.sha256 == first.sha256 and len(again.history) == 2
+    assert run_folder(SMALL).parent == tmp_path / "runs"
+
+
+def test_a_run_is_found_by_its_settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASTRACLR_CACHE", str(tmp_path))
+    folders = {run_folder(p, r, s) for p in ("tiny", "laptop") for r in ("paper", "corrected") for s in (0, 1)}
+    assert len(folders) == 8

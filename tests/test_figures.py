@@ -1,0 +1,54 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from astraclr import figures
+from astraclr.preparation import prepare
+from astraclr.presets import RECIPES, preset
+from astraclr.probing import score
+from astraclr.views import make_views
+
+
+@pytest.fixture
+def ax():
+    figures.use_style()
+    figure, axes = plt.subplots()
+    yield axes
+    figure.canvas.draw()
+    plt.close(figure)
+
+
+def test_magnitudes_are_upside_down_and_axes_have_units(ax, stars):
+    figures.draw_star(ax, stars.star(0))
+    assert ax.yaxis_inverted() and "MJD (days)" in ax.get_xlabel() and "magnitude" in ax.get_ylabel()
+
+
+def test_folding_draws_two_turns(ax, stars):
+    figures.draw_star(ax, stars.star(0), period=0.5)
+    x = ax.lines[0].get_xdata()
+    assert len(x) == 2 * len(stars.star(0)["g"][0]) and 0 <= x.min() and 1 < x.max() < 2
+
+
+def test_tokens_are_counted_by_band(ax, stars):
+    view = make_views(prepare(stars[:2]), torch.arange(2), preset("tiny"), RECIPES["corrected"],
+                      torch.Generator().manual_seed(0))[0]  # fmt: skip
+    figures.draw_tokens(ax, view, 0, stars.bands)
+    assert sum(len(line.get_xdata()) for line in ax.lines) == int((~view.mask[0]).sum())
+
+
+def test_training_shows_chance_and_floor(ax):
+    history = pd.DataFrame({"step": [1, 2], "loss": [5.0, 4.0], "val_loss": [np.nan, 4.1]})
+    figures.draw_training(ax, history, 3, 128)
+    labels = " ".join(ax.get_legend_handles_labels()[1])
+    assert "5.95" in labels and "0.69" in labels
+
+
+def test_map_and_confusion(ax):
+    labels = np.array(["RR", "", "ECL"])
+    figures.draw_map(ax, np.arange(6.0).reshape(3, 2), labels)
+    assert ax.get_legend_handles_labels()[1] == ["RR", "ECL", "unlabelled"] or "unlabelled" in str(
+        ax.get_legend_handles_labels()[1])  # fmt: skip
+    figures.draw_confusion(ax, score(np.array(["RR", "ECL"]), np.array(["RR", "RR"])))
+    assert [t.get_text() for t in ax.texts] == ["1", "1"]

@@ -1,0 +1,256 @@
+"""What the book stands on: declared packages, pins, notebooks as stored, and the script that builds the pages."""
+
+import ast
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from book import build
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
+NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
+CONDA_NAMES = {"pytorch": "torch"}
+ABSOLUTE = re.compile(r"""["']/\w[\w.-]*/|(?<![\w.:/])/(?:home|Users|tmp|opt|mnt|var|usr)/\w|\b[A-Z]:\\+Users""")
+
+
+def requirements(lines) -> dict[str, Requirement]:
+    """Requirements by canonical name; conda's names become those of the Python index."""
+    parsed = [Requirement(line) for line in lines]
+    return {CONDA_NAMES.get(canonicalize_name(r.name), canonicalize_name(r.name)): r for r in parsed}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def declared(project) -> dict[str, Requirement]:
+    """Every requirement of pyproject.toml, core and extras."""
+    extras = project["optional-dependencies"]
+    return requirements(project["dependencies"] + [line for name in extras if name != "all" for line in extras[name]])
+
+
+def source(cell) -> str:
+    return "".join(cell["source"])
+
+
+def tags(cell) -> list[str]:
+    return cell["metadata"].get("tags", [])
+
+
+# Declared packages
+
+
+def test_all_names_every_extra(project):
+    extras = project["optional-dependencies"]
+    (everything,) = requirements(extras["all"]).values()
+    assert everything.name == "astraclr" and everything.extras == set(extras) - {"all"}
+
+
+def test_one_range_for_a_package_named_twice(project):
+    seen = {}
+    for lines in [project["dependencies"], *project["optional-dependencies"].values()]:
+        for name, requirement in requirements(lines).items():
+            assert seen.setdefault(name, requirement.specifier) == requirement.specifier or name == "astraclr", name
+
+
+def test_conda_environment_is_that_of_pyproject(project, declared):
+    entries = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    conda = requirements(e for e in entries if isinstance(e, str))
+    assert str(conda.pop("python").specifier) == project["requires-python"]
+    assert str(conda.pop("pip").specifier) == ""
+    (pip,) = [requirements(e["pip"]) for e in entries if isinstance(e, dict)]
+    assert not set(conda) & set(pip)
+    both = conda | pip
+    assert {n: r.specifier for n, r in both.items()} == {n: r.specifier for n, r in declared.items()}
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "constraints").glob("*.txt")), ids=lambda f: f.stem)
+def test_pins_are_exact_and_inside_the_ranges(file, declared):
+    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    exact = re.compile(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+")  # no URL, no path, no +label
+    assert all(exact.fullmatch(line) for line in lines)
+    pins = {name: next(iter(r.specifier)).version for name, r in requirements(lines).items()}
+    assert len(pins) == len(lines), "a package is pinned twice"
+    outside = {n: pins.get(n) for n, r in declared.items() if n not in pins or Version(pins[n]) not in r.specifier}
+    assert not outside
+
+
+def test_makefile_installs_the_pinned_torch():
+    (torch,) = re.findall(r"^TORCH +\?= +(\S+)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert torch in (ROOT / "constraints" / "py311.txt").read_text().splitlines()
+
+
+def test_citation_file(project):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0" and {"message", "title", "authors"} <= set(citation)
+    assert citation["version"] == project["version"] and citation["license"] == project["license"]
+    assert "2606.31627" in str(citation["references"])
+
+
+def test_ci_calls_the_two_commands():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    text = script.read_text()
+    assert "make test" in text and "make book" in text and "set -euo pipefail" in text
+
+
+def test_readme_names_the_two_commands():
+    text = (ROOT / "README.md").read_text()
+    assert "make book" in text and "make test" in text
+
+
+def test_tests_do_not_reach_other_machines():
+    with pytest.raises(OSError, match="do not use the network"):
+        socket.create_connection(("192.0.2.1", 80), timeout=1)
+    with pytest.raises(socket.gaierror, match="do not use the network"):
+        socket.getaddrinfo("example.org", 443)
+    assert socket.getaddrinfo("localhost", 80)
+
+
+# Notebooks as they are stored
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS, "book/ holds no notebook"
+
+
+@pytest.mark.parametrize("page", build.toc_pages(BOOK))
+def test_page_of_the_contents_exists(page):
+    assert build.page_source(BOOK, page).stat().st_size > 0
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda f: f.stem)
+def test_notebook_is_in_the_contents(file):
+    assert file.stem in build.toc_pages(BOOK)
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda f: f.stem)
+def test_notebook_as_stored(file):
+    cells = json.loads(file.read_text())["cells"]
+    parameters = [cell for cell in cells if "parameters" in tags(cell)]
+    assert len(parameters) == 1, "papermill needs one cell tagged `parameters`"
+    assigned = {
+        target.id: node.value
+        for node in ast.parse(source(parameters[0])).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    assert ast.literal_eval(assigned["preset"]) == "tiny" and ast.literal_eval(assigned["seed"]) == 0
+    for number, cell in enumerate(cells, start=1):
+        assert not ABSOLUTE.search(source(cell)), f"cell {number}: an absolute path"
+        if cell["cell_type"] == "code" and "nbval-check-output" not in tags(cell):
+            assert not cell["outputs"] and cell["execution_count"] is None, f"cell {number}: stored with its output"
+        if "nbval-check-output" in tags(cell):
+            assert cell["outputs"], f"cell {number}: to be compared, but stored without output"
+            images = [output for output in cell["outputs"] if "image/png" in output.get("data", {})]
+            assert not images, f"cell {number}: images differ by bytes from machine to machine"
+
+
+# The script that builds the pages
+
+
+def write_notebook(file: Path, *lines: str) -> None:
+    """A notebook with a title, a cell of parameters, and one cell a line."""
+    first = nbformat.v4.new_code_cell('preset = "tiny"\nseed = 0', metadata={"tags": ["parameters"]})
+    title = nbformat.v4.new_markdown_cell(f"# {file.stem}")
+    rest = [nbformat.v4.new_code_cell(line) for line in lines]
+    nbformat.write(nbformat.v4.new_notebook(cells=[title, first, *rest]), file)
+
+
+@pytest.fixture
+def small_book(tmp_path) -> Path:
+    """A book of a page and two chapters, with a package beside it."""
+    book = tmp_path / "book"
+    book.mkdir()
+    (tmp_path / "astraclr").mkdir()
+    (tmp_path / "astraclr" / "__init__.py").write_text("")
+    toc = {"format": "jb-book", "root": "intro", "parts": [{"chapters": [{"file": "one"}, {"file": "two"}]}]}
+    (book / "_toc.yml").write_text(yaml.safe_dump(toc))
+    (book / "intro.md").write_text("# A book\n")
+    write_notebook(book / "one.ipynb", "print(preset, seed)")
+    write_notebook(book / "two.ipynb", "x = 1 / seed")
+    return book
+
+
+def test_contents_in_reading_order(small_book):
+    assert build.toc_pages(small_book) == ["intro", "one", "two"]
+
+
+def test_missing_page_is_named(small_book):
+    with pytest.raises(FileNotFoundError, match="three"):
+        build.page_source(small_book, "three")
+
+
+def test_digest_follows_contents_names_and_words(tmp_path):
+    (tmp_path / "a.py").write_text("1")
+    first = build.digest([tmp_path], "tiny")
+    assert first == build.digest([tmp_path], "tiny") != build.digest([tmp_path], "laptop")
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_text("1")
+    assert build.digest([tmp_path], "tiny") == first
+    (tmp_path / "a.py").write_text("2")
+    assert build.digest([tmp_path], "tiny") != first
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    (tmp_path / "b.py").write_text("1")
+    assert build.digest([tmp_path], "tiny") != first
+
+
+def test_measured_time_and_memory(tmp_path):
+    code = "x = bytearray(10**8); print('said'); raise SystemExit(3)"
+    status, took = build.measured([sys.executable, "-c", code], tmp_path / "log", tmp_path)
+    assert status == 3 and (tmp_path / "log").read_text() == "said\n"
+    assert took["peak_mb"] > 95 and took["wall_s"] > 0
+
+
+def test_chapters_run_with_their_parameters_and_only_when_changed(small_book, tmp_path, capfd):
+    made = tmp_path / "_build"
+    with pytest.raises(RuntimeError, match=r"two\.ipynb failed at cell 3 \('x = 1 / seed'\): ZeroDivisionError"):
+        build.run_chapters(small_book, made, "laptop", 0)
+    write_notebook(small_book / "two.ipynb", "print(seed)")
+    rows = build.run_chapters(small_book, made, "laptop", 0)
+    said = capfd.readouterr().out
+    assert [row["chapter"] for row in rows] == ["one", "two"]
+    assert rows == json.loads((made / "runtimes.json").read_text())
+    assert all(row["peak_mb"] > 10 and row["wall_s"] > 0 for row in rows)
+    assert "one: unchanged" in said, "the chapter before the failure had run and is kept"
+    cells = json.loads((made / "executed" / "laptop" / "one.ipynb").read_text())["cells"]
+    assert "".join(cells[-1]["outputs"][0]["text"]) == "laptop 0\n"
+
+    stamps = {f: f.stat().st_mtime_ns for f in (made / "executed" / "laptop").glob("*.ipynb")}
+    build.run_chapters(small_book, made, "laptop", 0)
+    assert stamps == {f: f.stat().st_mtime_ns for f in stamps}
+
+
+def test_check_finds_missing_empty_and_unexecuted_pages(small_book, tmp_path):
+    html = tmp_path / "html"
+    html.mkdir()
+    prose = "<p>" + "word " * 100 + "</p>"
+    (html / "intro.html").write_text(f"<html><article>{prose}</article></html>")
+    (html / "one.html").write_text(f'<html><article>{prose}<div class="cell_output docutils">1</div></article></html>')
+    (html / "two.html").write_text(f"<html><article>{prose}</article></html>")
+    assert build.check_html(small_book, html) == ["two: no output of its code"]
+    (html / "one.html").unlink()
+    (html / "intro.html").write_text("<html><article>nothing</article></html>")
+    wrong = build.check_html(small_book, html)
+    assert len(wrong) == 3 and "intro: 7 characters" in wrong[0] and "one: missing" in wrong[1]
+
+
+def test_unknown_preset_is_refused_before_any_work():
+    run = subprocess.run([sys.executable, BOOK / "build.py", "--preset", "huge"], capture_output=True, text=True)
+    assert run.returncode == 2 and "laptop" in run.stderr

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from astraclr.latent_space import neighbour_purity, neighbours, umap_map
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    rng = np.random.default_rng(1)
+    labels = np.repeat(["a", "b"], 60)
+    return rng.normal(size=(120, 5)) * 0.1 + np.where(labels == "a", 1, -1)[:, None] * [1, 0, 0, 0, 0], labels
+
+
+def test_map_separates_clusters_and_repeats(clusters):
+    x, labels = clusters
+    xy = umap_map(x)
+    assert xy.shape == (120, 2) and np.isfinite(xy).all()
+    a, b = xy[labels == "a"], xy[labels == "b"]
+    spread = max(a.std(0).max(), b.std(0).max())
+    assert np.linalg.norm(a.mean(0) - b.mean(0)) > 3 * spread
+    np.testing.assert_array_equal(umap_map(x), xy)
+
+
+def test_neighbours_are_others_and_sorted(clusters):
+    x, labels = clusters
+    index, similarity = neighbours(x, 5)
+    assert (index != np.arange(120)[:, None]).all() and (np.diff(similarity, axis=1) <= 1e-9).all()
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    np.testing.assert_allclose(similarity[3], (unit[3] * unit[index[3]]).sum(1), atol=1e-6)
+    assert neighbour_purity(x, labels, 5) == {"a": 1.0, "b": 1.0}
+
+
+def test_too_few_stars(clusters):
+    with pytest.raises(ValueError, match="10 stars are too few"):
+        umap_map(clusters[0][:10])
+    with pytest.raises(ValueError, match="k 120 must be smaller"):
+        neighbours(clusters[0], 120)

@@ -1,0 +1,119 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_encoder import keras_weights, tokens_of
+
+from astraclr.checkpoints import load_checkpoint
+from astraclr.encoder import Encoder, EncoderConfig
+from astraclr.presets import RECIPES, preset
+from astraclr.pretraining import BETAS, learning_rate, pretrain, split, update
+
+SMALL = replace(preset("tiny"), batch_size=16, steps=6, evaluate_every=3)
+
+
+def weights_of(checkpoint):
+    return checkpoint.encoder.state_dict()
+
+
+def same(a, b):
+    return all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_learning_rate_equals_the_reference(oracles):
+    arrays = oracles("lr_schedule")
+    ours = [learning_rate(int(step), 512, 1000) for step in arrays["step"]]
+    np.testing.assert_allclose(ours, arrays["lr"], rtol=2e-6, atol=0)
+    assert max(ours) == pytest.approx(1.3975e-3, rel=1e-4)
+
+
+def test_six_steps_equal_the_reference(oracles):
+    arrays = oracles("train_tiny")
+    encoder = Encoder(EncoderConfig(32, 2, 4, 64, 16, dropout=0.0)).train()
+    encoder.load_state_dict(keras_weights(arrays, "weights_initial/"))
+    optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS)
+    losses, rates = [], []
+    for step in range(6):
+        views = [tokens_of(arrays, f"steps/{step}/view{v}") for v in range(3)]
+        loss, rate = update(encoder, optimiser, views, RECIPES["paper"], step, warmup=100)
+        losses.append(loss.item())
+        rates.append(rate)
+    np.testing.assert_allclose(losses, arrays["losses"], atol=1e-4)
+    np.testing.assert_allclose(rates, arrays["learning_rates"], rtol=1e-5)
+    expected = keras_weights(arrays, "weights_after_6_steps/")
+    for name, ours in encoder.state_dict().items():
+        if "attention.k.bias" not in name:  # its gradient is rounding noise, see tests/oracles/README.md
+            np.testing.assert_allclose(ours.numpy(), expected[name].numpy(), atol=1e-3, err_msg=name)
+
+
+def test_first_update_moves_nothing_in_the_paper_and_something_when_corrected(stars):
+    for name, moved in (("paper", False), ("corrected", True)):
+        one, none = (pretrain(stars, replace(SMALL, evaluate_every=1), name, steps=n, progress=False) for n in (1, 2))
+        start = pretrain(stars, replace(SMALL, evaluate_every=1), name, steps=1, seed=0, progress=False)
+        assert same(weights_of(one), weights_of(start))
+        assert one.history["learning_rate"].iloc[0] > 0 if moved else one.history["learning_rate"].iloc[0] == 0
+        assert none.history["learning_rate"].iloc[1] > 0
+
+
+def test_equal_seeds_give_equal_weights_and_the_loss_falls(stars):
+    longer = replace(SMALL, steps=40, evaluate_every=20, warmup=40)
+    a, b, c = (pretrain(stars, longer, seed=s, progress=False) for s in (3, 3, 4))
+    assert same(weights_of(a), weights_of(b)) and not same(weights_of(a), weights_of(c))
+    assert a.history["loss"].tail(5).mean() < a.history["loss"].head(5).mean() - 0.2
+    assert {"val_loss", "alignment", "uniformity", "effective_rank"} <= set(a.history.columns)
+
+
+@pytest.mark.parametrize("at", [1, 3, 4])
+def test_an_interrupted_run_resumes_to_the_same_weights(stars, tmp_path, monkeypatch, at):
+    whole = pretrain(stars, SMALL, out=tmp_path / "whole", progress=False)
+    calls = []
+
+    def interrupt(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == at + 1:
+            raise KeyboardInterrupt
+        return update(*args, **kwargs)
+
+    monkeypatch.setattr("astraclr.pretraining.update", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(stars, SMALL, out=tmp_path / "cut", progress=False)
+    monkeypatch.undo()
+    resumed = pretrain(stars, SMALL, out=tmp_path / "cut", progress=False)
+    assert same(weights_of(whole), weights_of(resumed))
+    assert resumed.history["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert same(weights_of(load_checkpoint(tmp_path / "cut")), weights_of(whole))
+
+
+def test_a_finished_run_is_returned_and_another_not_overwritten(stars, tmp_path, monkeypatch):
+    first = pretrain(stars, SMALL, out=tmp_path, progress=False)
+    before = (tmp_path / "config.json").read_text()
+    with pytest.raises(ValueError, match="holds a run with another preset"):
+        pretrain(stars, SMALL, out=tmp_path, seed=1, progress=False)
+    assert (tmp_path / "config.json").read_text() == before
+    monkeypatch.setattr("astraclr.pretraining.update", None)  # the same call trains nothing
+    assert same(weights_of(pretrain(stars, SMALL, out=tmp_path, progress=False)), weights_of(first))
+    assert json.loads(before)["preset"]["steps"] == 6
+
+
+def test_training_stops_when_validation_stops_improving(stars, monkeypatch):
+    values = iter([1.0, 2.0, 2.0, 2.0, 2.0])
+    monkeypatch.setattr("astraclr.pretraining.validate", lambda *_: {"val_loss": next(values)})
+    run = pretrain(stars, replace(SMALL, steps=50, evaluate_every=2, patience=2), progress=False)
+    assert run.history["step"].iloc[-1] == 6  # best at step 2, two validations without a better one
+
+
+def test_too_little_to_train_on(stars, tmp_path):
+    with pytest.raises(ValueError, match="5 stars and 6 steps"):
+        pretrain(stars[:5], SMALL)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(ValueError, match="cannot write"):
+        pretrain(stars, SMALL, out=blocked / "run", progress=False)
+
+
+def test_split_is_the_papers():
+    train, held = split(10)
+    assert train.tolist() == np.random.RandomState(42).permutation(10)[:8].tolist()  # noqa: NPY002
+    assert sorted([*train, *held]) == list(range(10))
