@@ -59,7 +59,7 @@ def fuse(crops: Tensor, fusion: Fusion = "mean") -> Tensor:
 
 
 @torch.inference_mode()
-def embed(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion = "mean", batch_size: int = 256,
+def embed(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion = "mean", batch_size: int | None = None,
           device: str | None = None, progress: bool = False) -> np.ndarray:  # fmt: skip
     """Embed light curves.
 
@@ -67,12 +67,14 @@ def embed(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion = "mean", b
     ----------
     lc : any number of stars; a band that the checkpoint's preset does not name gets the window of the nearest one
     fusion : "mean" of the crops' embeddings (the paper's probe), or their "concat"enation (its fine-tuning head)
+    batch_size : stars at once; small on a CPU (what fits its cache is fastest), large on a GPU by default
 
     Returns
     -------
     (n_stars, d_model) float32, or (n_stars, 3 * d_model) for "concat", in the order of `lc`
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    batch_size = batch_size or (64 if device == "cpu" else 1024)
     encoder = checkpoint.encoder.to(device).eval()
     data = prepare(lc, device)
     longest = np.array([checkpoint.preset.window(b, w) for b, w in lc.bands.items()])

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from astraclr.checkpoints import Checkpoint, load_checkpoint
+from astraclr.files import replacing
 from astraclr.lightcurves import LightCurves
 from astraclr.presets import Preset, to_dict
 from astraclr.presets import preset as preset_named
@@ -20,6 +21,8 @@ from astraclr.simulate import simulate
 
 _METHOD = ("cadence", "simulate", "preparation", "views", "encoder", "losses", "presets", "pretraining")
 """Modules whose text decides what a trained encoder is."""
+_BYTES_PER_STAR = 4 * 620 * 16
+"""Some 620 epochs of 16 bytes; the simulator joins its chunks, and training holds a centred copy."""
 
 
 class Splits(NamedTuple):
@@ -30,9 +33,20 @@ class Splits(NamedTuple):
     test: LightCurves
 
 
-def training_stars(preset: str | Preset, seed: int = 0) -> LightCurves:
-    """Simulated stars to pre-train on; their labels are there, and never used."""
-    return simulate(preset_named(preset).n_stars, seed=1_000 + seed)
+def training_stars(preset: str | Preset, seed: int = 0, progress: bool = False) -> LightCurves:
+    """Simulated stars to pre-train on; their labels are there, and never used.
+
+    Raises
+    ------
+    ValueError
+        If this machine's memory cannot hold them.
+    """
+    chosen = preset_named(preset)
+    needed, there = chosen.n_stars * _BYTES_PER_STAR / 2**30, _memory_gib()
+    if needed > there:
+        raise ValueError(f"preset {chosen.name} trains on {chosen.n_stars:,} simulated stars, about {needed:.0f} GiB "
+                         f"of memory; this machine has {there:.0f} GiB. Choose a smaller preset, such as laptop")
+    return simulate(chosen.n_stars, seed=1_000 + seed, progress=progress)
 
 
 def labelled_stars(preset: str | Preset, seed: int = 0) -> Splits:
@@ -41,6 +55,12 @@ def labelled_stars(preset: str | Preset, seed: int = 0) -> Splits:
     cuts = np.cumsum([n, n // 3, n])
     stars = simulate(int(cuts[-1]), seed=900_000 + seed)
     return Splits(stars[: cuts[0]], stars[cuts[0] : cuts[1]], stars[cuts[1] :])
+
+
+def _memory_gib() -> float:
+    if not hasattr(os, "sysconf"):  # Windows does not say
+        return float("inf")
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
 def cache_folder() -> Path:
@@ -64,4 +84,16 @@ def trained(preset: str | Preset = "tiny", recipe: str = "corrected", seed: int 
     folder = run_folder(preset, recipe, seed)
     if (folder / "config.json").exists():
         return load_checkpoint(folder)
-    return pretrain(training_stars(preset, seed), preset, recipe, seed=seed, out=folder, progress=progress)
+    return pretrain(training_stars(preset, seed, progress), preset, recipe, seed=seed, out=folder, progress=progress)
+
+
+def save_metrics(chapter: str, preset: str, seed: int, values: dict[str, float],
+                 checkpoint: Checkpoint | None = None) -> Path:  # fmt: skip
+    """Write the numbers of a chapter, with what they were made from, as ``metrics/<chapter>-<preset>-<seed>.json``."""
+    facts = {"chapter": chapter, "preset": preset, "seed": seed}
+    if checkpoint is not None:
+        facts |= {"recipe": checkpoint.recipe.name, "checkpoint": checkpoint.sha256}
+    path = cache_folder() / "metrics" / f"{chapter}-{preset}-{seed}.json"
+    with replacing(path) as part:
+        part.write_text(json.dumps({**facts, "values": values}, indent=1) + "\n")
+    return path

@@ -6,7 +6,6 @@ Star ``s`` in band ``b`` is the segment ``offsets[s * n_bands + b] : offsets[s *
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,20 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from astraclr import tidying
-from astraclr.files import existing, replacing
+from astraclr import storage, tidying
+from astraclr.storage import COLUMNS
 
 ZTF_BANDS: dict[str, float] = {"g": 4746.48, "r": 6366.38, "i": 7829.03}
 """Effective wavelengths in angstrom (SVO filter profile service)."""
 
 PAPER_CUT: dict[str, int] = {"g": 200, "r": 200}
 """Fewest detections per band of a light curve that the paper keeps."""
-
-_COLUMNS = {"mjd": np.float64, "mag": np.float32, "magerr": np.float32}
-_STARS_PER_GROUP, _STARS_PER_PIECE = 10_000, 2_000
-_FORMAT = b"astraclr.lightcurves"
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +143,7 @@ class LightCurves:
         if n_stars == 0 or len(mjd) == 0:
             raise ValueError("no observations: the table is empty; check the file and the cuts made before")
         key = np.asarray(star, np.int64) * len(bands) + np.asarray(band, np.int64)
-        mjd, mag, magerr = (np.asarray(c, t) for c, t in zip((mjd, mag, magerr), _COLUMNS.values(), strict=True))
+        mjd, mag, magerr = (np.asarray(c, t) for c, t in zip((mjd, mag, magerr), COLUMNS.values(), strict=True))
         keep, notes = tidying.usable(mjd, mag, magerr)
         if notes:
             key, mjd, mag, magerr = key[keep], mjd[keep], mag[keep], magerr[keep]
@@ -180,13 +174,13 @@ class LightCurves:
             For a missing column, text where numbers belong, a missing object_id, or a band without a wavelength
             in `bands` (unless `drop_unknown_bands`).
         """
-        tidying.need(table.columns, ("object_id", *_COLUMNS, "band"))
+        tidying.need(table.columns, ("object_id", *COLUMNS, "band"))
         star, ids = pd.factorize(table["object_id"])
         if (star < 0).any():
             raise ValueError(f"{int((star < 0).sum())} rows have no object_id; name them or drop them")
         _, first = np.unique(star, return_index=True)
         perstar = {c: table[c].iloc[first].to_numpy() for c in ("label", "period") if c in table}
-        columns = {c: table[c] for c in (*_COLUMNS, "band")}
+        columns = {c: table[c] for c in (*COLUMNS, "band")}
         return cls._from_columns(star, columns, np.asarray(ids), perstar, bands, drop_unknown_bands, drop_repeated)
 
     @classmethod
@@ -200,10 +194,10 @@ class LightCurves:
             As `from_table`, and where the lists of one star differ in length.
         """
         names = table.column_names if isinstance(table, pa.Table) else list(table.columns)
-        tidying.need(names, ("object_id", *_COLUMNS, "band"))
+        tidying.need(names, ("object_id", *COLUMNS, "band"))
         ids = np.asarray(table["object_id"])
         flat, lengths = {}, {}
-        for column in (*_COLUMNS, "band"):
+        for column in (*COLUMNS, "band"):
             flat[column], lengths[column] = tidying.flatten(table[column], column)
             if (uneven := np.flatnonzero(lengths[column] != lengths["mjd"])).size:
                 k = uneven[0]
@@ -223,8 +217,8 @@ class LightCurves:
         """
         tidying.need(frame.columns, [column])
         lists = frame[column].nest.to_lists()
-        tidying.need(lists.columns, (*_COLUMNS, "band"))
-        rows = lists[[*_COLUMNS, "band"]].reset_index(drop=True)
+        tidying.need(lists.columns, (*COLUMNS, "band"))
+        rows = lists[[*COLUMNS, "band"]].reset_index(drop=True)
         rows["object_id"] = np.asarray(frame["object_id"] if "object_id" in frame else frame.index)
         for c in ("label", "period"):
             if c in frame:
@@ -234,7 +228,7 @@ class LightCurves:
     @classmethod
     def _from_columns(cls, star, columns, ids, perstar, bands, drop_unknown, drop_repeated) -> LightCurves:  # noqa: ANN001
         code, known, notes = tidying.band_codes(columns["band"], bands, drop_unknown)
-        values = [tidying.numbers(columns[c], c)[known] for c in _COLUMNS]
+        values = [tidying.numbers(columns[c], c)[known] for c in COLUMNS]
         if not known.any() and len(known):
             raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({notes})")
         built = cls.from_arrays(star[known], code[known], *values, bands=bands, object_id=ids,
@@ -245,7 +239,7 @@ class LightCurves:
         """Tidy table: one row an observation, columns object_id, mjd, mag, magerr, band, label, period."""
         per_star = self.counts.sum(axis=1)
         band = np.repeat(np.tile(np.arange(len(self.bands)), len(self)), self.counts.ravel())
-        columns = {c: getattr(self, c) for c in _COLUMNS} | {"band": np.array(list(self.bands))[band]}
+        columns = {c: getattr(self, c) for c in COLUMNS} | {"band": np.array(list(self.bands))[band]}
         return pd.DataFrame({"object_id": np.repeat(self.object_id, per_star), **columns,
                              "label": np.repeat(self.label, per_star),
                              "period": np.repeat(self.period, per_star)})  # fmt: skip
@@ -253,7 +247,7 @@ class LightCurves:
     def to_rows(self) -> pd.DataFrame:
         """One row a star: object_id, label, period and the list columns mjd, mag, magerr, band."""
         per_star, table = self.offsets[:: len(self.bands)][1:-1], self.to_table()
-        lists = {c: pd.Series(np.split(table[c].to_numpy(), per_star), dtype=object) for c in (*_COLUMNS, "band")}
+        lists = {c: pd.Series(np.split(table[c].to_numpy(), per_star), dtype=object) for c in (*COLUMNS, "band")}
         return pd.DataFrame({"object_id": self.object_id, "label": self.label, "period": self.period, **lists})
 
     def to_nested(self, column: str = "lc") -> pd.DataFrame:
@@ -261,77 +255,24 @@ class LightCurves:
         from nested_pandas import NestedFrame
 
         base = NestedFrame({"object_id": self.object_id, "label": self.label, "period": self.period})
-        nested = self.to_table()[[*_COLUMNS, "band"]]
+        nested = self.to_table()[[*COLUMNS, "band"]]
         nested.index = pd.Index(np.repeat(np.arange(len(self)), self.counts.sum(axis=1)))
         return base.join_nested(nested, column)
 
     def save(self, path: str | Path) -> None:
-        """Write parquet: one row a star, lists mjd, mag, magerr in band order, and the counts per band."""
-        cuts = self.offsets[:: len(self.bands)]
-        schema = self._schema()
-        with replacing(path) as part, pq.ParquetWriter(part, schema, compression="none", use_dictionary=False) as out:
-            for first in range(0, len(self), _STARS_PER_GROUP):
-                stars = slice(first, min(first + _STARS_PER_GROUP, len(self)))
-                rows = slice(cuts[stars.start], cuts[stars.stop])
-                starts = pa.array((cuts[stars.start : stars.stop + 1] - cuts[stars.start]).astype(np.int32))
-                lists = {c: pa.ListArray.from_arrays(starts, getattr(self, c)[rows], type=schema.field(c).type)
-                         for c in _COLUMNS}  # fmt: skip
-                counts = pa.FixedSizeListArray.from_arrays(self.counts[stars].astype(np.int32).ravel(), len(self.bands))
-                columns = {"object_id": self.object_id[stars], "label": self.label[stars], "period": self.period[stars],
-                           "n_epochs": counts.cast(schema.field("n_epochs").type), **lists}  # fmt: skip
-                out.write_table(pa.table(columns, schema=schema))
-
-    def _schema(self) -> pa.Schema:
-        def one_list(t: Any) -> pa.DataType:
-            return pa.list_(pa.field("item", pa.from_numpy_dtype(t), nullable=False))
-
-        fields = [("object_id", pa.string()), ("label", pa.string()), ("period", pa.float64()),
-                  ("n_epochs", pa.list_(pa.int32(), len(self.bands)))]  # fmt: skip
-        fields += [(name, one_list(t)) for name, t in _COLUMNS.items()]
-        header = json.dumps({"version": 1, "bands": self.bands, "notes": self.notes})
-        return pa.schema(fields, metadata={_FORMAT: header.encode()})
+        """Write our own parquet layout (`astraclr.storage`), whole or not at all."""
+        storage.write(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> LightCurves:
-        """Read what `save` wrote, column by column in small pieces, so that memory holds little beside the result.
+        """Read what `save` wrote.
 
         Raises
         ------
         FileNotFoundError, ValueError
             If there is no such file, it is truncated, or `save` did not write it.
         """
-        file = open_parquet(path, buffer_size=2**20)
-        if not is_own(file):
-            raise ValueError(f"{path} was not written by LightCurves.save; read it with astraclr.catalogs.read")
-        header = json.loads(file.schema_arrow.metadata[_FORMAT])
-        stars = file.read(columns=["object_id", "label", "period", "n_epochs"])
-        counts = stars["n_epochs"].combine_chunks().flatten().to_numpy()
-        offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        columns = {name: np.empty(offsets[-1], t) for name, t in _COLUMNS.items()}
-        for name, column in columns.items():
-            done = 0
-            for piece in file.iter_batches(batch_size=_STARS_PER_PIECE, columns=[name]):
-                values = piece[name].flatten().to_numpy()
-                column[done : done + len(values)] = values
-                done += len(values)
-        return cls(**columns, offsets=offsets, bands=header["bands"], notes=header["notes"],
-                   object_id=np.asarray(stars["object_id"]).astype(str), label=np.asarray(stars["label"]).astype(str),
-                   period=stars["period"].to_numpy())  # fmt: skip
-
-
-def open_parquet(path: str | Path, buffer_size: int = 0) -> pq.ParquetFile:
-    """Open a parquet file, or raise FileNotFoundError or ValueError that say what is wrong with it."""
-    try:
-        return pq.ParquetFile(existing(path), buffer_size=buffer_size)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"{path} is not a complete parquet file (cut off while it was copied?): {error}") from error
-
-
-def is_own(file: pq.ParquetFile) -> bool:
-    """Whether `LightCurves.save` wrote this parquet file."""
-    return _FORMAT in (file.schema_arrow.metadata or {})
+        return cls(**storage.read(path))
 
 
 def concatenate(parts: Sequence[LightCurves]) -> LightCurves:
@@ -347,7 +288,7 @@ def concatenate(parts: Sequence[LightCurves]) -> LightCurves:
     if odd := next((p for p in parts if p.bands != parts[0].bands), None):
         raise ValueError(f"bands differ: {parts[0].bands} and {odd.bands}; build all with the same `bands`")
     joined = {c: np.concatenate([getattr(p, c) for p in parts])
-              for c in (*_COLUMNS, "object_id", "label", "period")}  # fmt: skip
+              for c in (*COLUMNS, "object_id", "label", "period")}  # fmt: skip
     offsets = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(p.offsets) for p in parts]))])
     notes: dict[str, int] = {}
     for part in parts:

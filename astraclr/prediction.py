@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Head:
     classes : names; coefficients (n_classes, d), intercepts (n_classes,) on raw embeddings
     centre (d,), precision (d, d), threshold : squared Mahalanobis distance of the training stars
     checkpoint : SHA-256 of the weights that the embeddings came from
+    accuracy : share of held-out stars of the training kind that such a head gets right; NaN if nobody measured it
     """
 
     classes: tuple[str, ...]
@@ -39,6 +41,7 @@ class Head:
     precision: np.ndarray
     threshold: float
     checkpoint: str
+    accuracy: float = math.nan
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
         """(n, n_classes) class probabilities of (n, d) embeddings."""
@@ -65,7 +68,7 @@ def fit_head(x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: floa
         intercepts = np.array([-intercepts[0], intercepts[0]]) / 2
     spread = LedoitWolf().fit(x)
     threshold = float(np.quantile(spread.mahalanobis(x), NOVELTY_QUANTILE))
-    return Head(tuple(map(str, logistic.classes_)), coefficients, intercepts, spread.location_, spread.precision_,
+    return Head(tuple(map(str, logistic.classes_)), coefficients, intercepts, spread.location_, spread.get_precision(),
                 threshold, checkpoint if isinstance(checkpoint, str) else checkpoint.sha256)  # fmt: skip
 
 
@@ -75,7 +78,8 @@ def save_head(head: Head, path: str | Path) -> None:
 
     arrays = {name: np.ascontiguousarray(getattr(head, name), np.float64)
               for name in ("coefficients", "intercepts", "centre", "precision")}  # fmt: skip
-    facts = {"classes": head.classes, "threshold": head.threshold, "checkpoint": head.checkpoint}
+    facts = {"classes": head.classes, "threshold": head.threshold, "checkpoint": head.checkpoint,
+             "accuracy": None if math.isnan(head.accuracy) else head.accuracy}  # fmt: skip
     with replacing(path) as part:
         part.write_bytes(save(arrays, {"head": json.dumps(facts)}))
 
@@ -98,7 +102,9 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
     if (d := arrays["coefficients"].shape[1]) != checkpoint.encoder.config.d_model:
         raise ValueError(f"{path} reads embeddings of {d} numbers, checkpoint {checkpoint.name} makes "
                          f"{checkpoint.encoder.config.d_model}; fit it on embeddings with fusion mean")  # fmt: skip
-    return Head(tuple(facts["classes"]), threshold=facts["threshold"], checkpoint=facts["checkpoint"], **arrays)
+    accuracy = facts.get("accuracy")
+    return Head(tuple(facts["classes"]), threshold=facts["threshold"], checkpoint=facts["checkpoint"],
+                accuracy=math.nan if accuracy is None else accuracy, **arrays)  # fmt: skip
 
 
 def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progress: bool = False) -> pd.DataFrame:
@@ -109,9 +115,9 @@ def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progre
     """
     x = embed(lc, checkpoint, progress=progress).astype(np.float64)
     p, novelty = head.probabilities(x), head.novelty(x)
-    few, odd = (lc.counts < MIN_EPOCHS).all(1), novelty > 1
+    few, odd = np.all(lc.counts < MIN_EPOCHS, axis=1), np.asarray(novelty > 1)
     flags = [", ".join(w for w, on in (("few epochs", f), ("unlike training stars", o)) if on)
-             for f, o in zip(few, odd, strict=True)]  # fmt: skip
+             for f, o in zip(few.tolist(), odd.tolist(), strict=True)]  # fmt: skip
     table = pd.DataFrame({"object_id": lc.object_id, "label": lc.label,
                           "predicted": np.array(head.classes)[p.argmax(1)]})  # fmt: skip
     probabilities = pd.DataFrame(p.astype(np.float32), columns=[f"p_{c}" for c in head.classes])

@@ -51,7 +51,8 @@ def score(truth: np.ndarray, predicted: np.ndarray) -> Scores:
     from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
     classes = np.unique(np.concatenate([truth, predicted]))
-    f1 = np.asarray(f1_score(truth, predicted, labels=classes, average=None, zero_division=0))
+    how = {"average": None, "zero_division": 0}
+    f1 = np.asarray(f1_score(truth, predicted, labels=classes, **how))  # pyright: ignore[reportArgumentType]
     seen = np.isin(classes, truth)
     return Scores(float(accuracy_score(truth, predicted)), float(f1[seen].mean()), classes, f1,
                   np.asarray(predicted), confusion_matrix(truth, predicted, labels=classes))  # fmt: skip

@@ -67,11 +67,12 @@ def warn_unless_mjd(mjd: np.ndarray) -> None:
     if not len(mjd) or (mjd.min() >= MJD_RANGE[0] and mjd.max() <= MJD_RANGE[1]):
         return
     low, high = float(mjd.min()), float(mjd.max())
-    guess = "they look like Julian dates: subtract 2400000.5" if low > 2.4e6 else "is there another time origin?"
+    julian = low > 2.4e6
+    guess = "they look like Julian dates, so subtract 2400000.5" if julian else "add their origin if you know it"
     warnings.warn(
         f"times run from {low:.2f} to {high:.2f}, not MJD ({MJD_RANGE[0]:.0f} to {MJD_RANGE[1]:.0f} days): {guess}. "
-        "Embeddings of the paper's recipe depend on the absolute time",
-        stacklevel=4,
+        "Embeddings may depend on the absolute time",
+        stacklevel=3,
     )
 
 
@@ -85,12 +86,12 @@ def need(columns: Iterable[str], required: Iterable[str]) -> None:
 def numbers(values: Any, column: str) -> np.ndarray:
     """`values` as a float64 array; NaN for null. Text is refused with its first offender."""
     array = values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array | pa.ChunkedArray) else values
-    series = pd.Series(array)
+    series: pd.Series = pd.Series(array)
     if pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_bool_dtype(series.dtype):
         return series.to_numpy(np.float64, na_value=np.nan)
     text = next((v for v in series if isinstance(v, str)), None)
     if text is None and series.dtype == object:
-        return pd.to_numeric(series, errors="raise").to_numpy(np.float64, na_value=np.nan)
+        return pd.Series(pd.to_numeric(series)).to_numpy(np.float64, na_value=np.nan)
     raise ValueError(
         f"column {column} must hold numbers, found {text if text is not None else series.dtype!r}; "
         f"convert it first: table['{column}'] = pd.to_numeric(table['{column}'], errors='coerce')"
@@ -111,7 +112,8 @@ def band_codes(names: Any, bands: Mapping[str, float], drop_unknown: bool) -> tu
     ValueError
         If a name has no wavelength in `bands` and `drop_unknown` is false.
     """
-    names = names.to_numpy(zero_copy_only=False) if isinstance(names, pa.Array) else names
+    if isinstance(names, pa.Array | pa.ChunkedArray):  # each distinct name becomes a Python object once
+        names = names.dictionary_encode().to_pandas()
     index, found = pd.factorize(pd.Series(names))
     position = np.array([list(bands).index(b) if b in bands else -1 for b in found] + [-1])
     codes = position[index]
@@ -140,6 +142,6 @@ def flatten(column: Any, name: str) -> tuple[Any, np.ndarray]:
                          "for one row an observation use from_table")  # fmt: skip
     if pa.types.is_null(lists.type):
         return np.array([]), np.zeros(len(lists), np.int64)
-    flat = pc.list_flatten(lists)
-    length = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
-    return flat.combine_chunks() if isinstance(flat, pa.ChunkedArray) else flat, length
+    flat = pc.list_flatten(lists)  # pyright: ignore[reportAttributeAccessIssue] - pyarrow makes these when imported
+    length = pc.list_value_length(lists).fill_null(0).to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
+    return flat.combine_chunks() if isinstance(flat, pa.ChunkedArray) else flat, length.astype(np.int64)

@@ -62,13 +62,13 @@ def rate(n_stars: int, call: Callable, *args: object) -> int:
 
 def write_hats(lc: LightCurves, folder: Path) -> None:
     """A HATS catalogue of these light curves with Zubercal's columns, scattered over the sky."""
-    import lsdb
+    from lsdb.loaders.dataframe.from_dataframe import from_dataframe
 
     rng = np.random.default_rng(1)
     frame = lc.to_nested()
     frame["ra"], frame["dec"] = rng.uniform(0, 360, len(lc)), rng.uniform(-30, 90, len(lc))
     frame["lc.info"], frame["lc.flag"] = np.zeros(lc.n_obs, np.int32), np.zeros(lc.n_obs, np.int16)
-    lsdb.from_dataframe(frame, partition_rows=1000).write_catalog(folder, catalog_name="random", progress_bar=False)
+    from_dataframe(frame, partition_rows=1000).write_catalog(folder, catalog_name="random", progress_bar=False)
 
 
 def other_layouts(lc: LightCurves, folder: Path) -> dict[str, int]:

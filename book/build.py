@@ -124,12 +124,21 @@ def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = 
     return rows
 
 
+def run_time_table(rows: list[dict]) -> str:
+    """The measured run times as a Markdown table, for the appendix."""
+    lines = ["| chapter | preset | time (s) | processor time (s) | memory peak (MB) |", "|---|---|---:|---:|---:|"]
+    lines += [f"| {{doc}}`{r['chapter']}` | {r['preset']} | {r['wall_s']:.0f} | {r['cpu_s']:.0f} | {r['peak_mb']} |"
+              for r in rows]
+    return "\n".join(lines) + "\n"
+
+
 def make_html(book: Path, build: Path, preset: str) -> None:
     """Turn the pages and the executed notebooks into build/html. Raises RuntimeError with Sphinx's warnings, if any."""
     source, html = build / "src", build / "html"
     shutil.rmtree(source, ignore_errors=True)
     shutil.rmtree(html, ignore_errors=True)  # or a chapter taken out would still be there
     shutil.copytree(book, source, ignore=shutil.ignore_patterns("*.py", "*.ipynb", "__pycache__", ".ipynb_checkpoints"))
+    (source / "run_times.txt").write_text(run_time_table(json.loads((build / "runtimes.json").read_text())))
     for notebook in (build / "executed" / preset).glob("*.ipynb"):
         if (book / notebook.name).is_file():
             shutil.copy(notebook, source)

@@ -1,9 +1,11 @@
+import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from astraclr import experiments
-from astraclr.experiments import labelled_stars, run_folder, trained, training_stars
+from astraclr.experiments import labelled_stars, run_folder, save_metrics, trained, training_stars
 from astraclr.presets import preset
 
 SMALL = replace(preset("tiny"), name="small", n_stars=60, n_probe=36, batch_size=16, steps=2)
@@ -28,3 +30,17 @@ def test_a_run_is_found_by_its_settings(tmp_path, monkeypatch):
     monkeypatch.setenv("ASTRACLR_CACHE", str(tmp_path))
     folders = {run_folder(p, r, s) for p in ("tiny", "laptop") for r in ("paper", "corrected") for s in (0, 1)}
     assert len(folders) == 8
+
+
+def test_stars_that_do_not_fit_in_memory_are_refused_before_work(monkeypatch):
+    monkeypatch.setattr(experiments, "_memory_gib", lambda: 8.0)
+    with pytest.raises(ValueError, match="preset paper trains on 2,100,000 simulated stars, about 78 GiB"):
+        training_stars("paper")
+
+
+def test_metrics_say_what_they_were_made_from(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASTRACLR_CACHE", str(tmp_path))
+    path = save_metrics("06_probing", "tiny", 3, {"accuracy": 0.5}, trained(SMALL, progress=False))
+    facts = json.loads(path.read_text())
+    assert path == tmp_path / "metrics" / "06_probing-tiny-3.json"
+    assert facts["values"] == {"accuracy": 0.5} and facts["recipe"] == "corrected" and len(facts["checkpoint"]) == 64

@@ -237,6 +237,11 @@ def test_chapters_run_with_their_parameters_and_only_when_changed(small_book, tm
     assert stamps == {f: f.stat().st_mtime_ns for f in stamps}
 
 
+def test_run_times_become_a_table():
+    row = {"chapter": "02_views", "preset": "tiny", "seed": 0, "wall_s": 12.34, "cpu_s": 10.0, "peak_mb": 321}
+    assert build.run_time_table([row]).splitlines()[-1] == "| {doc}`02_views` | tiny | 12 | 10 | 321 |"
+
+
 def test_check_finds_missing_empty_and_unexecuted_pages(small_book, tmp_path):
     html = tmp_path / "html"
     html.mkdir()

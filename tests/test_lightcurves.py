@@ -70,7 +70,7 @@ def test_round_trip_through_parquet(tmp_path):
 
 
 def test_round_trip_over_several_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr("astraclr.lightcurves._STARS_PER_GROUP", 7)
+    monkeypatch.setattr("astraclr.storage._STARS_PER_GROUP", 7)
     lc = synthetic(n_stars=50)
     lc.save(tmp_path / "lc.parquet")
     assert pq.ParquetFile(tmp_path / "lc.parquet").num_row_groups == 8
@@ -106,7 +106,7 @@ def test_the_order_of_observations_never_matters(seed):
 def test_unsorted_times_are_sorted_within_their_band():
     star = LightCurves.from_table(table_of()).star(0)
     assert star["g"][0].tolist() == [58000.0, 58002.0]
-    np.testing.assert_array_equal(star["g"][1], np.float32([15.1, 15.0]))
+    np.testing.assert_array_equal(star["g"][1], np.array([15.1, 15.0], np.float32))
     assert list(star) == ["g", "r"]
 
 
@@ -116,7 +116,7 @@ def test_repeated_times_are_kept_and_counted_or_dropped_on_request():
     assert kept.counts.tolist() == [[2, 1, 0]] and kept.notes == {"kept: repeated time within a band": 1}
     dropped = LightCurves.from_table(table, drop_repeated=True)
     assert dropped.counts.tolist() == [[1, 1, 0]] and dropped.notes == {"dropped: repeated time within a band": 1}
-    np.testing.assert_array_equal(dropped.star(0)["g"][1], np.float32([15.1]))
+    np.testing.assert_array_equal(dropped.star(0)["g"][1], np.array([15.1], np.float32))
 
 
 def test_bad_observations_are_dropped_with_counts():

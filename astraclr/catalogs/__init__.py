@@ -19,7 +19,8 @@ from astraclr.catalogs._sources import about, add_notes, is_parquet, light_curve
 from astraclr.catalogs._zubercal import is_hats, zubercal
 from astraclr.catalogs._zubercal_tables import OBJECT_IDS
 from astraclr.files import existing
-from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate, is_own, open_parquet
+from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate
+from astraclr.storage import is_own, open_parquet
 
 __all__ = ["MACHO_BANDS", "irsa", "macho_example", "published", "read", "zubercal"]
 

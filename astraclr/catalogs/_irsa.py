@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from astraclr import tidying
 from astraclr.catalogs._sources import about, add_notes, is_parquet, light_curve_files
-from astraclr.lightcurves import ZTF_BANDS, LightCurves, open_parquet
+from astraclr.lightcurves import ZTF_BANDS, LightCurves
+from astraclr.storage import open_parquet
 
 BAD_EPOCH = 32768
 """Bit 15 of catflags: the epoch is unusable (ZTF public data release notes, IPAC)."""

@@ -15,7 +15,8 @@ import pyarrow as pa
 from astraclr import tidying
 from astraclr.catalogs._sources import about, add_notes, light_curve_files
 from astraclr.catalogs._zubercal_tables import layout_of, need_epochs, tidy, tidy_frame
-from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate, open_parquet
+from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate
+from astraclr.storage import open_parquet
 
 _BAND_IN_NAME = re.compile(r"ztf_\d+_\d+_([gri])")
 
@@ -55,7 +56,8 @@ def zubercal(
     nested : name of the nested column
     quality_cut : keep only detections with ``info == 0 and flag == 0``
     client : a Dask client to compute with; HATS only
-    n_workers : without a client, start a local cluster of so many processes if more than 1; HATS only
+    n_workers : without a client, start a local cluster of so many processes if more than 1 (a script then needs
+        ``if __name__ == "__main__":``); HATS only
     bands, drop_unknown_bands, drop_repeated : as in `LightCurves.from_table`
 
     Returns
@@ -99,9 +101,9 @@ def is_hats(path: str | Path) -> bool:
 def _hats_parts(path: str, names: tuple[str | None, str, str], options: dict[str, Any], near: Near | None,
                 ids: Sequence[int] | None, client: Any, n_workers: int) -> Iterator[tuple]:  # fmt: skip
     """(light curves or None, notes) of each partition, in order, a few at a time so that `limit` can stop early."""
-    from dask.delayed import delayed
-
     lsdb = _lsdb()
+    from dask.delayed import delayed  # comes with LSDB
+
     whole = lsdb.open_catalog(path)
     layout = layout_of(whole.all_columns, *names, options)
     fields = whole.original_schema.field(layout.nested).type if layout.nested else whole.original_schema

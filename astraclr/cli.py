@@ -1,0 +1,302 @@
+"""The house from a terminal: each command is a few steps of `astraclr`, with bad input refused before any work starts.
+
+Heavy imports are inside the commands, so that ``astraclr --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astraclr import __version__
+from astraclr import terminal as term
+
+app = typer.Typer(cls=term.Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+                  pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})  # fmt: skip
+
+File = Annotated[Path, typer.Argument(help="Light curves: parquet or CSV (a tidy table, one row a star, IRSA, "
+                                           "Zubercal), or a folder of such files.", show_default=False)]  # fmt: skip
+Parquet = Annotated[Path, typer.Option(help="Parquet file to write, one row a star.", show_default=False)]
+Band = Annotated[list[str] | None, typer.Option(
+    "--band", metavar="NAME=ANGSTROM", show_default=False,
+    help="A band and its effective wavelength; repeat for each band of the file. Replaces ZTF's g, r, i.")]  # fmt: skip
+DropUnknown = Annotated[bool, typer.Option("--drop-unknown-bands", help="Drop and count other bands, do not stop.")]
+DropRepeated = Annotated[bool, typer.Option("--drop-repeated", help="Keep one observation where times repeat.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed on the same machine gives the same result.")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads; more than one seldom helps a small model.")]
+CheckpointName = Annotated[str, typer.Option("--checkpoint", metavar="DIR", help="Folder that `astraclr pretrain` "
+                                             "wrote, or the name of a shipped encoder: tiny.")]  # fmt: skip
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="astraclr")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"astraclr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _astraclr(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
+                                          help="Print the version and stop.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="On an error show where it arose; write it before "
+                                            "the command, and send it along when you report a bug.")] = False,
+) -> None:  # fmt: skip
+    """Light curves in; embeddings, classes and metrics out.
+
+    \b
+    A first round, in four commands:
+      astraclr simulate --n 1200 --seed 7 --out stars.parquet
+      astraclr info stars.parquet
+      astraclr embed stars.parquet --checkpoint tiny --out embeddings.parquet
+      astraclr probe embeddings.parquet
+    """
+
+
+@app.command()
+def simulate(
+    out: Parquet,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many stars.")] = 600,
+    seed: Seed = 0,
+) -> None:
+    """Make labelled light curves like ZTF's.
+
+    12 classes, as many stars of each, in the bands g, r and i.
+
+    \b
+    Example: astraclr simulate --n 600 --seed 7 --out stars.parquet
+    """
+    term.check_output(out, [".parquet"])
+    from astraclr.simulate import simulate as make
+
+    stars = make(n, seed=seed, progress=True)
+    stars.save(out)
+    typer.echo(f"{len(stars):,} stars, {stars.n_obs:,} observations: {out}")
+
+
+@app.command()
+def info(
+    file: File,
+    cut: Annotated[str | None, typer.Option(metavar="BAND=EPOCHS,...", show_default=False,
+                   help="Say how many stars have at least so many epochs, e.g. g=200,r=200. By default: the paper's "
+                        "cut, and the windows of preset tiny.")] = None,
+    band: Band = None,
+    drop_unknown_bands: DropUnknown = False,
+    drop_repeated: DropRepeated = False,
+) -> None:  # fmt: skip
+    """Say what is in a file of light curves.
+
+    Stars, times, epochs per band, classes, what was dropped or repeats, and how many stars a cut would keep.
+
+    \b
+    Example: astraclr info stars.parquet --cut g=200,r=200
+    """
+    at_least = None if cut is None else term.parse_cut(cut)
+    from astraclr.summary import describe
+
+    typer.echo(describe(term.read_stars(file, band, drop_unknown_bands, drop_repeated, quiet=True), at_least))
+
+
+@app.command()
+def pretrain(
+    out: Annotated[Path, typer.Option(metavar="DIR", show_default=False,
+                                      help="Folder for the checkpoint, and for the state to resume from.")],
+    file: Annotated[Path | None, typer.Argument(show_default=False,
+                    help="Light curves, as for `info`; left out: the simulated stars of the preset.")] = None,
+    preset: Annotated[str, typer.Option(help="How big: tiny, laptop, gpu or paper.")] = "tiny",
+    recipe: Annotated[str, typer.Option(help="Which method: corrected, or paper with its quirks.")] = "corrected",
+    seed: Seed = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.", show_default=False)] = None,
+    threads: Threads = 1,
+    band: Band = None,
+    drop_unknown_bands: DropUnknown = False,
+    drop_repeated: DropRepeated = False,
+) -> None:  # fmt: skip
+    """Train an encoder, without labels.
+
+    Ctrl-C stops it and keeps what was trained; run the same command again to go on.
+
+    \b
+    Example: astraclr pretrain stars.parquet --preset tiny --out runs/mine
+    """
+    term.parse_bands(band)
+    term.check_folder(out)
+    from astraclr import presets
+
+    size, method = presets.preset(preset), presets.recipe(recipe)
+
+    def saved() -> str:
+        begun = (out / "state.safetensors").exists()
+        return f"what was trained so far is in {out}; run the same command to go on" if begun else "nothing trained yet"
+
+    with term.stoppable(saved):
+        from astraclr.experiments import training_stars
+        from astraclr.pretraining import pretrain as train
+
+        if file is None:
+            term.say(f"simulating {size.n_stars:,} stars of preset {size.name}")
+            stars = training_stars(size, seed)
+        else:
+            stars = term.read_stars(file, band, drop_unknown_bands, drop_repeated)
+        checkpoint = train(stars, size, method, seed=seed, out=out, steps=steps, threads=threads)
+    best = checkpoint.history["val_loss"].min()
+    typer.echo(f"{checkpoint.name}, best validation loss {best:.3f} of {len(checkpoint.history):,} steps: {out}")
+    typer.echo(f"use it with: astraclr embed FILE --checkpoint {out} --out embeddings.parquet")
+
+
+@app.command()
+def embed(
+    file: File,
+    out: Parquet,
+    checkpoint: CheckpointName = "tiny",
+    fusion: Annotated[str, typer.Option(help="How the embeddings of the crops are joined: mean or concat.")] = "mean",
+    threads: Threads = 1,
+    band: Band = None,
+    drop_unknown_bands: DropUnknown = False,
+    drop_repeated: DropRepeated = False,
+) -> None:
+    """Turn every light curve into a vector.
+
+    The table tells, beside each embedding, the epochs used per band, missing bands, and which encoder made it.
+
+    \b
+    Example: astraclr embed stars.parquet --checkpoint tiny --out embeddings.parquet
+    """
+    term.check_output(out, [".parquet"], file)
+    term.parse_bands(band)
+    if fusion not in ("mean", "concat"):
+        raise ValueError(f"no fusion {fusion!r}; choose mean or concat")
+    from astraclr.embedding import embedding_table
+
+    term.use_threads(threads)
+    encoder, _ = term.find_checkpoint(checkpoint)
+    stars = term.read_stars(file, band, drop_unknown_bands, drop_repeated)
+    table = embedding_table(stars, encoder, fusion=fusion, progress=True)
+    table.insert(len(table.columns) - 1, "fusion", fusion)
+    term.write_table(table, out)
+    lacking = sum(table["missing_bands"] != "")
+    typer.echo(f"{len(table):,} stars embedded with {encoder.name}, {lacking:,} of them lack a band: {out}")
+
+
+@app.command()
+def probe(
+    embeddings: Annotated[Path, typer.Argument(help="Labelled table that `astraclr embed` wrote.", show_default=False)],
+    test: Annotated[Path | None, typer.Option(show_default=False,
+                    help="Test on this table, and train on all of EMBEDDINGS but its stars.")] = None,
+    C: Annotated[float, typer.Option("--C", help="Inverse regularisation of the logistic regression.")] = 10.0,
+    bootstraps: Annotated[int, typer.Option(min=0, help="Resampled training sets, for the 95 % intervals.")] = 50,
+    test_share: Annotated[float, typer.Option(help="Share of the stars of each class to test on.")] = 0.3,
+    seed: Seed = 0,
+    save_head: Annotated[Path | None, typer.Option(metavar="DIR|FILE", show_default=False,
+                         help="Keep a head for `astraclr predict`, fitted on all labelled stars of EMBEDDINGS: into "
+                              "a checkpoint's folder, or a .safetensors file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the metrics, as JSON.", show_default=False)] = None,
+) -> None:  # fmt: skip
+    """Measure how well embeddings tell classes.
+
+    Stars are split by object and class; a linear probe (the paper's), a weighted k-NN and the most frequent class are
+    compared on the same test stars. Unlabelled stars are left out, with a count.
+
+    \b
+    Example: astraclr probe embeddings.parquet --save-head head.safetensors --out metrics.json
+    """
+    if out is not None:
+        term.check_output(out, [".json"], embeddings, test)
+    from astraclr import evaluation, summary
+
+    stars = evaluation.read_embeddings(embeddings)
+    head_file = None if save_head is None else term.head_place(save_head, stars.checkpoint, stars.fusion)
+    other = None if test is None else evaluation.read_embeddings(test)
+    train, held, notes = evaluation.train_and_test(stars, other, test_share, seed)
+    for reason, n in notes.items():
+        term.say(f"note: {reason}: {n:,}")
+    metrics = evaluation.evaluate(train, held, C=C, bootstraps=bootstraps, seed=seed, progress=True)
+    typer.echo(summary.describe_metrics(metrics))
+    if out is not None:
+        term.write_json(metrics | {"notes": notes}, out)
+        typer.echo(f"metrics: {out}")
+    if head_file is not None:
+        from astraclr import prediction
+
+        known, _ = evaluation.labelled(stars)
+        head = prediction.fit_head(known.x, known.label, stars.checkpoint, C)
+        prediction.save_head(replace(head, accuracy=metrics["linear_probe"]["accuracy"]), head_file)
+        typer.echo(f"head, fitted on all {len(known):,} labelled stars of {embeddings}: {head_file}")
+
+
+@app.command()
+def predict(
+    file: File,
+    out: Annotated[Path, typer.Option(help="Parquet or CSV file to write, one row a star.", show_default=False)],
+    checkpoint: CheckpointName = "tiny",
+    head: Annotated[Path | None, typer.Option(show_default=False,
+                    help="Head that `astraclr probe --save-head` wrote; by default the one in the checkpoint.")] = None,
+    threads: Threads = 1,
+    band: Band = None,
+    drop_unknown_bands: DropUnknown = False,
+    drop_repeated: DropRepeated = False,
+) -> None:  # fmt: skip
+    """Give every star class probabilities.
+
+    Stars flagged "few epochs" or "unlike training stars" are guesses. The shipped head learnt from simulated stars.
+
+    \b
+    Example: astraclr predict stars.parquet --out predictions.csv
+    """
+    term.check_output(out, [".parquet", ".csv"], file)
+    term.parse_bands(band)
+    from astraclr.prediction import load_head, prediction_table
+    from astraclr.summary import describe_predictions
+
+    term.use_threads(threads)
+    encoder, folder = term.find_checkpoint(checkpoint)
+    head_file = head or folder / term.HEAD
+    if head is None and not head_file.exists():
+        raise FileNotFoundError(f"{folder} holds no head ({term.HEAD}); embed labelled stars, then fit one with "
+                                f"`astraclr probe EMBEDDINGS --save-head {folder}`")  # fmt: skip
+    reader = load_head(head_file, encoder)
+    stars = term.read_stars(file, band, drop_unknown_bands, drop_repeated)
+    table = prediction_table(stars, encoder, reader, progress=True)
+    term.write_table(table, out)
+    typer.echo(f"{describe_predictions(table, reader)}\n\n{len(table):,} predictions: {out}")
+
+
+@app.command()
+def fetch(
+    out: Parquet,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many stars.", show_default=False)] = None,
+    near: Annotated[str | None, typer.Option(metavar="RA,DEC,RADIUS", show_default=False,
+                    help="Only stars in this cone: degrees, degrees, arcsec.")] = None,
+    gaia_id: Annotated[list[int] | None, typer.Option("--id", metavar="GAIA_ID", show_default=False,
+                       help="Only this star of Gaia DR3; repeat for more.")] = None,
+    cut: Annotated[str | None, typer.Option(metavar="BAND=EPOCHS,...", show_default=False,
+                   help="Only stars with at least so many epochs, e.g. g=200,r=200.")] = None,
+) -> None:  # fmt: skip
+    """Download stars of the published data set.
+
+    By number, position or Gaia DR3 id. Needs the network once; the answer to a request is kept.
+
+    \b
+    Example: astraclr fetch --limit 100 --cut g=200,r=200 --out published.parquet
+    """
+    term.check_output(out, [".parquet"])
+    cone, at_least = term.parse_near(near), None if cut is None else term.parse_cut(cut)
+    if limit is None and cone is None and not gaia_id:
+        raise ValueError("say what to fetch: --limit N, --near RA,DEC,RADIUS or --id GAIA_ID")
+    from astraclr.catalogs import published
+
+    term.say("asking for the published data set; the first answer may take minutes, the same request later none")
+    stars = published(limit, near=cone, ids=gaia_id or None, at_least=at_least)
+    stars.save(out)
+    typer.echo(f"{len(stars):,} stars, {stars.n_obs:,} observations ({stars.report()}): {out}")
+
+
+if __name__ == "__main__":
+    main()
