@@ -39,7 +39,7 @@ def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = ""
             x, y, e = np.concatenate([phase, phase + 1]), np.tile(mag, 2), np.tile(magerr, 2)
         ax.errorbar(x, y, e, fmt=".", ms=3.5, lw=0.7, alpha=0.75, color=BAND_COLOURS.get(band, "#555555"),
                     label=f"{band} ({len(mjd)})")  # fmt: skip
-    ax.invert_yaxis()
+    ax.yaxis.set_inverted(True)  # not invert_yaxis, which would turn shared axes back
     ax.set(xlabel=f"phase (period {period:.4g} d)" if period else "MJD (days)", ylabel="magnitude", title=title)
     ax.legend(loc="best", fontsize=8, markerscale=2)
 
@@ -53,7 +53,7 @@ def draw_tokens(ax: Axes, tokens: Tokens, row: int, bands: Mapping[str, float], 
         if at.any():
             ax.plot(t[at] + MJD_ZERO, mag[at], ".", ms=4, color=BAND_COLOURS.get(name, "#555555"),
                     label=f"{name} ({at.sum()})")  # fmt: skip
-    ax.invert_yaxis()
+    ax.yaxis.set_inverted(True)  # not invert_yaxis, which would turn shared axes back
     ax.set(xlabel="MJD (days)", ylabel="magnitude - mean", title=title)
     ax.legend(loc="best", fontsize=8, markerscale=2)
 

@@ -1,6 +1,6 @@
-from dataclasses import replace
-
 """A head gives the probabilities of the model it was fitted as, and says when not to believe them."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
