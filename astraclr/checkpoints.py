@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import torch
 
 from astraclr.encoder import Encoder, EncoderConfig, new_encoder
 from astraclr.files import existing, replacing
+from astraclr.lightcurves import LightCurves
 from astraclr.presets import Preset, Recipe, preset_from_dict, recipe_from_dict, to_dict
 
 
@@ -26,7 +28,7 @@ class Checkpoint:
     Attributes
     ----------
     encoder : in evaluation mode
-    preset, recipe, seed, n_stars : what it was trained with; 0 stars for random weights
+    preset, recipe, seed, data : what it was trained with; `data` is `fingerprint` of the stars, "" for random weights
     history : one row a training step: step, loss, learning_rate, and at validations val_loss, alignment, ...
     sha256 : of the weights file; "" before it is saved
     """
@@ -35,7 +37,7 @@ class Checkpoint:
     preset: Preset
     recipe: Recipe
     seed: int
-    n_stars: int = 0
+    data: str = ""
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     sha256: str = ""
 
@@ -43,6 +45,11 @@ class Checkpoint:
     def name(self) -> str:
         """Preset, recipe, seed and the beginning of the hash, for tables and logs."""
         return f"{self.preset.name}-{self.recipe.name}-{self.seed}-{self.sha256[:8] or 'unsaved'}"
+
+
+def fingerprint(lc: LightCurves) -> str:
+    """A line that tells one set of light curves from another: how many, and the CRC-32 of their magnitudes."""
+    return f"{len(lc)} stars, {lc.n_obs} observations, CRC-32 {zlib.crc32(lc.mag.tobytes()):08x}"
 
 
 def random_control(checkpoint: Checkpoint, seed: int | None = None) -> Checkpoint:
@@ -61,7 +68,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> str:
     checkpoint.sha256 = hashlib.sha256(weights).hexdigest()
     file = f"weights-{checkpoint.sha256[:8]}.safetensors"
     config = {"format": "astraclr checkpoint 1", "weights": file, "sha256": checkpoint.sha256,
-              "seed": checkpoint.seed, "n_stars": checkpoint.n_stars,
+              "seed": checkpoint.seed, "data": checkpoint.data,
               "preset": to_dict(checkpoint.preset), "recipe": to_dict(checkpoint.recipe)}  # fmt: skip
     with replacing(folder / file) as part:
         part.write_bytes(weights)
@@ -92,7 +99,7 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
     try:
         config = json.loads(existing(folder / "config.json").read_text())
         preset, recipe = preset_from_dict(config["preset"]), recipe_from_dict(config["recipe"])
-        seed, n_stars = int(config["seed"]), int(config["n_stars"])
+        seed, data = int(config["seed"]), str(config["data"])
         weights = existing(folder / config["weights"]).read_bytes()
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{folder / 'config.json'} is not the config of an astraclr checkpoint: {error!r}") from error
@@ -108,7 +115,7 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
                          f"{preset.n_layers} layers) of its config: {_first(error)}") from error  # fmt: skip
     history = folder / "history.csv"
     table = pd.read_csv(history) if history.exists() and history.stat().st_size > 1 else pd.DataFrame()
-    return Checkpoint(encoder.to(device).eval(), preset, recipe, seed, n_stars, table, found)
+    return Checkpoint(encoder.to(device).eval(), preset, recipe, seed, data, table, found)
 
 
 def _first(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -72,9 +73,10 @@ def run_folder(preset: str | Preset, recipe: str = "corrected", seed: int = 0) -
     """Folder of a run; its name changes with the settings and with the code of the method."""
     preset, chosen = preset_named(preset), recipe_named(recipe)
     here = Path(__file__).parent
-    text = json.dumps([to_dict(preset), to_dict(chosen)], sort_keys=True).encode()
-    code = b"".join((here / f"{name}.py").read_bytes() for name in _METHOD)
-    digest = hashlib.sha256(text + code).hexdigest()[:8]
+    text = json.dumps([to_dict(preset), to_dict(chosen)], sort_keys=True)
+    # The syntax tree leaves out comments and layout, which change nothing.
+    code = "".join(ast.dump(ast.parse((here / f"{name}.py").read_text())) for name in _METHOD)
+    digest = hashlib.sha256(f"{text}{code}".encode()).hexdigest()[:8]
     return cache_folder() / "runs" / f"{preset.name}-{chosen.name}-{seed}-{digest}"
 
 

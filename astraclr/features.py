@@ -77,10 +77,11 @@ def features(lc: LightCurves, periodogram: bool = False, progress: bool = False)
 def _extractor(periodogram: bool) -> Any:
     """The package's extractor; imported here, since only the baseline needs it."""
     try:
-        import light_curve as licu
+        import light_curve
     except ImportError as error:
         remedy = 'hand-crafted features need the light-curve package: pip install "astraclr[interop]"'
         raise ImportError(remedy) from error
+    licu: Any = light_curve  # it makes its classes when imported, unseen by type checkers
     chosen = [
         licu.Amplitude(), licu.AndersonDarlingNormal(), licu.BeyondNStd(1.0), licu.BeyondNStd(2.0), licu.Cusum(),
         licu.Eta(), licu.EtaE(), licu.ExcessVariance(), licu.InterPercentileRange(0.02),

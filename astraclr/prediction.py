@@ -68,8 +68,9 @@ def fit_head(x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: floa
         intercepts = np.array([-intercepts[0], intercepts[0]]) / 2
     spread = LedoitWolf().fit(x)
     threshold = float(np.quantile(spread.mahalanobis(x), NOVELTY_QUANTILE))
-    return Head(tuple(map(str, logistic.classes_)), coefficients, intercepts, spread.location_, spread.get_precision(),
-                threshold, checkpoint if isinstance(checkpoint, str) else checkpoint.sha256)  # fmt: skip
+    location, precision = np.asarray(spread.location_), np.asarray(spread.get_precision())
+    return Head(tuple(map(str, logistic.classes_)), coefficients, intercepts, location, precision, threshold,
+                checkpoint if isinstance(checkpoint, str) else checkpoint.sha256)  # fmt: skip
 
 
 def save_head(head: Head, path: str | Path) -> None:

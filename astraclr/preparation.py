@@ -67,9 +67,10 @@ def weighted_mean(lc: LightCurves) -> np.ndarray:
 def prepare(lc: LightCurves, device: torch.device | str = "cpu") -> Prepared:
     """Centre every light curve and move all to `device`."""
     mean = np.repeat(weighted_mean(lc), lc.counts.sum(axis=1))
-    columns = (lc.mag - mean).astype(np.float32), lc.mjd - MJD_ZERO, lc.magerr, lc.offsets
+    mag, times = (lc.mag - mean).astype(np.float32), lc.mjd - MJD_ZERO
+    mag, times, magerr, offsets = (torch.as_tensor(c, device=device) for c in (mag, times, lc.magerr, lc.offsets))
     wavelengths = torch.tensor(np.log10(list(lc.bands.values())), dtype=torch.float32, device=device)
-    return Prepared(*(torch.as_tensor(c, device=device) for c in columns), wavelengths, lc.bands)
+    return Prepared(mag, times, magerr, offsets, wavelengths, lc.bands)
 
 
 def ranges(first: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from astraclr.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from astraclr.checkpoints import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
 from astraclr.encoder import Encoder, new_encoder
 from astraclr.files import replacing
 from astraclr.lightcurves import LightCurves
@@ -33,7 +33,7 @@ BETAS, EPSILON, CLIP_NORM = (0.9, 0.98), 1e-9, 1.0
 TRAIN_SHARE = 0.8
 _STATE = "state.safetensors"
 _OTHER_RUN = (
-    "{} holds a run with another preset, recipe, seed, number of steps or of stars; "
+    "{} holds a run with another preset, recipe, seed, number of steps or other stars; "
     "choose another folder, or remove it to start anew"
 )
 
@@ -74,6 +74,7 @@ def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], r
 def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe,
              seed: int) -> dict[str, float]:  # fmt: skip
     """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars."""
+    was_training = encoder.training
     encoder.eval()
     generator = torch.Generator(data.mag.device).manual_seed(seed)
     size = min(preset.batch_size, len(stars))
@@ -85,7 +86,7 @@ def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, re
         losses.append(nt_xent(z, recipe.temperature))
         gauges = {"alignment": float(alignment(z)), "uniformity": float(uniformity(z[0])),
                   "effective_rank": float(effective_rank(pooled[0]))}  # fmt: skip
-    encoder.train()
+    encoder.train(was_training)
     return {"val_loss": float(torch.stack(losses).mean()), **gauges}
 
 
@@ -115,11 +116,11 @@ def pretrain(lc: LightCurves, preset: str | Preset = "tiny", recipe: str | Recip
     if len(lc) < 10 or preset.steps < 1:
         raise ValueError(f"{len(lc)} stars and {preset.steps} steps: pre-training needs at least 10 stars and 1 step")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if out is not None and (finished := _finished(Path(out), preset, recipe, seed, len(lc))):
+    if out is not None and (finished := _finished(Path(out), preset, recipe, seed, fingerprint(lc))):
         return finished
     data = prepare(lc, device)
     train, held = (torch.as_tensor(part, device=device) for part in split(len(lc)))
-    run = _Run(preset, recipe, seed, device, None if out is None else Path(out), len(lc))
+    run = _Run(preset, recipe, seed, device, None if out is None else Path(out), fingerprint(lc))
     with _threads(threads), torch.random.fork_rng(), run.saving_when_interrupted() as between_steps:
         bar = tqdm(range(run.done, preset.steps), initial=run.done, total=preset.steps, desc="pre-training",
                    unit="step", disable=not progress)  # fmt: skip
@@ -174,12 +175,12 @@ def _held_interrupt() -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _finished(out: Path, preset: Preset, recipe: Recipe, seed: int, n_stars: int) -> Checkpoint | None:
+def _finished(out: Path, preset: Preset, recipe: Recipe, seed: int, data: str) -> Checkpoint | None:
     """The checkpoint of a run that ended here, if it was the same run."""
     if (out / _STATE).exists() or not (out / "config.json").exists():
         return None
     found = load_checkpoint(out)
-    if (found.preset, found.recipe, found.seed, found.n_stars) != (preset, recipe, seed, n_stars):
+    if (found.preset, found.recipe, found.seed, found.data) != (preset, recipe, seed, data):
         raise ValueError(_OTHER_RUN.format(out))
     return found
 
@@ -194,17 +195,17 @@ def _batch(step: int, n: int, size: int, seed: int) -> np.ndarray:
 class _Run:
     """State of one run: what is trained, what is best so far, and what to write so that nothing is lost."""
 
-    def __init__(self, preset: Preset, recipe: Recipe, seed: int, device: str, out: Path | None, n_stars: int) -> None:
-        self.preset, self.recipe, self.seed, self.n_stars, self.out = preset, recipe, seed, n_stars, out
+    def __init__(self, preset: Preset, recipe: Recipe, seed: int, device: str, out: Path | None, data: str) -> None:
+        self.preset, self.recipe, self.seed, self.data, self.out = preset, recipe, seed, data, out
         self.encoder = new_encoder(preset, recipe, seed).to(device).train()
         self.optimiser = torch.optim.Adam(self.encoder.parameters(), betas=BETAS, eps=EPSILON)
         self.history: list[dict[str, float]] = []
         self.done, self.finished = 0, False
         self.best_loss, self.best_step = math.inf, 0
         self.best = {k: v.clone() for k, v in self.encoder.state_dict().items()}
-        self.settings = json.dumps([to_dict(preset), to_dict(recipe), seed, n_stars], sort_keys=True)
+        self.settings = json.dumps([to_dict(preset), to_dict(recipe), seed, data], sort_keys=True)
         if out is not None and (out / _STATE).exists():
-            self._resume()
+            self._resume(out)
 
     def note(self, record: dict[str, float]) -> None:
         """Keep a step's record; at a validation keep the best weights, save, and see whether to stop."""
@@ -223,7 +224,7 @@ class _Run:
         encoder = new_encoder(self.preset, self.recipe, self.seed)
         encoder.load_state_dict(self.best)
         encoder = encoder.to(next(self.encoder.parameters()).device).eval()
-        checkpoint = Checkpoint(encoder, self.preset, self.recipe, self.seed, self.n_stars, pd.DataFrame(self.history))
+        checkpoint = Checkpoint(encoder, self.preset, self.recipe, self.seed, self.data, pd.DataFrame(self.history))
         if self.out is not None:
             save_checkpoint(checkpoint, self.out)
             (self.out / _STATE).unlink(missing_ok=True)
@@ -255,15 +256,16 @@ class _Run:
             save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part,
                       metadata={"settings": self.settings, "facts": json.dumps(facts)})  # fmt: skip
 
-    def _resume(self) -> None:
-        from safetensors import safe_open
+    def _resume(self, out: Path) -> None:
+        from safetensors import SafetensorError, safe_open
 
-        path = self.out / _STATE
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata()
-            if meta["settings"] != self.settings:
-                raise ValueError(_OTHER_RUN.format(self.out))
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
+        try:
+            with safe_open(out / _STATE, framework="pt") as file:
+                meta, tensors = file.metadata(), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{out / _STATE} is damaged ({error}); remove it to start anew") from error
+        if meta["settings"] != self.settings:
+            raise ValueError(_OTHER_RUN.format(out))
         facts = json.loads(meta["facts"])
         self.done, self.finished, self.history = facts["done"], facts["finished"], facts["history"]
         self.best_loss, self.best_step = facts["best_loss"], facts["best_step"]

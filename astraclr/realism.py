@@ -46,7 +46,8 @@ def statistics(lc: LightCurves, min_stars: int = MIN_STARS) -> pd.DataFrame:
     """
     rows = _per_star(lc)
     groups = rows.groupby(KEYS, sort=False)["value"]
-    table = groups.quantile([0.25, 0.5, 0.75]).unstack().set_axis(["q25", "median", "q75"], axis=1)
+    table = pd.DataFrame(groups.quantile(np.array([0.25, 0.5, 0.75])).unstack())
+    table = table.set_axis(["q25", "median", "q75"], axis=1)
     table["stars"] = groups.size()
     table = table[table["stars"] >= min_stars]
     if table.empty:
@@ -61,7 +62,7 @@ def compare(**tables: pd.DataFrame) -> pd.DataFrame:
     """
     joined: pd.DataFrame | None = None
     for name, table in tables.items():
-        side = table[KEYS].copy()
+        side = pd.DataFrame(table[KEYS])
         side[name] = table["median"]
         side[f"{name} q25-q75"] = [f"{a:g} to {b:g}" for a, b in zip(table["q25"], table["q75"], strict=True)]
         side[f"{name} stars"] = table["stars"]

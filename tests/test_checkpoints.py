@@ -7,15 +7,24 @@ import pytest
 import torch
 
 from astraclr import checkpoints
-from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control, save_checkpoint
+from astraclr.checkpoints import (
+    Checkpoint,
+    fingerprint,
+    load_checkpoint,
+    random_control,
+    save_checkpoint,
+    shipped_file,
+)
 from astraclr.encoder import new_encoder
+from astraclr.prediction import load_head
 from astraclr.presets import preset, recipe
+from astraclr.taxonomy import CLASSES
 
 
 def fresh(seed=0):
     history = pd.DataFrame({"step": [1, 2], "loss": [5.5, 1 / 3], "learning_rate": [0.0, 1e-4], "val_loss": [None, 4]})
     size, method = preset("tiny"), recipe("corrected")
-    return Checkpoint(new_encoder(size, method, seed).eval(), size, method, seed, 40, history)
+    return Checkpoint(new_encoder(size, method, seed).eval(), size, method, seed, "40 stars", history)
 
 
 def weights(checkpoint):
@@ -37,7 +46,8 @@ def edit_config(folder, **changes):
 def test_round_trip(saved):
     checkpoint, folder = saved
     loaded = load_checkpoint(folder)
-    assert (loaded.preset, loaded.recipe, loaded.seed, loaded.n_stars) == (preset("tiny"), recipe("corrected"), 0, 40)
+    assert (loaded.preset, loaded.recipe) == (preset("tiny"), recipe("corrected"))
+    assert (loaded.seed, loaded.data) == (0, "40 stars")
     assert loaded.sha256 == checkpoint.sha256 and loaded.name == f"tiny-corrected-0-{checkpoint.sha256[:8]}"
     assert all(torch.equal(v, weights(checkpoint)[k]) for k, v in weights(loaded).items())
     pd.testing.assert_frame_equal(loaded.history, checkpoint.history.astype(float).astype({"step": int}))
@@ -135,3 +145,19 @@ def test_the_random_control_is_seeded_and_not_the_checkpoint(saved):
     assert not torch.equal(weights(control)[key], weights(checkpoint)[key])
     assert not torch.equal(weights(control)[key], weights(other)[key])
     assert control.name == "tiny-corrected-0-unsaved"
+
+
+def test_fingerprint_tells_stars_apart(stars):
+    assert fingerprint(stars) == fingerprint(stars[:])
+    assert fingerprint(stars).startswith("96 stars, ")
+    assert fingerprint(stars[:50]) != fingerprint(stars[46:])
+
+
+def test_what_ships_fits_together():
+    checkpoint = load_checkpoint("tiny")
+    assert checkpoint.preset == preset("tiny") and checkpoint.recipe == recipe("corrected")
+    assert len(checkpoint.history) == checkpoint.preset.steps
+    head = load_head(shipped_file("checkpoints/tiny/head.safetensors"), checkpoint)
+    scores = json.loads(shipped_file("checkpoints/tiny/scores.json").read_text())
+    assert scores["checkpoint"] == checkpoint.name and head.classes == tuple(sorted(CLASSES))
+    assert head.accuracy == scores["simulated"]["trained"]["linear_probe_C1"]["accuracy"]

@@ -91,6 +91,8 @@ def test_a_finished_run_is_returned_and_another_not_overwritten(stars, tmp_path,
     before = (tmp_path / "config.json").read_text()
     with pytest.raises(ValueError, match="holds a run with another preset"):
         pretrain(stars, SMALL, out=tmp_path, seed=1, progress=False)
+    with pytest.raises(ValueError, match="or other stars"):
+        pretrain(stars[::-1], SMALL, out=tmp_path, progress=False)
     assert (tmp_path / "config.json").read_text() == before
     monkeypatch.setattr("astraclr.pretraining.update", None)  # the same call trains nothing
     assert same(weights_of(pretrain(stars, SMALL, out=tmp_path, progress=False)), weights_of(first))
@@ -117,3 +119,9 @@ def test_split_is_the_papers():
     train, held = split(10)
     assert train.tolist() == np.random.RandomState(42).permutation(10)[:8].tolist()  # noqa: NPY002
     assert sorted([*train, *held]) == list(range(10))
+
+
+def test_a_damaged_state_is_named(stars, tmp_path):
+    (tmp_path / "state.safetensors").write_bytes(b"not a state")
+    with pytest.raises(ValueError, match="state.safetensors is damaged.*remove it to start anew"):
+        pretrain(stars, SMALL, out=tmp_path, progress=False)
