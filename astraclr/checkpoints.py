@@ -1,6 +1,6 @@
 """A trained encoder on disk: safetensors weights and a JSON config. Nothing is ever unpickled.
 
-``config.json`` names its weights file, whose name holds the beginning of its SHA-256; so a checkpoint that is being
+``config.json`` names its weights file, whose name holds the beginning of its SHA-256; so an encoder that is being
 replaced is the old one or the new one at every moment, never a mixture.
 """
 
@@ -70,16 +70,25 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> str:
     config = {"format": "astraclr checkpoint 1", "weights": file, "sha256": checkpoint.sha256,
               "seed": checkpoint.seed, "data": checkpoint.data,
               "preset": to_dict(checkpoint.preset), "recipe": to_dict(checkpoint.recipe)}  # fmt: skip
+    before = _weights_named(folder)
     with replacing(folder / file) as part:
         part.write_bytes(weights)
     with replacing(folder / "history.csv") as part:
         checkpoint.history.to_csv(part, index=False)
     with replacing(folder / "config.json") as part:
         part.write_text(json.dumps(config, indent=1) + "\n")
-    for old in folder.glob("weights-*.safetensors"):
-        if old.name != file:
-            old.unlink()
+    if before is not None and before != file:
+        (folder / before).unlink(missing_ok=True)
     return checkpoint.sha256
+
+
+def _weights_named(folder: Path) -> str | None:
+    """Name of the weights file of a checkpoint that `folder` holds already."""
+    try:
+        name = json.loads((folder / "config.json").read_text())["weights"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return name if Path(name).name == name else None
 
 
 def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Checkpoint:

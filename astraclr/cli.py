@@ -191,7 +191,7 @@ def probe(
     test: Annotated[Path | None, typer.Option(show_default=False,
                     help="Test on this table, and train on all of EMBEDDINGS but its stars.")] = None,
     C: Annotated[float, typer.Option("--C", help="Inverse regularisation of the logistic regression.")] = 10.0,
-    bootstraps: Annotated[int, typer.Option(min=0, help="Resampled training sets, for the 95 % intervals.")] = 50,
+    bootstraps: Annotated[int, typer.Option(min=0, help="Refits on resampled training stars, as in the paper.")] = 50,
     test_share: Annotated[float, typer.Option(help="Share of the stars of each class to test on.")] = 0.3,
     seed: Seed = 0,
     save_head: Annotated[Path | None, typer.Option(metavar="DIR|FILE", show_default=False,

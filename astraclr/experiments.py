@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from astraclr.checkpoints import Checkpoint, load_checkpoint
-from astraclr.files import replacing
+from astraclr.files import cache_folder, replacing
 from astraclr.lightcurves import LightCurves
 from astraclr.presets import Preset, to_dict
 from astraclr.presets import preset as preset_named
@@ -62,11 +62,6 @@ def _memory_gib() -> float:
     if not hasattr(os, "sysconf"):  # Windows does not say
         return float("inf")
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-
-
-def cache_folder() -> Path:
-    """Where trained encoders are kept: ``ASTRACLR_CACHE``, or ``~/.cache/astraclr``."""
-    return Path(os.environ.get("ASTRACLR_CACHE", Path.home() / ".cache" / "astraclr"))
 
 
 def run_folder(preset: str | Preset, recipe: str = "corrected", seed: int = 0) -> Path:

@@ -33,6 +33,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def cache_folder() -> Path:
+    """Where what was trained or downloaded is kept: ``ASTRACLR_CACHE``, or ``~/.cache/astraclr``."""
+    return Path(os.environ.get("ASTRACLR_CACHE") or Path.home() / ".cache" / "astraclr").expanduser()
+
+
 def existing(path: str | Path) -> Path:
     """Return `path` as a Path, or raise FileNotFoundError that names it in full."""
     path = Path(path)

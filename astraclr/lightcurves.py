@@ -175,9 +175,7 @@ class LightCurves:
             in `bands` (unless `drop_unknown_bands`).
         """
         tidying.need(table.columns, ("object_id", *COLUMNS, "band"))
-        star, ids = pd.factorize(table["object_id"])
-        if (star < 0).any():
-            raise ValueError(f"{int((star < 0).sum())} rows have no object_id; name them or drop them")
+        star, ids = pd.factorize(tidying.identifiers(table["object_id"]))
         _, first = np.unique(star, return_index=True)
         perstar = {c: table[c].iloc[first].to_numpy() for c in ("label", "period") if c in table}
         columns = {c: table[c] for c in (*COLUMNS, "band")}
@@ -188,6 +186,8 @@ class LightCurves:
                   drop_unknown_bands: bool = False, drop_repeated: bool = False) -> LightCurves:  # fmt: skip
         """Build from one row a star with list columns mjd, mag, magerr, band, and object_id [label, period].
 
+        Rows with one object_id (say, one a band) are joined into one star, with a count.
+
         Raises
         ------
         ValueError
@@ -195,7 +195,7 @@ class LightCurves:
         """
         names = table.column_names if isinstance(table, pa.Table) else list(table.columns)
         tidying.need(names, ("object_id", *COLUMNS, "band"))
-        ids = np.asarray(table["object_id"])
+        ids = tidying.identifiers(table["object_id"])
         flat, lengths = {}, {}
         for column in (*COLUMNS, "band"):
             flat[column], lengths[column] = tidying.flatten(table[column], column)
@@ -205,8 +205,14 @@ class LightCurves:
                                  "the lists of one star must be of one length")  # fmt: skip
         perstar = {c: table[c].to_pandas() if isinstance(table, pa.Table) else table[c].to_numpy()
                    for c in ("label", "period") if c in names}  # fmt: skip
-        star = np.repeat(np.arange(len(ids)), lengths["mjd"])
-        return cls._from_columns(star, flat, ids, perstar, bands, drop_unknown_bands, drop_repeated)
+        code, distinct = pd.factorize(ids)
+        several = len(ids) - len(distinct)
+        joined = {"joined: row of a star that has several": several} if several else {}
+        _, first = np.unique(code, return_index=True)
+        perstar = {name: np.asarray(values)[first] for name, values in perstar.items()}
+        built = cls._from_columns(np.repeat(code, lengths["mjd"]), flat, np.asarray(distinct), perstar, bands,
+                                  drop_unknown_bands, drop_repeated)  # fmt: skip
+        return replace(built, notes=joined | built.notes)
 
     @classmethod
     def from_nested(cls, frame: pd.DataFrame, column: str = "lc", *, bands: Mapping[str, float] = ZTF_BANDS,
@@ -290,7 +296,5 @@ def concatenate(parts: Sequence[LightCurves]) -> LightCurves:
     joined = {c: np.concatenate([getattr(p, c) for p in parts])
               for c in (*COLUMNS, "object_id", "label", "period")}  # fmt: skip
     offsets = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(p.offsets) for p in parts]))])
-    notes: dict[str, int] = {}
-    for part in parts:
-        notes |= {reason: notes.get(reason, 0) + n for reason, n in part.notes.items()}
+    notes = tidying.add_notes(*(p.notes for p in parts))
     return LightCurves(**joined, offsets=offsets, bands=dict(parts[0].bands), notes=notes)

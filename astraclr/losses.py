@@ -66,7 +66,12 @@ def uniformity(x: Tensor) -> Tensor:
 
 
 def effective_rank(x: Tensor) -> Tensor:
-    """exp of the entropy of the normalised singular values of centred (n, d) vectors (Roy & Vetterli 2007)."""
+    """exp of the entropy of the normalised singular values of centred (n, d) vectors (Roy & Vetterli 2007).
+
+    Blind to scale: a cloud that has shrunk to almost a point keeps its rank; 1 where all vectors are equal.
+    """
     s = torch.linalg.svdvals(x.float() - x.float().mean(0))
+    if s.sum() == 0:  # all vectors equal
+        return torch.ones_like(s.sum())
     p = s / s.sum()
     return torch.exp(-(p * torch.log(p.clamp(min=1e-12))).sum())

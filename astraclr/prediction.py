@@ -92,11 +92,12 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
     try:
         with safe_open(existing(path), framework="np") as file:
             facts = json.loads(file.metadata()["head"])
+            made_with, classes, threshold = facts["checkpoint"], tuple(facts["classes"]), float(facts["threshold"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, KeyError, TypeError) as error:
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a head written by astraclr: {error}") from error
-    if facts["checkpoint"] != checkpoint.sha256:
-        raise ValueError(f"{path} was fitted on checkpoint {facts['checkpoint'][:8]}, not {checkpoint.sha256[:8]}; "
+    if made_with != checkpoint.sha256:
+        raise ValueError(f"{path} was fitted on checkpoint {made_with[:8]}, not {checkpoint.sha256[:8]}; "
                          "fit it again with `astraclr probe --save-head`")  # fmt: skip
     if missing := {"coefficients", "intercepts", "centre", "precision"} - set(arrays):
         raise ValueError(f"{path} is not a head written by astraclr: it lacks {', '.join(sorted(missing))}")
@@ -104,7 +105,7 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
         raise ValueError(f"{path} reads embeddings of {d} numbers, checkpoint {checkpoint.name} makes "
                          f"{checkpoint.encoder.config.d_model}; fit it on embeddings with fusion mean")  # fmt: skip
     accuracy = facts.get("accuracy")
-    return Head(tuple(facts["classes"]), threshold=facts["threshold"], checkpoint=facts["checkpoint"],
+    return Head(classes, threshold=threshold, checkpoint=made_with,
                 accuracy=math.nan if accuracy is None else accuracy, **arrays)  # fmt: skip
 
 

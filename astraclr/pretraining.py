@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -73,21 +74,24 @@ def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], r
 @torch.no_grad()
 def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe,
              seed: int) -> dict[str, float]:  # fmt: skip
-    """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars."""
+    """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars.
+
+    Means over at most 4 batches of the preset's size, or of all the stars where there are fewer: then the chance level
+    is lower too.
+    """
     was_training = encoder.training
     encoder.eval()
     generator = torch.Generator(data.mag.device).manual_seed(seed)
     size = min(preset.batch_size, len(stars))
-    losses, gauges = [], {}
+    rows = []
     for first in range(0, min(len(stars) - size + 1, 4 * size), size):
         views = make_views(data, stars[first : first + size], preset, recipe, generator)
         pooled = torch.stack([encoder(view) for view in views])
         z = encoder.project(pooled)
-        losses.append(nt_xent(z, recipe.temperature))
-        gauges = {"alignment": float(alignment(z)), "uniformity": float(uniformity(z[0])),
-                  "effective_rank": float(effective_rank(pooled[0]))}  # fmt: skip
+        rows.append({"val_loss": float(nt_xent(z, recipe.temperature)), "alignment": float(alignment(z)),
+                     "uniformity": float(uniformity(z[0])), "effective_rank": float(effective_rank(pooled[0]))})
     encoder.train(was_training)
-    return {"val_loss": float(torch.stack(losses).mean()), **gauges}
+    return pd.DataFrame(rows).mean().to_dict()
 
 
 def pretrain(lc: LightCurves, preset: str | Preset = "tiny", recipe: str | Recipe = "corrected", *, seed: int = 0,
@@ -121,6 +125,7 @@ def pretrain(lc: LightCurves, preset: str | Preset = "tiny", recipe: str | Recip
     data = prepare(lc, device)
     train, held = (torch.as_tensor(part, device=device) for part in split(len(lc)))
     run = _Run(preset, recipe, seed, device, None if out is None else Path(out), fingerprint(lc))
+    run.save()  # a folder that cannot be written is found before any work
     with _threads(threads), torch.random.fork_rng(), run.saving_when_interrupted() as between_steps:
         bar = tqdm(range(run.done, preset.steps), initial=run.done, total=preset.steps, desc="pre-training",
                    unit="step", disable=not progress)  # fmt: skip
@@ -189,7 +194,12 @@ def _batch(step: int, n: int, size: int, seed: int) -> np.ndarray:
     """Stars of a step: every epoch is a new permutation; a last incomplete batch is skipped."""
     size = min(size, n)
     epoch, k = divmod(step, n // size)
-    return np.random.default_rng([seed, epoch]).permutation(n)[k * size : (k + 1) * size]
+    return _epoch_order(seed, epoch, n)[k * size : (k + 1) * size]
+
+
+@lru_cache(maxsize=1)
+def _epoch_order(seed: int, epoch: int, n: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(n)
 
 
 class _Run:

@@ -34,7 +34,10 @@ class Scores:
     resampled: dict[str, np.ndarray] = field(default_factory=dict)
 
     def interval(self, metric: str = "accuracy") -> tuple[float, float]:
-        """Central 95 % of the resampled values of "accuracy" or "macro_f1"."""
+        """Central 95 % of the resampled values of "accuracy" or "macro_f1".
+
+        A resample of the training set holds fewer distinct stars, so the interval can lie below the value itself.
+        """
         low, high = np.percentile(self.resampled[metric], [2.5, 97.5])
         return float(low), float(high)
 

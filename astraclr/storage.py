@@ -65,6 +65,8 @@ def read(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} was not written by LightCurves.save; read it with astraclr.read")
     header = json.loads(file.schema_arrow.metadata[_FORMAT])
     stars = file.read(columns=["object_id", "label", "period", "n_epochs"])
+    if not len(stars):
+        raise ValueError(f"{path} holds no stars; check the selection that was saved")
     counts = stars["n_epochs"].combine_chunks().flatten().to_numpy()
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     columns = {name: np.empty(offsets[-1], t) for name, t in COLUMNS.items()}

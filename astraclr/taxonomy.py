@@ -7,21 +7,6 @@ CLASSES: tuple[str, ...] = (
 )  # fmt: skip
 """Classes of the Gaia DR3 variability classifier that the paper keeps (arXiv 2606.31627)."""
 
-DESCRIPTIONS: dict[str, str] = {
-    "AGN": "active galactic nucleus: a random walk that forgets itself in weeks to months",
-    "YSO": "young stellar object: dips, bursts and accretion noise",
-    "SOLAR_LIKE": "solar-like activity: small spots and flares",
-    "S": "short-timescale variable: changes within hours",
-    "CV": "cataclysmic variable: outbursts from a faint quiet state",
-    "LPV": "long-period variable: red, slow and large",
-    "DSCT|GDOR|SXPHE": "delta Scuti, gamma Doradus, SX Phoenicis: small pulsations of minutes to a day",
-    "RR": "RR Lyrae: sawtooth pulsation of 0.2 to 1 day",
-    "CEP": "Cepheid: pulsation of 1 to 100 days",
-    "ECL": "eclipsing binary: two dips a turn",
-    "ELL": "ellipsoidal variable: a binary star stretched by its partner",
-    "RS": "RS Canum Venaticorum: large, slowly changing spots",
-}
-
 SUPERCLASSES: dict[str, tuple[str, ...]] = {
     "pulsating": ("DSCT|GDOR|SXPHE", "LPV", "RR", "CEP"),
     "AGN": ("AGN",),

@@ -94,8 +94,12 @@ def check_output(path: Path, suffixes: Sequence[str], *inputs: Path | None) -> N
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it, ending in {suffixes[0]}")
     if path.suffix not in suffixes:
         raise ValueError(f"cannot write {path}: the name must end in {' or '.join(suffixes)}")
-    if any(given is not None and given.exists() and path.exists() and path.samefile(given) for given in inputs):
-        raise ValueError(f"cannot write {path}: it is the input; choose another name")
+    for given in (g for g in inputs if g is not None and g.exists()):
+        if path.exists() and path.samefile(given):
+            raise ValueError(f"cannot write {path}: it is the input; choose another name")
+        if given.is_dir() and given.resolve() in path.resolve().parents:
+            raise ValueError(f"cannot write {path}: it would lie among the light curves of {given}; "
+                             "choose another folder")  # fmt: skip
     check_folder(path.parent, path)
 
 
@@ -226,6 +230,8 @@ def head_place(where: Path, sha256: str, fusion: str) -> Path:
                          "not be matched; make the table with `astraclr embed`")  # fmt: skip
     file = where / HEAD if where.is_dir() else where
     check_output(file, [".safetensors"])
+    if file.name.startswith("weights-") or file.name == "state.safetensors":
+        raise ValueError(f"cannot write {file}: files of that name hold an encoder; name it {HEAD}")
     if where.is_dir():
         found = find_checkpoint(str(where))[0].sha256
         if found != sha256:

@@ -14,6 +14,9 @@ import pyarrow.compute as pc
 SENTINEL_MAG, SENTINEL_ERR = 90.0, 9.0
 """No survey measures |mag| >= 90 or |error| >= 9 mag: 99.9, 100 and -999 mean "no value"."""
 
+SENTINEL_TIMES, LATEST_TIME = (-9999.0, -999.0, -99.0), 1e7
+"""Times that mean "no value"; the latest is beyond any Julian date."""
+
 MJD_RANGE = (40_000.0, 80_000.0)
 """1968 to 2077: times outside are probably not MJD."""
 
@@ -23,15 +26,17 @@ Notes = dict[str, int]
 def usable(mjd: np.ndarray, mag: np.ndarray, magerr: np.ndarray) -> tuple[np.ndarray, Notes]:
     """(n_obs,) mask of observations to keep, and how many were refused for which reason (each counted once)."""
     finite = np.isfinite(mjd) & np.isfinite(mag) & np.isfinite(magerr)
+    dated = (np.abs(mjd) < LATEST_TIME) & ~np.isin(mjd, SENTINEL_TIMES)
     real = (np.abs(mag) < SENTINEL_MAG) & (np.abs(magerr) < SENTINEL_ERR)
     positive = magerr > 0
-    keep = finite & real & positive
+    keep = finite & dated & real & positive
     if keep.all():
         return keep, {}
     refused = {
         "dropped: value not finite": ~finite,
-        "dropped: sentinel magnitude or error": finite & ~real,
-        "dropped: error not positive": finite & real & ~positive,
+        "dropped: sentinel time": finite & ~dated,
+        "dropped: sentinel magnitude or error": finite & dated & ~real,
+        "dropped: error not positive": finite & dated & real & ~positive,
     }
     return keep, {reason: int(n.sum()) for reason, n in refused.items() if n.any()}
 
@@ -70,7 +75,7 @@ def warn_unless_mjd(mjd: np.ndarray) -> None:
     julian = low > 2.4e6
     guess = "they look like Julian dates, so subtract 2400000.5" if julian else "add their origin if you know it"
     warnings.warn(
-        f"times run from {low:.2f} to {high:.2f}, not MJD ({MJD_RANGE[0]:.0f} to {MJD_RANGE[1]:.0f} days): {guess}. "
+        f"times run from {low:.8g} to {high:.8g}, not MJD ({MJD_RANGE[0]:.0f} to {MJD_RANGE[1]:.0f} days): {guess}. "
         "Embeddings may depend on the absolute time",
         stacklevel=3,
     )
@@ -83,6 +88,35 @@ def need(columns: Iterable[str], required: Iterable[str]) -> None:
         raise ValueError(f"missing column {', '.join(missing)}; the table has {', '.join(columns) or 'no columns'}")
 
 
+def identifiers(values: Any) -> np.ndarray:
+    """Ids as an array of their own type; a missing one is refused, because it would turn all whole numbers into floats.
+
+    Raises
+    ------
+    ValueError
+        If an id is missing.
+    """
+    column = values if isinstance(values, pa.Array | pa.ChunkedArray) else None
+    missing = column.null_count if column is not None else int(pd.isna(np.asarray(values)).sum())
+    if missing:
+        raise ValueError(f"{missing} rows have no object_id; name them or drop them")
+    return np.asarray(column.to_pandas() if column is not None else values)
+
+
+def is_list_type(kind: pa.DataType) -> bool:
+    """Whether an Arrow column of this type holds lists."""
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def add_notes(*notes: Mapping[str, int]) -> Notes:
+    """Notes with the counts of each reason added up."""
+    total: Notes = {}
+    for one in notes:
+        for reason, n in one.items():
+            total[reason] = total.get(reason, 0) + n
+    return total
+
+
 def numbers(values: Any, column: str) -> np.ndarray:
     """`values` as a float64 array; NaN for null. Text is refused with its first offender."""
     array = values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array | pa.ChunkedArray) else values
@@ -90,7 +124,7 @@ def numbers(values: Any, column: str) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_bool_dtype(series.dtype):
         return series.to_numpy(np.float64, na_value=np.nan)
     text = next((v for v in series if isinstance(v, str)), None)
-    if text is None and series.dtype == object:
+    if text is None and series.dtype == object and not any(np.ndim(v) for v in series):
         return pd.Series(pd.to_numeric(series)).to_numpy(np.float64, na_value=np.nan)
     raise ValueError(
         f"column {column} must hold numbers, found {text if text is not None else series.dtype!r}; "
@@ -115,6 +149,7 @@ def band_codes(names: Any, bands: Mapping[str, float], drop_unknown: bool) -> tu
     if isinstance(names, pa.Array | pa.ChunkedArray):  # each distinct name becomes a Python object once
         names = names.dictionary_encode().to_pandas()
     index, found = pd.factorize(pd.Series(names))
+    found = [b.decode() if isinstance(b, bytes) else str(b) for b in found]
     position = np.array([list(bands).index(b) if b in bands else -1 for b in found] + [-1])
     codes = position[index]
     known = codes >= 0
@@ -137,7 +172,7 @@ def flatten(column: Any, name: str) -> tuple[Any, np.ndarray]:
         lists = column if arrow else pa.chunked_array([pa.array(column, from_pandas=True)])
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"column {name} must hold one list of like values a star: {error}") from error
-    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type) or pa.types.is_null(lists.type)):
+    if not (is_list_type(lists.type) or pa.types.is_null(lists.type)):
         raise ValueError(f"column {name} must hold a list for each star, found {lists.type}; "
                          "for one row an observation use from_table")  # fmt: skip
     if pa.types.is_null(lists.type):

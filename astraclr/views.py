@@ -47,7 +47,8 @@ def make_view(data: Prepared, stars: Tensor, view: View, preset: Preset, recipe:
         keep = kept_after_bin_dropout(data.times[index], row, view.bin_dropout, recipe.bin_rule, generator)
         if recipe.drop_in_place:
             chosen, segment = random_windows(*_segments(segment, count.shape), longest, recipe.last_start, generator)
-            index, segment = index[chosen][keep[chosen]], segment[keep[chosen]]
+            keep = _or_all_of_a_row(keep[chosen], segment // len(data.bands), len(stars))
+            index, segment = index[chosen][keep], segment[keep]
         else:
             index, segment = index[keep], segment[keep]
             chosen, segment = random_windows(*_segments(segment, count.shape), longest, recipe.last_start, generator)
@@ -117,8 +118,7 @@ def kept_after_bin_dropout(times: Tensor, row: Tensor, rate: float, rule: str, g
         wanted = row * stride + rank
         found = torch.searchsorted(occupied, wanted).clamp(max=len(occupied) - 1)
         keep = ~(dropped[found] & (occupied[found] == wanted))
-    left = torch.zeros(n_rows, dtype=torch.long, device=row.device).index_add(0, row, keep.long())
-    return keep | (left == 0)[row]
+    return _or_all_of_a_row(keep, row, n_rows)
 
 
 def with_outlier(mag: Tensor, row: Tensor, n_rows: int, sides: str, generator: Generator) -> Tensor:
@@ -131,6 +131,12 @@ def with_outlier(mag: Tensor, row: Tensor, n_rows: int, sides: str, generator: G
     if sides == "both":
         value = torch.where(u[2] < 0.5, value, OUTLIER_FAINT + beyond)
     return mag.scatter(0, victim, value)
+
+
+def _or_all_of_a_row(keep: Tensor, row: Tensor, n_rows: int) -> Tensor:
+    """`keep`, and all of a row that would keep nothing: there must be something to encode."""
+    left = torch.zeros(n_rows, dtype=torch.long, device=row.device).index_add(0, row, keep.long())
+    return keep | (left == 0)[row]
 
 
 def _segments(segment: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:

@@ -102,6 +102,14 @@ def run_chapter(source: Path, folder: Path, preset: str, seed: int) -> dict:
     return {"chapter": source.stem, "preset": preset, "seed": seed} | took
 
 
+def read_stamp(stamp: Path) -> dict:
+    """What the last run of a chapter left behind; nothing if there was none or it cannot be read."""
+    try:
+        return json.loads(stamp.read_text())
+    except (OSError, json.JSONDecodeError):
+        return {}
+
+
 def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = False) -> list[dict]:
     """Execute the notebooks of the table of contents that changed, in order; return and write all run times."""
     folder = build / "executed" / preset
@@ -111,13 +119,15 @@ def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = 
     shared_key, rows = digest(common, preset, seed, sys.version), []
     for number, source in enumerate(sources, start=1):
         stamp, key = folder / f"{source.stem}.json", digest([source], shared_key)
-        row = json.loads(stamp.read_text()) if stamp.is_file() and (folder / source.name).is_file() else {}
+        row = read_stamp(stamp) if (folder / source.name).is_file() else {}
         print(f"[{number}/{len(sources)}] {source.stem}: ", end="", flush=True)
         unchanged = row.get("key") == key and not force
         if not unchanged:
             print("running ... ", end="", flush=True)
             row = run_chapter(source, folder, preset, seed) | {"key": key}
-            stamp.write_text(json.dumps(row))
+            unfinished = stamp.with_suffix(".part")
+            unfinished.write_text(json.dumps(row))
+            unfinished.replace(stamp)
         print(f"{'unchanged since its run of ' if unchanged else ''}{row['wall_s']} s, {row['peak_mb']} MB", flush=True)
         rows.append({k: v for k, v in row.items() if k != "key"})
     (build / "runtimes.json").write_text(json.dumps(rows, indent=1) + "\n")

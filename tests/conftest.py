@@ -1,4 +1,4 @@
-"""What all tests share: two threads, figures without a window, no network, real light curves where there are some."""
+"""What all tests share: one thread, figures without a window, no network, real light curves where there are some."""
 
 import ipaddress
 import os
@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-# Before anything imports numpy or torch: more threads than cores collapse the speed, and two are enough here.
+# Before anything imports numpy or torch: one thread gives the same bytes every time, and small matrices want no more.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    if os.environ.get(name) != "1":
-        os.environ[name] = "2"
+    os.environ[name] = "1"
 
 import matplotlib  # noqa: E402
 

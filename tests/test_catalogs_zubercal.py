@@ -61,7 +61,7 @@ def hats(tmp_path_factory):
 def client():
     distributed = pytest.importorskip("distributed", reason="needs the extra data")
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
@@ -278,3 +278,27 @@ def test_published_asks_before_reading_millions_and_for_a_cache_it_can_write(tmp
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="cannot write the cache"):
         catalogs.published(3, cache=tmp_path / "file")
+
+
+def test_read_never_skips_the_quality_cut_of_a_hats_folder(hats, tmp_path):
+    import shutil
+
+    folder, stars, epochs = hats
+    bare = tmp_path / "catalogue"
+    shutil.copytree(folder, bare)
+    for metadata in bare.rglob("_common_metadata"):
+        metadata.unlink()
+    assert catalogs._has_flags(bare)
+
+
+def test_read_says_when_a_hats_folder_has_no_flags(tmp_path):
+    lsdb = pytest.importorskip("lsdb", reason="needs the extra data")
+    from nested_pandas import NestedFrame
+
+    stars, epochs = detections()
+    plain = epochs.drop(columns=["info", "flag"]).assign(magerr=0.05)
+    frame = NestedFrame(stars.assign(Source=np.arange(N_STARS))).join_nested(plain, "lc")
+    lsdb.from_dataframe(frame, ra_column="_RAJ2000", dec_column="_DEJ2000", margin_threshold=None
+                        ).write_catalog(tmp_path / "c", catalog_name="synthetic", progress_bar=False)  # fmt: skip
+    lc = catalogs.read(tmp_path / "c")
+    assert lc.n_obs == len(plain) and lc.notes["read without a quality cut (no info, flag): star"] == len(lc)

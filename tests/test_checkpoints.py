@@ -161,3 +161,12 @@ def test_what_ships_fits_together():
     scores = json.loads(shipped_file("checkpoints/tiny/scores.json").read_text())
     assert scores["checkpoint"] == checkpoint.name and head.classes == tuple(sorted(CLASSES))
     assert head.accuracy == scores["simulated"]["trained"]["linear_probe_C1"]["accuracy"]
+
+
+def test_only_the_weights_that_are_replaced_are_removed(saved):
+    checkpoint, folder = saved
+    before = next(folder.glob("weights-*"))
+    foreign = folder / "weights-of-somebody-else.safetensors"
+    foreign.write_bytes(b"keep me")
+    save_checkpoint(fresh(seed=1), folder)
+    assert foreign.exists() and not before.exists() and load_checkpoint(folder).sha256 != checkpoint.sha256

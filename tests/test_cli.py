@@ -300,7 +300,7 @@ def test_what_is_dropped_is_counted(tidy, tmp_path):
 def test_julian_dates_are_a_warning_of_one_line(tidy, tmp_path):
     tidy.assign(mjd=tidy["mjd"] + 2_400_000.5).to_csv(tmp_path / "t.csv", index=False)
     result = done("info", tmp_path / "t.csv")
-    assert result.stderr.startswith("warning: times run from 2458000.50") and len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("warning: times run from 2458000.5 to") and len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("args", [

@@ -203,7 +203,7 @@ def test_an_empty_table_is_refused():
 
 
 def test_times_that_are_not_mjd_are_kept_with_a_warning():
-    with pytest.warns(UserWarning, match="2458000.50 to 2458002.50, not MJD"):
+    with pytest.warns(UserWarning, match="2458000.5 to 2458002.5, not MJD"):
         lc = LightCurves.from_table(table_of(mjd=[2458000.5, 2458001.5, 2458002.5]))
     assert lc.n_obs == 3
 
@@ -319,3 +319,33 @@ def test_loading_takes_less_than_one_and_a_half_times_the_raw_size(tmp_path):
     assert loaded.n_obs == n
     assert peak < 1.5 * raw
     assert pool.bytes_allocated() - before < 0.2 * raw
+
+
+def test_rows_of_one_star_are_joined_with_a_count():
+    rows = pd.DataFrame({"object_id": ["a", "b", "a"], "label": ["RR", "", "RR"],
+                         "mjd": [[58_000.0, 58_001.0], [58_000.0], [58_002.0]], "mag": [[15.0, 15.1], [16.0], [14.0]],
+                         "magerr": [[0.1, 0.1], [0.1], [0.1]], "band": [["g", "g"], ["g"], ["r"]]})  # fmt: skip
+    lc = LightCurves.from_rows(rows)
+    assert lc.object_id.tolist() == ["a", "b"] and lc.counts.tolist() == [[2, 1, 0], [1, 0, 0]]
+    assert lc.label.tolist() == ["RR", ""] and lc.notes == {"joined: row of a star that has several": 1}
+
+
+@pytest.mark.parametrize("build", [pd.DataFrame, pa.table])
+def test_a_missing_id_is_refused_not_rounded(build):
+    columns = {"object_id": pd.array([1234567890123456789, None], dtype="Int64"), "mjd": [[58_000.0], [58_000.0]],
+               "mag": [[15.0], [15.0]], "magerr": [[0.1], [0.1]], "band": [["g"], ["g"]]}  # fmt: skip
+    with pytest.raises(ValueError, match="1 rows have no object_id"):
+        LightCurves.from_rows(build(columns))
+
+
+def test_lists_of_fixed_size_and_numbered_bands():
+    rows = pa.table({"object_id": ["a"], **{c: pa.array([v], pa.list_(pa.float64(), 2)) for c, v in
+                     {"mjd": [58_000.0, 58_001.0], "mag": [15.0, 15.1], "magerr": [0.1, 0.1]}.items()},
+                     "band": pa.array([[1, 1]])})  # fmt: skip
+    assert LightCurves.from_rows(rows, bands={"1": 4746.0}).counts.tolist() == [[2]]
+
+
+def test_a_file_without_stars_is_named(stars, tmp_path):
+    stars[np.zeros(len(stars), bool)].save(tmp_path / "none.parquet")
+    with pytest.raises(ValueError, match="none.parquet holds no stars"):
+        LightCurves.load(tmp_path / "none.parquet")

@@ -62,4 +62,5 @@ def test_gauges_tell_collapse_from_spread():
     assert uniformity(collapsed[0]).item() == pytest.approx(0, abs=1e-4)
     assert uniformity(spread[0]).item() < -2
     assert effective_rank(spread[0]).item() == pytest.approx(6, abs=0.1)
+    assert effective_rank(torch.ones(20, 6)).item() == 1
     assert effective_rank(torch.outer(torch.arange(20.0), torch.ones(6))).item() == pytest.approx(1, abs=1e-3)

@@ -1,9 +1,9 @@
-from astraclr.taxonomy import CLASSES, COLOURS, DESCRIPTIONS, SUPERCLASSES, superclass, to_class
+from astraclr.taxonomy import CLASSES, COLOURS, SUPERCLASSES, superclass, to_class
 
 
-def test_every_class_has_a_colour_a_description_and_one_superclass():
+def test_every_class_has_a_colour_and_one_superclass():
     assert len(CLASSES) == 12 == len(set(COLOURS.values()))
-    assert set(CLASSES) == set(COLOURS) == set(DESCRIPTIONS)
+    assert set(CLASSES) == set(COLOURS)
     assert sorted(c for members in SUPERCLASSES.values() for c in members) == sorted(CLASSES)
 
 

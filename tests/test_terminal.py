@@ -67,3 +67,10 @@ def test_an_output_reached_by_another_path_is_still_the_input(tmp_path):
     (tmp_path / "link.parquet").symlink_to(tmp_path / "stars.parquet")
     with pytest.raises(ValueError, match="it is the input"):
         terminal.check_output(tmp_path / "link.parquet", [".parquet"], tmp_path / "stars.parquet")
+
+
+def test_an_output_among_the_inputs_is_refused(tmp_path):
+    (tmp_path / "stars").mkdir()
+    with pytest.raises(ValueError, match="would lie among the light curves"):
+        terminal.check_output(tmp_path / "stars" / "new.parquet", [".parquet"], tmp_path / "stars")
+    terminal.check_output(tmp_path / "new.parquet", [".parquet"], tmp_path / "stars")

@@ -63,7 +63,7 @@ def test_a_repeated_time_keeps_the_smallest_error_on_request():
 
 
 def test_the_warning_about_times_names_their_range():
-    with pytest.warns(UserWarning, match=r"290\.50 to 1184\.25, not MJD"):
+    with pytest.warns(UserWarning, match=r"290\.5 to 1184\.25, not MJD"):
         tidying.warn_unless_mjd(np.array([290.5, 1184.25]))
     with pytest.warns(UserWarning, match="subtract 2400000.5"):
         tidying.warn_unless_mjd(np.array([2458200.5, 2459000.5]))
@@ -138,3 +138,9 @@ def test_flatten_counts_null_as_empty():
 def test_a_column_that_holds_no_lists_is_refused(column):
     with pytest.raises(ValueError, match="column mag must hold"):
         tidying.flatten(column, "mag")
+
+
+def test_times_that_mean_no_value_are_dropped_with_a_count():
+    mjd = np.array([58_000.0, -999.0, 1e300])
+    keep, notes = tidying.usable(mjd, np.full(3, 15.0), np.full(3, 0.1))
+    assert keep.tolist() == [True, False, False] and notes == {"dropped: sentinel time": 2}

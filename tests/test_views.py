@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from astraclr.lightcurves import LightCurves
 from astraclr.preparation import prepare
 from astraclr.presets import RECIPES, View, preset
 from astraclr.views import (
@@ -107,3 +108,17 @@ def test_outlier_values_and_sides():
     both = with_outlier(torch.zeros(3 * n), row, n, "both", generator())
     faint = both[both > 0]
     assert abs(len(faint) / n - 0.5) < 0.05 and faint.min() >= OUTLIER_FAINT
+
+
+def test_a_window_that_bin_drop_out_would_empty_is_kept_whole():
+    # A dense night of 300 points beside sparse ones: a window of 40 points can lie in one dropped bin.
+    night = 58_300 + np.linspace(0, 0.3, 300)
+    sparse = 58_200 + 10.0 * np.arange(30)
+    mjd = np.tile(np.concatenate([night, sparse]), 12)
+    star = np.repeat(np.arange(12), 330)
+    crowded = prepare(LightCurves.from_arrays(star, np.zeros_like(star), mjd, np.full(len(mjd), 15.0),
+                                              np.full(len(mjd), 0.1)))  # fmt: skip
+    for seed in range(5):
+        view = make_view(crowded, torch.arange(12), View("hard", 1.0, 0.0, 0.5), preset("tiny"), RECIPES["paper"],
+                         generator(seed))  # fmt: skip
+        assert ((~view.mask).sum(1) > 0).all()

@@ -15,7 +15,7 @@ from astraclr import tidying
 from astraclr.catalogs._irsa import irsa
 from astraclr.catalogs._macho import MACHO_BANDS, macho_example
 from astraclr.catalogs._published import published
-from astraclr.catalogs._sources import about, add_notes, is_parquet, light_curve_files
+from astraclr.catalogs._sources import about, is_parquet, light_curve_files
 from astraclr.catalogs._zubercal import is_hats, zubercal
 from astraclr.catalogs._zubercal_tables import OBJECT_IDS
 from astraclr.files import existing
@@ -66,7 +66,10 @@ def read(
     how: dict[str, Any] = {"bands": bands, "drop_unknown_bands": drop_unknown_bands, "drop_repeated": drop_repeated}
     if path.is_dir():
         if is_hats(path):
-            return zubercal(path, quality_cut=_has_flags(path), **how)
+            if _has_flags(path):
+                return zubercal(path, **how)
+            found = zubercal(path, quality_cut=False, **how)
+            return replace(found, notes={"read without a quality cut (no info, flag): star": len(found)} | found.notes)
         return _read_folder(light_curve_files(path), path, how)
     with about(path):
         return _READERS[layout(path)](path, **how)
@@ -98,7 +101,7 @@ def layout(path: str | Path) -> str:
         if {"info", "flag"} <= names and is_parquet(path):
             return "zubercal"
         if "object_id" in names or len(names & set(_EPOCH)) > 1:
-            nested = any(pa.types.is_list(t) or pa.types.is_large_list(t) for t in kinds.values())
+            nested = any(tidying.is_list_type(t) for t in kinds.values())
             return "rows" if nested else "tidy"
         found = ", ".join(sorted(names)) or "(none)"
         raise ValueError(f"unknown layout: found the columns {found}. Known are {_KNOWN}")
@@ -132,7 +135,7 @@ def _own(path: Path, **how: Any) -> LightCurves:
                                     object_id=loaded.object_id, label=loaded.label, period=loaded.period,
                                     drop_repeated=True)  # fmt: skip
     kept = {reason: n for reason, n in loaded.notes.items() if not reason.startswith("kept: repeated")}
-    return replace(built, notes=add_notes(kept, built.notes))
+    return replace(built, notes=tidying.add_notes(kept, built.notes))
 
 
 def _rows(path: Path, **how: Any) -> LightCurves:
@@ -164,12 +167,13 @@ def _nested(path: Path, **how: Any) -> LightCurves:
 
 
 def _has_flags(path: Path) -> bool:
-    """Whether the detections of a HATS catalogue carry Zubercal's quality columns."""
+    """Whether the detections of a HATS catalogue carry one of Zubercal's quality columns (`zubercal` wants both)."""
     with about(path):
-        schemas = [open_parquet(p).schema_arrow for p in sorted(path.rglob("_common_metadata"))]
+        files = sorted(path.rglob("_common_metadata")) or sorted(path.rglob("*.parquet"))[:1]
+        schemas = [open_parquet(p).schema_arrow for p in files]
     fields = [field for schema in schemas for field in schema]
     fields += [inner for field in fields if pa.types.is_struct(field.type) for inner in field.type]
-    return {"info", "flag"} <= {field.name for field in fields}
+    return not {"info", "flag"}.isdisjoint(field.name for field in fields)
 
 
 _READERS = {"own": _own, "irsa": irsa, "zubercal": zubercal, "rows": _rows, "tidy": _tidy, "nested": _nested}

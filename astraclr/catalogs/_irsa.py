@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from astraclr import tidying
-from astraclr.catalogs._sources import about, add_notes, is_parquet, light_curve_files
+from astraclr.catalogs._sources import about, is_parquet, light_curve_files
 from astraclr.lightcurves import ZTF_BANDS, LightCurves
 from astraclr.storage import open_parquet
 
@@ -95,14 +95,14 @@ def irsa(
     star, names = pd.factorize(np.array(_star_names(units, object_id, radius_arcsec), dtype=object))
     unit = np.concatenate([p.unit + k for p, k in zip(pieces, first[:-1], strict=True)])
     columns = [np.concatenate([getattr(p, c) for p in pieces]) for c in ("band", "mjd", "mag", "magerr")]
-    notes = add_notes(*(p.notes for p in pieces))
+    notes = tidying.add_notes(*(p.notes for p in pieces))
     with about(str(paths) if isinstance(paths, str | Path) else f"{len(files)} IRSA files"):
         if not len(unit):
             reasons = "; ".join(f"{k}: {n}" for k, n in notes.items()) or "no rows"
             raise ValueError(f"no observation is left ({reasons})")
         built = LightCurves.from_arrays(star[unit], *columns, bands=bands, object_id=np.asarray(names),
                                         drop_repeated=drop_repeated)  # fmt: skip
-    return replace(built, notes=add_notes(notes, built.notes))
+    return replace(built, notes=tidying.add_notes(notes, built.notes))
 
 
 def _piece(path: Path, bands: Mapping[str, float], drop_unknown: bool) -> _Piece:
@@ -127,7 +127,7 @@ def _columns(path: Path) -> tuple[dict[str, Any], np.ndarray, pd.DataFrame]:
     tidying.need([*there, *chosen], _REQUIRED)
     if parquet:
         table = open_parquet(path).read(columns=list(chosen.values())).rename_columns({v: k for k, v in chosen.items()})
-        if pa.types.is_list(table["mag"].type) or pa.types.is_large_list(table["mag"].type):
+        if tidying.is_list_type(table["mag"].type):
             return _exploded(table)
         frame = table.to_pandas()
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from astraclr.catalogs._zubercal import Near, zubercal
+from astraclr.files import cache_folder
 from astraclr.lightcurves import LightCurves
 
 DATASET = "snad-space/astra-zubercaldr16_gaiadr3vclassre"
@@ -85,7 +86,7 @@ def published(
 
 def cache_path(request: Mapping[str, Any], cache: str | Path | None = None) -> Path:
     """Where the answer to a request is kept."""
-    folder = Path(cache or os.environ.get("ASTRACLR_CACHE") or Path.home() / ".cache" / "astraclr").expanduser()
+    folder = cache_folder() if cache is None else Path(cache).expanduser()
     key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:16]
     return folder / f"published-{key}.parquet"
 

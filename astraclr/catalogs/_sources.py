@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,12 +65,3 @@ def light_curve_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
         raise ValueError(f"nothing to read in the folder {folder}: no {', '.join(SUFFIXES)} file (it holds "
                          f"{listed or 'nothing'})")  # fmt: skip
     return files
-
-
-def add_notes(*notes: Mapping[str, int]) -> dict[str, int]:
-    """Notes with the counts of each reason added up."""
-    total: dict[str, int] = {}
-    for one in notes:
-        for reason, n in one.items():
-            total[reason] = total.get(reason, 0) + n
-    return total

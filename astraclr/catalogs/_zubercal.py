@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from astraclr import tidying
-from astraclr.catalogs._sources import about, add_notes, light_curve_files
+from astraclr.catalogs._sources import about, light_curve_files
 from astraclr.catalogs._zubercal_tables import layout_of, need_epochs, tidy, tidy_frame
 from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate
 from astraclr.storage import open_parquet
@@ -205,7 +205,7 @@ def _gather(parts: Iterator[tuple], limit: int | None) -> LightCurves:
     found: list[LightCurves] = []
     notes: dict[str, int] = {}
     for part, more in parts:
-        notes = add_notes(notes, more)
+        notes = tidying.add_notes(notes, more)
         if part is not None:
             found.append(part)
         if limit is not None and sum(map(len, found)) >= limit:

@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 
 from astraclr import tidying
-from astraclr.catalogs._sources import add_notes
 from astraclr.lightcurves import LightCurves
 
 OBJECT_IDS = ("object_id", "Source", "objID", "objectid")
@@ -90,12 +89,12 @@ def tidy(table: pa.Table, layout: Layout) -> tuple[LightCurves | None, dict[str,
     mjd, mag, magerr = (tidying.numbers(epochs[c], c)[good][known] for c in ("mjd", "mag", "magerr"))
     magerr = in_magnitudes(magerr, pa.types.is_integer(epochs["magerr"].type))
     if not tidying.usable(mjd, mag, magerr)[0].any():
-        return None, add_notes(notes, {"dropped: star without a usable observation in these bands": len(ids)})
+        return None, tidying.add_notes(notes, {"dropped: star without a usable observation in these bands": len(ids)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # times that are not MJD are told once, by _gather, not once a partition
         built = LightCurves.from_arrays(star[good][known], code[known], mjd, mag, magerr, bands=layout.bands,
                                         object_id=ids, label=labels, drop_repeated=layout.drop_repeated)  # fmt: skip
-    notes = add_notes(notes, built.notes)
+    notes = tidying.add_notes(notes, built.notes)
     if layout.at_least:
         enough = built.with_counts(layout.at_least)
         if len(enough) < len(built):
@@ -125,13 +124,13 @@ def _unnest(table: pa.Table, layout: Layout) -> tuple:
         raise ValueError(f"the lists mjd and {odd[0]} of one star differ in length")
     epochs = {c: values for c, (values, _) in pairs.items()}
     labels = table[layout.label].to_pandas().to_numpy() if layout.label else None
-    ids = table[layout.object_id].to_numpy()
+    ids = tidying.identifiers(table[layout.object_id])
     return np.repeat(np.arange(len(ids)), length), epochs, ids, labels
 
 
 def _group(table: pa.Table, layout: Layout) -> tuple:
     """As `_unnest`, for one row a detection."""
-    star, ids = pd.factorize(table[layout.object_id].to_numpy())
+    star, ids = pd.factorize(tidying.identifiers(table[layout.object_id]))
     labels = None
     if layout.label:
         _, first = np.unique(star, return_index=True)
