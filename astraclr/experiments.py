@@ -94,3 +94,12 @@ def save_metrics(chapter: str, preset: str, seed: int, values: dict[str, float],
     with replacing(path) as part:
         part.write_text(json.dumps({**facts, "values": values}, indent=1) + "\n")
     return path
+
+
+def words_are_checked(preset: str, seed: int) -> bool:
+    """Whether this run must bear out what a page says in words: preset tiny, seed 0, where the variable CI is set.
+
+    Elsewhere the numbers on the page speak for themselves: another processor rounds differently, and a reader's build
+    must not fail for that.
+    """
+    return bool(os.environ.get("CI")) and (preset, seed) == ("tiny", 0)

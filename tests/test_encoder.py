@@ -101,3 +101,30 @@ def test_seed_decides_the_weights_and_leaves_the_global_state():
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="d_model 30 must be even and a multiple of n_heads 4"):
         EncoderConfig(30, 2, 4, 64)
+
+
+def recipe_weights(seed, key_order, shapes):
+    """Weights by the documented recipe of tests/oracles/README.md, in Keras orientation."""
+    rng, weights = np.random.default_rng(seed), {}
+    for key in key_order:
+        z = rng.standard_normal(shapes[key])
+        scale = {"weight": lambda z: z / np.sqrt(z.shape[0]), "gamma": lambda z: 1 + 0.05 * z}
+        weights[key] = scale.get(key.rsplit(".", 1)[1], lambda z: 0.05 * z)(z).astype(np.float32)
+    return weights
+
+
+@torch.no_grad()
+def test_the_papers_size_equals_the_reference(oracles):
+    arrays = oracles("model_paper")
+    encoder = Encoder(EncoderConfig()).eval()
+    ours = encoder.state_dict()
+    keys = [str(key) for key in arrays["meta/key_order"]]
+    shapes = {key: tuple(ours[torch_name(key)].shape)[::-1] for key in keys}
+    weights = recipe_weights(0, keys, shapes)
+    sums = [float(weights[key].sum(dtype=np.float64)) for key in keys]
+    np.testing.assert_allclose(sums, arrays["meta/weight_sums"], rtol=1e-9, atol=1e-9)
+    encoder.load_state_dict(keras_weights({f"w/{k}": v for k, v in weights.items()}, "w/"))
+    tokens = tokens_of(arrays, "inputs")
+    pooled = encoder(tokens)
+    np.testing.assert_allclose(pooled.numpy(), arrays["outputs/pooled"], atol=1e-4)
+    np.testing.assert_allclose(encoder.project(pooled).numpy(), arrays["outputs/projection"], atol=1e-4)

@@ -44,3 +44,10 @@ def test_metrics_say_what_they_were_made_from(tmp_path, monkeypatch):
     facts = json.loads(path.read_text())
     assert path == tmp_path / "metrics" / "06_probing-tiny-3.json"
     assert facts["values"] == {"accuracy": 0.5} and facts["recipe"] == "corrected" and len(facts["checkpoint"]) == 64
+
+
+def test_words_are_checked_in_ci_only(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    assert not experiments.words_are_checked("tiny", 0)
+    monkeypatch.setenv("CI", "true")
+    assert experiments.words_are_checked("tiny", 0) and not experiments.words_are_checked("laptop", 0)
