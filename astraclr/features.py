@@ -101,7 +101,7 @@ def _extractor(periodogram: bool) -> Any:
 def _colours(lc: LightCurves, mag: np.ndarray, magerr: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """(n_stars, n_bands - 1) differences of inverse-variance weighted means, 0 where a band is missing."""
     weight = magerr**-2.0
-    segment = np.repeat(np.arange(missing.size), np.diff(lc.offsets))
+    segment = lc.segment
     total = np.bincount(segment, weight, missing.size)
     mean = np.bincount(segment, weight * mag, missing.size) / np.maximum(total, 1e-300)
     mean = np.where(missing, np.nan, mean.reshape(missing.shape))

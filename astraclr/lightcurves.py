@@ -66,6 +66,11 @@ class LightCurves:
         """(n_stars, n_bands) number of observations."""
         return np.diff(self.offsets).reshape(len(self), len(self.bands))
 
+    @property
+    def segment(self) -> np.ndarray:
+        """(n_obs,) number of the segment, star * n_bands + band, of every observation."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
     def star(self, index: int) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """One star as ``{band: (mjd, mag, magerr)}``, views into the columns; empty bands are left out."""
         first = range(len(self))[index] * len(self.bands)
@@ -244,7 +249,7 @@ class LightCurves:
     def to_table(self) -> pd.DataFrame:
         """Tidy table: one row an observation, columns object_id, mjd, mag, magerr, band, label, period."""
         per_star = self.counts.sum(axis=1)
-        band = np.repeat(np.tile(np.arange(len(self.bands)), len(self)), self.counts.ravel())
+        band = self.segment % len(self.bands)
         columns = {c: getattr(self, c) for c in COLUMNS} | {"band": np.array(list(self.bands))[band]}
         return pd.DataFrame({"object_id": np.repeat(self.object_id, per_star), **columns,
                              "label": np.repeat(self.label, per_star),

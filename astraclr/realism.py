@@ -74,10 +74,10 @@ def compare(**tables: pd.DataFrame) -> pd.DataFrame:
 
 def within(lc: LightCurves, start: float = MJD_START, end: float = MJD_END) -> LightCurves:
     """Only the epochs between two MJD (default: the span of ZTF DR16, which the simulator copies)."""
-    segment = np.repeat(np.arange(lc.counts.size), lc.counts.ravel())
     kept = (lc.mjd >= start) & (lc.mjd <= end)
+    star, band = np.divmod(lc.segment[kept], len(lc.bands))
     return LightCurves.from_arrays(
-        segment[kept] // len(lc.bands), segment[kept] % len(lc.bands), lc.mjd[kept], lc.mag[kept], lc.magerr[kept],
+        star, band, lc.mjd[kept], lc.mag[kept], lc.magerr[kept],
         bands=lc.bands, object_id=lc.object_id, label=lc.label, period=lc.period,
     )  # fmt: skip
 

@@ -53,8 +53,7 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def repeated_times(lc: LightCurves) -> int:
     """How many observations repeat the time of an earlier one in the same star and band."""
-    segment = np.repeat(np.arange(len(lc.offsets) - 1), np.diff(lc.offsets))
-    return int(((np.diff(segment) == 0) & (np.diff(lc.mjd) == 0)).sum())
+    return int(((np.diff(lc.segment) == 0) & (np.diff(lc.mjd) == 0)).sum())
 
 
 def _band_rows(lc: LightCurves) -> list[list[str]]:

@@ -349,3 +349,8 @@ def test_a_file_without_stars_is_named(stars, tmp_path):
     stars[np.zeros(len(stars), bool)].save(tmp_path / "none.parquet")
     with pytest.raises(ValueError, match="none.parquet holds no stars"):
         LightCurves.load(tmp_path / "none.parquet")
+
+
+def test_segment_numbers_every_observation(stars):
+    assert (np.bincount(stars.segment, minlength=stars.counts.size) == stars.counts.ravel()).all()
+    assert (np.diff(stars.segment) >= 0).all()

@@ -129,8 +129,7 @@ def _own(path: Path, **how: Any) -> LightCurves:
     loaded = LightCurves.load(path)
     if not how["drop_repeated"]:
         return loaded
-    segment = np.repeat(np.arange(len(loaded.offsets) - 1), np.diff(loaded.offsets))
-    star, band = np.divmod(segment, len(loaded.bands))
+    star, band = np.divmod(loaded.segment, len(loaded.bands))
     built = LightCurves.from_arrays(star, band, loaded.mjd, loaded.mag, loaded.magerr, bands=loaded.bands,
                                     object_id=loaded.object_id, label=loaded.label, period=loaded.period,
                                     drop_repeated=True)  # fmt: skip
