@@ -122,3 +122,18 @@ def test_a_window_that_bin_drop_out_would_empty_is_kept_whole():
         view = make_view(crowded, torch.arange(12), View("hard", 1.0, 0.0, 0.5), preset("tiny"), RECIPES["paper"],
                          generator(seed))  # fmt: skip
         assert ((~view.mask).sum(1) > 0).all()
+
+
+def test_outliers_are_drawn_where_and_as_the_reference_draws_them(oracles):
+    arrays, n = oracles("outlier"), 3_000
+    open_places = np.flatnonzero(arrays["mask"] == 0)
+    row = torch.arange(n).repeat_interleave(len(open_places))
+    drawn = with_outlier(torch.zeros(len(row)), row, n, "bright", generator(1)).view(n, -1)
+    ours = np.bincount(drawn.ne(0).nonzero()[:, 1].numpy(), minlength=len(open_places))
+    theirs = np.bincount(arrays["drawn_positions"], minlength=50)[open_places]
+    assert theirs.sum() == n and set(arrays["drawn_positions"]) <= set(open_places)
+    expected = n / len(open_places)
+    assert np.abs(ours - expected).max() < 5 * expected**0.5 > np.abs(theirs - expected).max()
+    for probability in (0.1, 0.5, 0.9):
+        assert np.quantile(drawn[drawn != 0], probability) == pytest.approx(
+            np.quantile(arrays["drawn_values"], probability), abs=0.03)  # fmt: skip
