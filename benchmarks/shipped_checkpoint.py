@@ -3,8 +3,9 @@
 Usage: python benchmarks/shipped_checkpoint.py [--out data/checkpoints/tiny] [--preset tiny] [--real FILE]
 
 Trains at the preset (minutes at tiny), fits the head on labelled simulated stars, and scores it on others, beside the
-same encoder with random weights (three seeds; and with its clock stopped, a stronger control) and the most frequent class. With --real also on real ZTF stars: how many
-are flagged, and how many labels are met; only these two shares are written.
+same encoder with random weights (three seeds, and once with its clock stopped, a stronger control) and the most
+frequent class. With --real also on real ZTF stars: how many are flagged, and how many labels are met; only these two
+shares are written.
 """
 
 import argparse
