@@ -111,7 +111,8 @@ def pretrain(
     file: Annotated[Path | None, typer.Argument(show_default=False,
                     help="Light curves, as for `info`; left out: the simulated stars of the preset.")] = None,
     preset: Annotated[str, typer.Option(help="How big: tiny, laptop, gpu or paper.")] = "tiny",
-    recipe: Annotated[str, typer.Option(help="Which method: corrected, or paper with its quirks.")] = "corrected",
+    recipe: Annotated[str, typer.Option(help="Which method: corrected, or with its quirks paper, "
+                                             "paper-two-views.")] = "corrected",
     seed: Seed = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.", show_default=False)] = None,
     threads: Threads = 1,
@@ -266,6 +267,31 @@ def predict(
     table = prediction_table(stars, encoder, reader, progress=True)
     term.write_table(table, out)
     typer.echo(f"{describe_predictions(table, reader)}\n\n{len(table):,} predictions: {out}")
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", show_default=False, help="Folder that `astraclr "
+                                              "pretrain` wrote, or the name of a shipped encoder: tiny.")],
+    out: Annotated[Path, typer.Argument(metavar="MODEL.onnx", show_default=False, help="ONNX file to write.")],
+) -> None:  # fmt: skip
+    """Write an encoder as an ONNX file for other tools.
+
+    light-curve and astra-infer load it unchanged if its embeddings have 512 numbers; onnxruntime loads any. The file
+    is run once, and kept only if it agrees with the encoder.
+
+    \b
+    Example: astraclr export runs/mine model.onnx
+    """
+    term.check_output(out, [".onnx"])
+    term.need_extra("interop", "onnx", "onnxscript", "onnxruntime")
+    encoder, _ = term.find_checkpoint(checkpoint)
+    from astraclr.exchange import export_onnx
+
+    export_onnx(encoder, out)
+    typer.echo(term.describe_export(encoder, out))
+    for note in term.cautions_on_export(encoder, checkpoint):
+        term.say(f"note: {note}")
 
 
 @app.command()

@@ -12,43 +12,70 @@ from tqdm import tqdm
 
 from astraclr.checkpoints import Checkpoint
 from astraclr.lightcurves import LightCurves
-from astraclr.preparation import Prepared, Tokens, prepare, ranges, to_tokens
-from astraclr.presets import Preset
+from astraclr.preparation import (
+    Prepared,
+    Tokens,
+    centred_in_segments,
+    centred_starts,
+    prepare,
+    ranges,
+    to_tokens,
+)
+from astraclr.presets import RECIPES, Preset, Recipe
 
 CROPS = ("start", "middle", "end")
 Fusion = Literal["mean", "concat"]
 
 
-def crop_starts(count: Tensor, longest: Tensor, crop: str) -> Tensor:
+def crop_starts(count: Tensor, longest: Tensor, crop: str, before: Tensor | None = None) -> Tensor:
     """Where a crop begins in every band.
 
     Parameters
     ----------
     count, longest : (..., n_bands) int, observations there are, and at most taken
     crop : "start", "middle" (``max(0, N // 2 - T // 2)``, shifted back to fit) or "end"
+    before : (..., n_bands) int, observations before the middle, where that is not the middle of each band
 
     Returns
     -------
     (..., n_bands) int
     """
-    last = (count - longest).clamp(min=0)
     if crop == "start":
         return torch.zeros_like(count)
     if crop == "middle":
-        return torch.minimum((count // 2 - longest // 2).clamp(min=0), last)
+        return centred_starts(count // 2 if before is None else before, count, longest)
     if crop == "end":
-        return last
+        return (count - longest).clamp(min=0)
     raise ValueError(f"no crop {crop!r}; choose from {', '.join(CROPS)}")
 
 
-def crop_tokens(data: Prepared, stars: Tensor, preset: Preset, crop: str, *, padded: bool = False) -> Tokens:
+def before_middle(data: Prepared, stars: Tensor) -> Tensor:
+    """(batch, n_bands) epochs of each band among the first half of all epochs of the star (astra-infer's middle)."""
+    first, count = data.segments(stars)
+    index, segment = ranges(first.ravel(), count.ravel())
+    row = segment // len(data.bands)
+    by_time = torch.argsort(data.times[index], stable=True)
+    order = by_time[torch.argsort(row[by_time], stable=True)]
+    total = count.sum(1)
+    rank = torch.arange(len(order), device=order.device) - (torch.cumsum(total, 0) - total)[row[order]]
+    early = (rank < (total // 2)[row[order]]).long()
+    return torch.zeros_like(count).view(-1).index_add(0, segment[order], early).view(count.shape)
+
+
+def crop_tokens(data: Prepared, stars: Tensor, preset: Preset, crop: str, recipe: Recipe = RECIPES["corrected"], *,
+                padded: bool = False) -> Tokens:  # fmt: skip
     """One crop of every star of a batch; `padded` gives every band its full window (the paper's 300 + 350 + 50)."""
     layout = tuple(preset.window(band, wavelength) for band, wavelength in data.bands.items())
     longest = torch.tensor(layout, device=stars.device)
     first, count = data.segments(stars)
-    begin = first + crop_starts(count, longest, crop)
+    before = before_middle(data, stars) if crop == "middle" and recipe.middle_crop == "epoch" else None
+    begin = first + crop_starts(count, longest, crop, before)
     index, segment = ranges(begin.ravel(), torch.minimum(count, longest).ravel())
-    return to_tokens(data, segment, index, len(stars), layout=layout if padded else None)
+    mag, magerr = data.mag[index], data.magerr[index]
+    if recipe.centring == "window":
+        mag = centred_in_segments(mag, magerr, segment)
+    return to_tokens(data, segment, index, len(stars), mag, magerr if recipe.error_input else None,
+                     layout if padded else None)  # fmt: skip
 
 
 def fuse(crops: Tensor, fusion: Fusion = "mean") -> Tensor:
@@ -85,7 +112,7 @@ def embed(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion = "mean", b
     for first in range(0, len(lc), batch_size):
         rows = order[first : first + batch_size]
         stars = torch.as_tensor(rows, device=device)
-        crops = torch.stack([encoder(crop_tokens(data, stars, checkpoint.preset, c)) for c in CROPS])
+        crops = torch.stack([encoder(crop_tokens(data, stars, checkpoint.preset, c, checkpoint.recipe)) for c in CROPS])
         out[rows] = fuse(crops, fusion).float().cpu().numpy()
         bar.update(len(rows))
     bar.close()

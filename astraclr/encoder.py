@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from astraclr.preparation import Tokens
 from astraclr.presets import Preset, Recipe
 
+ERROR_RANGE = (1e-4, 10.0)
+"""Magnitudes; errors beyond are read as these."""
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -29,6 +32,8 @@ class EncoderConfig:
     d_band: int = 32
     dropout: float = 0.1
     time_rates: Literal["days", "log"] = "days"
+    error_input: bool = False
+    initial_weights: Literal["glorot", "torch"] = "glorot"
 
     def __post_init__(self) -> None:
         if self.d_model % self.n_heads or self.d_model % 2:
@@ -38,7 +43,8 @@ class EncoderConfig:
     def of(cls, preset: Preset, recipe: Recipe) -> EncoderConfig:
         """The encoder that a preset and a recipe ask for."""
         return cls(preset.d_model, preset.n_layers, preset.n_heads, preset.d_ff, preset.d_model // 2,
-                   dropout=recipe.dropout, time_rates=recipe.time_rates)  # fmt: skip
+                   dropout=recipe.dropout, time_rates=recipe.time_rates, error_input=recipe.error_input,
+                   initial_weights=recipe.initial_weights)  # fmt: skip
 
 
 def angular_rates(d_model: int, kind: Literal["days", "log"]) -> Tensor:
@@ -54,26 +60,36 @@ def angular_rates(d_model: int, kind: Literal["days", "log"]) -> Tensor:
 
 
 class Embedding(nn.Module):
-    """Sum of magnitude, time and band: ``Dense(m) + PE(t) + MLP(band)``."""
+    """Sum of magnitude, time and band: ``Dense(m) + PE(t) + MLP(band)``, and where asked for ``Dense(log10 error)``."""
 
     rates: Tensor
+    turn: Tensor
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         d = config.d_model
         self.magnitude = nn.Linear(1, d)
         self.band = nn.Sequential(nn.Linear(1, config.d_band), nn.ReLU(), nn.Linear(config.d_band, d))
+        self.error = nn.Linear(1, d) if config.error_input else None
         self.register_buffer("rates", angular_rates(d, config.time_rates), persistent=False)
+        # Not a plain number: the ONNX exporter would round it to float32, and phases drift over thousands of turns.
+        self.register_buffer("turn", torch.tensor(2 * math.pi, dtype=torch.float64), persistent=False)
 
     def encode_time(self, times: Tensor) -> Tensor:
         """Sines (even entries) and cosines (odd entries) of (batch, length) days; phases are reduced in float64."""
-        phase = torch.remainder(times[..., None] * self.rates, 2 * math.pi).float()
+        phase = torch.remainder(times[..., None] * self.rates, self.turn).float()
         return torch.stack([phase.sin(), phase.cos()], dim=-1).flatten(-2)
 
     def forward(self, tokens: Tokens) -> Tensor:
         """(batch, length, d_model)."""
-        return (self.magnitude(tokens.mag[..., None]) + self.encode_time(tokens.times)
-                + self.band(tokens.band[..., None]))  # fmt: skip
+        x = (self.magnitude(tokens.mag[..., None]) + self.encode_time(tokens.times)
+             + self.band(tokens.band[..., None]))  # fmt: skip
+        if self.error is None:
+            return x
+        if tokens.magerr is None:
+            raise ValueError("this encoder reads errors, and the tokens hold none; make them with its own recipe")
+        # Padding has error 0, whose logarithm would spread as NaN.
+        return x + self.error(tokens.magerr.clamp(*ERROR_RANGE).log10()[..., None])
 
 
 class Attention(nn.Module):
@@ -121,7 +137,7 @@ class EncoderLayer(nn.Module):
 class Encoder(nn.Module):
     """The paper's encoder: tokens in, one embedding a light curve out.
 
-    Weights start from Glorot's uniform distribution with zero biases, as Keras has it.
+    Weights start from Glorot's uniform distribution with zero biases, as Keras has it, or are torch's own.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -134,7 +150,7 @@ class Encoder(nn.Module):
             nn.Linear(config.d_model, config.d_model), nn.ReLU(), nn.Linear(config.d_model, config.d_projection)
         )
         for module in self.modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear) and config.initial_weights == "glorot":
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 

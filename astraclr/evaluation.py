@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from astraclr import tidying
-from astraclr.probing import PAPER_BOOTSTRAPS, PAPER_C, PAPER_K, linear_probe, majority, weighted_knn
+from astraclr.probing import PAPER_BOOTSTRAPS, PAPER_C, PAPER_K, Scores, linear_probe, majority, weighted_knn
 from astraclr.storage import open_parquet
 
 
@@ -71,6 +71,21 @@ def read_embeddings(path: str | Path) -> Embeddings:
     return Embeddings(ids, labels, x, **said)
 
 
+def objects_by_class(object_id: np.ndarray,
+                     label: np.ndarray) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:  # fmt: skip
+    """Objects of every class (an object is of the class of its first row), numbered in the order of their names.
+
+    Returns
+    -------
+    members : one array of numbers a class, ascending; classes in the order of their names
+    object_of : (n_rows,) number of each row's object
+    first : (n_objects,) first row of each object
+    """
+    _, first, object_of = np.unique(object_id, return_index=True, return_inverse=True)
+    classes = label[first]
+    return [np.flatnonzero(classes == name) for name in np.unique(classes)], object_of, first
+
+
 def split_by_object(object_id: np.ndarray, label: np.ndarray, test_share: float = 0.3,
                     seed: int = 0) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Rows to train on and rows to test on; each class gives its share, and no object is on both sides.
@@ -86,13 +101,11 @@ def split_by_object(object_id: np.ndarray, label: np.ndarray, test_share: float 
     """
     if not 0 < test_share < 1:
         raise ValueError(f"the test share is {test_share}; it must lie between 0 and 1, such as 0.3")
-    objects, first, row_of = np.unique(object_id, return_index=True, return_inverse=True)
-    classes, rng = label[first], np.random.default_rng(seed)
-    tested = np.zeros(len(objects), bool)
-    for name in np.unique(classes):
-        members = rng.permutation(np.flatnonzero(classes == name))
+    classes, object_of, first = objects_by_class(object_id, label)
+    rng, tested = np.random.default_rng(seed), np.zeros(len(first), bool)
+    for members in map(rng.permutation, classes):
         tested[members[: np.clip(round(test_share * len(members)), 1, max(1, len(members) - 1))]] = True
-    return np.flatnonzero(~tested[row_of]), np.flatnonzero(tested[row_of])
+    return np.flatnonzero(~tested[object_of]), np.flatnonzero(tested[object_of])
 
 
 def labelled(stars: Embeddings, rare: int = 2, n_classes: int = 2) -> tuple[Embeddings, dict[str, int]]:
@@ -177,3 +190,28 @@ def evaluate(train: Embeddings, test: Embeddings, *, C: float = PAPER_C, bootstr
             "majority": majority(train.label, test.label).summary(), "classes": classes, "n_train": len(train),
             "n_test": len(test), "C": C, "bootstraps": bootstraps, "seed": seed,
             "checkpoint": train.checkpoint, "fusion": train.fusion}  # fmt: skip
+
+
+def metrics(scores: Scores) -> dict[str, Any]:
+    """Accuracy, macro-F1, micro-F1 and F1 per class; where every star has one label, micro-F1 is the accuracy."""
+    f1 = dict(zip(scores.classes.tolist(), scores.f1.tolist(), strict=True))
+    return {**scores.summary(), "micro_f1": scores.accuracy, "f1": f1, "n": len(scores.predicted)}
+
+
+def with_intervals(scores: Scores, truth: np.ndarray, object_id: np.ndarray, seed: int = 0,
+                   resamples: int = 1_000) -> dict[str, Any]:  # fmt: skip
+    """`metrics` and central 95 % intervals: objects are drawn with replacement, each with all its rows."""
+    names, n, (_, object_of) = scores.classes, len(scores.classes), np.unique(object_id, return_inverse=True)
+    cell = np.searchsorted(names, truth) * n + np.searchsorted(names, scores.predicted)
+    n_objects, rng, draws = int(object_of.max()) + 1, np.random.default_rng(seed), []
+    for _ in range(resamples):
+        times = np.bincount(rng.integers(n_objects, size=n_objects), minlength=n_objects)
+        confusion = np.bincount(cell, times[object_of], n * n).reshape(n, n)
+        hit, real, said = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+        f1 = np.where(real > 0, 2 * hit / np.maximum(real + said, 1), np.nan)
+        draws.append([hit.sum() / real.sum(), np.nanmean(f1), *f1])
+    seen = np.isin(names, truth)  # a class that is only predicted has no F1 to vary
+    low, high = np.nanpercentile(np.array(draws)[:, [True, True, *seen]], [2.5, 97.5], axis=0).tolist()
+    return {**metrics(scores), "accuracy_low": low[0], "accuracy_high": high[0], "macro_f1_low": low[1],
+            "macro_f1_high": high[1], "f1_low": dict(zip(names[seen].tolist(), low[2:], strict=True)),
+            "f1_high": dict(zip(names[seen].tolist(), high[2:], strict=True))}  # fmt: skip

@@ -6,10 +6,14 @@ import ast
 import hashlib
 import json
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from astraclr.checkpoints import Checkpoint, load_checkpoint
 from astraclr.files import cache_folder, replacing
@@ -94,6 +98,39 @@ def save_metrics(chapter: str, preset: str, seed: int, values: dict[str, float],
     with replacing(path) as part:
         part.write_text(json.dumps({**facts, "values": values}, indent=1) + "\n")
     return path
+
+
+def repository_file(path: str) -> Path:
+    """A file of the repository that does not travel with the package.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where the package was installed without its repository.
+    """
+    file = Path(__file__).parents[1] / path
+    if not file.exists():
+        raise FileNotFoundError(f"{path} is a file of the repository: clone it, and install with `pip install -e .`")
+    return file
+
+
+def committed_result(name: str) -> dict[str, Any]:
+    """What ``benchmarks/results/<name>.json`` holds, with the command that made it."""
+    return json.loads(repository_file(f"benchmarks/results/{name}.json").read_text())
+
+
+def provenance() -> dict[str, str]:
+    """What a committed result was made with: command, git revision ("+" if files differ from it), versions, machine."""
+    root = Path(__file__).parents[1]
+
+    def git(*words: str) -> str:
+        found = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+        return found.stdout.strip() if found.returncode == 0 else ""
+
+    revision = git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "astraclr") else "")
+    command = " ".join(["python", os.path.relpath(sys.argv[0], root), *sys.argv[1:]])
+    return {"command": command, "revision": revision or "unknown", "python": platform.python_version(),
+            "numpy": np.__version__, "torch": torch.__version__, "processor": platform.machine()}  # fmt: skip
 
 
 def words_are_checked(preset: str, seed: int) -> bool:

@@ -16,7 +16,7 @@ from astraclr.checkpoints import Checkpoint
 from astraclr.embedding import CROPS, crop_tokens, fuse
 from astraclr.lightcurves import LightCurves
 from astraclr.preparation import Prepared, prepare
-from astraclr.presets import Preset
+from astraclr.presets import Preset, Recipe
 
 PAPER_NOISE, PAPER_DROPOUT, PAPER_LAYERS, PAPER_RATE, PAPER_BATCH = 0.02, 0.2, 2, 1e-5, 128
 """White noise (mag) on training magnitudes, head drop-out, thawed layers, learning rate and batch of the paper."""
@@ -36,6 +36,7 @@ class FineTuned:
     encoder: nn.Module
     head: nn.Module
     preset: Preset
+    recipe: Recipe
     classes: np.ndarray
     history: pd.DataFrame
 
@@ -52,7 +53,7 @@ class FineTuned:
                 generator: torch.Generator | None = None) -> Tensor:  # fmt: skip
         crops = []
         for crop in CROPS:
-            tokens = crop_tokens(data, stars, self.preset, crop)
+            tokens = crop_tokens(data, stars, self.preset, crop, self.recipe)
             if noise:
                 jitter = torch.randn(tokens.mag.shape, generator=generator, device=tokens.mag.device)
                 tokens = tokens._replace(mag=tokens.mag + noise * jitter.masked_fill(tokens.mask, 0.0))
@@ -70,7 +71,7 @@ def finetune(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, *, l
     ----------
     checkpoint : left as it is; a copy is trained
     fit, choose : labelled stars to learn from, and to stop by (best accuracy, `patience` epochs); report on a third set
-    layers : 0 trains the head alone; embedding layers stay frozen
+    layers : 0 trains the head alone; the embedding layer stays frozen, unless the checkpoint's recipe says otherwise
 
     Raises
     ------
@@ -84,23 +85,28 @@ def finetune(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, *, l
     if not 0 <= layers <= checkpoint.preset.n_layers:
         raise ValueError(f"layers {layers} must lie in 0 to {checkpoint.preset.n_layers}, the encoder's number")
     encoder = copy.deepcopy(checkpoint.encoder).eval().requires_grad_(False)
-    thawed = encoder.layers[len(encoder.layers) - layers :].requires_grad_(True)
+    thawed = nn.ModuleList(encoder.layers[len(encoder.layers) - layers :])
+    if layers and checkpoint.recipe.thaw_embedding:
+        thawed.append(encoder.embedding)
+    thawed.requires_grad_(True)
     device = next(encoder.parameters()).device
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         head = nn.Sequential(nn.Dropout(PAPER_DROPOUT), nn.Linear(len(CROPS) * encoder.config.d_model, len(classes)))
         head.to(device)
-        model = FineTuned(encoder, head, checkpoint.preset, classes, pd.DataFrame())
+        model = FineTuned(encoder, head, checkpoint.preset, checkpoint.recipe, classes, pd.DataFrame())
         trainable = [*head.parameters(), *thawed.parameters()]
         optimiser = torch.optim.Adam(trainable, lr=learning_rate)
         generator = torch.Generator(device).manual_seed(seed)
         data, truth = prepare(fit, device), torch.as_tensor(target, device=device)
         best, best_state, waited, rows = -1.0, None, 0, []
         for epoch in (bar := tqdm(range(epochs), desc="fine-tuning", unit="epoch", disable=not progress)):
-            head.train(), thawed.train()
+            head.train()
+            thawed.train()
             order = torch.randperm(len(fit), generator=generator, device=device)
             loss = _epoch(model, data, truth, order.split(batch_size), optimiser, noise, generator)
-            head.eval(), thawed.eval()
+            head.eval()
+            thawed.eval()
             accuracy = float((model.predict(choose) == choose.label).mean())
             rows.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy})
             bar.set_postfix(loss=f"{loss:.2f}", accuracy=f"{accuracy:.3f}")

@@ -137,7 +137,8 @@ class LightCurves:
         Raises
         ------
         ValueError
-            If no star has a usable observation.
+            If no star has a usable observation, columns differ in length, a number of a star or band is out of range,
+            or a wavelength is not positive.
 
         Warns
         -----
@@ -147,11 +148,16 @@ class LightCurves:
         n_stars = len(object_id) if object_id is not None else int(np.max(star, initial=-1)) + 1
         if n_stars == 0 or len(mjd) == 0:
             raise ValueError("no observations: the table is empty; check the file and the cuts made before")
-        key = np.asarray(star, np.int64) * len(bands) + np.asarray(band, np.int64)
-        mjd, mag, magerr = (np.asarray(c, t) for c, t in zip((mjd, mag, magerr), COLUMNS.values(), strict=True))
+        key = tidying.segments(star, band, n_stars, bands)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is dropped as such
+            mjd, mag, magerr = (np.asarray(c, t) for c, t in zip((mjd, mag, magerr), COLUMNS.values(), strict=True))
+        if {len(c) for c in (mjd, mag, magerr)} != {len(key)}:
+            raise ValueError(f"{len(key)} stars, {len(mjd)} times, {len(mag)} magnitudes, {len(magerr)} errors: "
+                             "give one of each an observation")  # fmt: skip
         keep, notes = tidying.usable(mjd, mag, magerr)
         if notes:
             key, mjd, mag, magerr = key[keep], mjd[keep], mag[keep], magerr[keep]
+        mjd, mag = tidying.unsigned_zeros(mjd), tidying.unsigned_zeros(mag)
         tidying.warn_unless_mjd(mjd)
         (key, mjd, mag, magerr), more = tidying.in_order(key, mjd, mag, magerr, drop_repeated)
         length = np.bincount(key, minlength=n_stars * len(bands)).reshape(n_stars, len(bands))
@@ -176,13 +182,13 @@ class LightCurves:
         Raises
         ------
         ValueError
-            For a missing column, text where numbers belong, a missing object_id, or a band without a wavelength
+            For a missing column, text where numbers belong, a missing object_id, a star with several labels or
+            periods (rows that leave them empty are no objection), or a band without a wavelength
             in `bands` (unless `drop_unknown_bands`).
         """
         tidying.need(table.columns, ("object_id", *COLUMNS, "band"))
         star, ids = pd.factorize(tidying.identifiers(table["object_id"]))
-        _, first = np.unique(star, return_index=True)
-        perstar = {c: table[c].iloc[first].to_numpy() for c in ("label", "period") if c in table}
+        perstar = {c: tidying.one_a_star(table[c], star, ids, c) for c in ("label", "period") if c in table}
         columns = {c: table[c] for c in (*COLUMNS, "band")}
         return cls._from_columns(star, columns, np.asarray(ids), perstar, bands, drop_unknown_bands, drop_repeated)
 
@@ -213,8 +219,7 @@ class LightCurves:
         code, distinct = pd.factorize(ids)
         several = len(ids) - len(distinct)
         joined = {"joined: row of a star that has several": several} if several else {}
-        _, first = np.unique(code, return_index=True)
-        perstar = {name: np.asarray(values)[first] for name, values in perstar.items()}
+        perstar = {c: tidying.one_a_star(values, code, distinct, c) for c, values in perstar.items()}
         built = cls._from_columns(np.repeat(code, lengths["mjd"]), flat, np.asarray(distinct), perstar, bands,
                                   drop_unknown_bands, drop_repeated)  # fmt: skip
         return replace(built, notes=joined | built.notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,16 +25,27 @@ class Tokens(NamedTuple):
     times : (batch, length) float64, MJD - 58000 days
     band : (batch, length) float32, log10 of the effective wavelength in angstrom
     mask : (batch, length) bool, True = ignore (padding)
+    magerr : (batch, length) float32 mag, only for an encoder that reads errors
     """
 
     mag: Tensor
     times: Tensor
     band: Tensor
     mask: Tensor
+    magerr: Tensor | None = None
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Tokens:
+        """The same with every tensor changed."""
+        magerr = None if self.magerr is None else change(self.magerr)
+        return Tokens(change(self.mag), change(self.times), change(self.band), change(self.mask), magerr)
 
     def to(self, device: torch.device | str) -> Tokens:
         """The same on another device."""
-        return Tokens(*(t.to(device) for t in self))
+        return self.each(lambda t: t.to(device))
+
+    def rows(self, index: Tensor | slice) -> Tokens:
+        """Some of the light curves."""
+        return self.each(lambda t: t[index])
 
 
 @dataclass(frozen=True)
@@ -59,9 +71,19 @@ class Prepared:
 
 def weighted_mean(lc: LightCurves) -> np.ndarray:
     """(n_stars,) inverse-variance weighted mean magnitude over all bands, so that colour survives as an offset."""
+    if not (seen := lc.counts.any(axis=1)).all():
+        raise ValueError(f"{int((~seen).sum())} light curves have no observation; drop them: lc[lc.counts.any(axis=1)]")
     first = lc.offsets[:-1 : len(lc.bands)]
     weight = 1.0 / np.square(lc.magerr, dtype=np.float64)
     return np.add.reduceat(weight * lc.mag, first) / np.add.reduceat(weight, first)
+
+
+def centred_in_segments(mag: Tensor, magerr: Tensor, segment: Tensor) -> Tensor:
+    """(n,) magnitudes minus the weighted mean of their segment (band of a window), which loses colour."""
+    weight = magerr.double().square().reciprocal()
+    zero = weight.new_zeros(int(segment.max()) + 1)
+    mean = zero.index_add(0, segment, weight * mag) / zero.index_add(0, segment, weight)
+    return (mag - mean[segment]).to(mag.dtype)
 
 
 def prepare(lc: LightCurves, device: torch.device | str = "cpu") -> Prepared:
@@ -85,8 +107,13 @@ def ranges(first: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
     return first[owner] + torch.arange(len(owner), device=length.device) - begin[owner], owner
 
 
+def centred_starts(before: Tensor, count: Tensor, longest: Tensor) -> Tensor:
+    """Starts of windows around a cut that has `before` observations of the band on its left, shifted back to fit."""
+    return torch.minimum((before - longest // 2).clamp(min=0), (count - longest).clamp(min=0))
+
+
 def to_tokens(data: Prepared, segment: Tensor, index: Tensor, n_rows: int, mag: Tensor | None = None,
-              layout: tuple[int, ...] | None = None) -> Tokens:  # fmt: skip
+              magerr: Tensor | None = None, layout: tuple[int, ...] | None = None) -> Tokens:  # fmt: skip
     """Lay observations out in a rectangle.
 
     Parameters
@@ -95,6 +122,7 @@ def to_tokens(data: Prepared, segment: Tensor, index: Tensor, n_rows: int, mag: 
     index : (n,) int, the observation's place in `data`
     n_rows : number of rows
     mag : (n,) magnitudes to use instead of ``data.mag[index]``
+    magerr : (n,) errors, for an encoder that reads them
     layout : tokens reserved for each band (the paper's 300, 350, 50); without it rows are filled from the left and
         are as long as the longest needs, which gives the same embedding: attention does not see positions
 
@@ -121,4 +149,5 @@ def to_tokens(data: Prepared, segment: Tensor, index: Tensor, n_rows: int, mag: 
 
     mag = data.mag[index] if mag is None else mag
     mask = ~lay(torch.ones_like(row, dtype=torch.bool))
-    return Tokens(lay(mag), lay(data.times[index]), lay(data.log_wavelength[band]), mask)
+    return Tokens(lay(mag), lay(data.times[index]), lay(data.log_wavelength[band]), mask,
+                  None if magerr is None else lay(magerr))  # fmt: skip

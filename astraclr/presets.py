@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from astraclr.lightcurves import ZTF_BANDS
@@ -18,6 +18,7 @@ class Preset:
     n_stars : light curves to train on, `n_probe` labelled ones for each of probe training and probe test
     steps, batch_size, warmup : optimiser steps; stars in a step; steps until the learning rate peaks
     evaluate_every, patience : steps between validations; validations without a better loss before training stops
+    replicas : devices that share a batch; what that changes is the recipe's `negatives`
     """
 
     name: str
@@ -33,6 +34,7 @@ class Preset:
     warmup: int = 1000
     evaluate_every: int = 50
     patience: int = 20
+    replicas: int = 1
 
     def window(self, band: str, wavelength: float) -> int:
         """Observations taken of a band; one without a window of its own takes that of the nearest in wavelength."""
@@ -47,7 +49,8 @@ PRESETS: dict[str, Preset] = {
         Preset("tiny", 64, 2, 2, 128, (("g", 40), ("r", 48), ("i", 8)), 4_000, 1_500, 128, 400, 500, 50),
         Preset("laptop", 128, 3, 4, 256, (("g", 100), ("r", 120), ("i", 20)), 20_000, 3_000, 128, 450, 500, 50),
         Preset("gpu", 256, 4, 8, 1024, _FULL, 2_100_000, 6_000, 1024, 20_000, 1000, 500),
-        Preset("paper", 512, 4, 8, 2048, _FULL, 2_100_000, 60_000, 8 * 78, 250 * 2_692, 1000, 2_692),
+        Preset("paper", 512, 4, 8, 2048, _FULL, 2_100_000, 60_000, 8 * 78, 250 * 2_692, 1000, 2_692,
+               replicas=8),
     )
 }  # fmt: skip
 """`paper`: 250 epochs of 0.8 x 2.1 M stars in batches of 8 x 78, validated once an epoch (method of the paper)."""
@@ -66,7 +69,7 @@ class View:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which method. Every field is one place where the paper's code surprises, and can be switched.
+    """Which method. Each field is one place where public code surprises, or an option; the defaults are `corrected`.
 
     Attributes
     ----------
@@ -75,11 +78,19 @@ class Recipe:
         paper's code does, and so drops fewer points
     drop_in_place : dropped points use up window length (they are masked where they stand)
     last_start : the last possible window start can be drawn
+    shared_window : one stretch of time for all bands of a view, not a window of its own for each band
     outlier_sides : outliers only brighter, or brighter and fainter
+    centring : subtract one mean magnitude a star, or one for each band of each window (as `light_curve.embed` does)
+    middle_crop : the middle of each band, or of all epochs of the star (as astra-infer cuts)
     time_rates : "days": 1 rad/day and slower (Vaswani et al. 2017); "log": 0.05 to 1,000 days, log-spaced
+    error_input : the logarithm of each point's error is an input of the encoder
+    initial_weights : Glorot's uniform distribution and zero biases (Keras), or torch's own
     loss_sum : multiply the mean loss by V(V-1), as summing pairs and dividing by the batch does
+    negatives : from the whole batch, or only from the stars of the same replica, whose gradient is then clipped alone
     keras_adam : Adam with epsilon outside the bias correction, and a first learning rate of exactly 0
+    frozen_views : batches and views of the first epoch are repeated for ever, as a cache after shuffling does
     fixed_validation : the same seeded views at every validation, not fresh ones
+    thaw_embedding : partial fine-tuning trains the embedding layer too
     """
 
     name: str
@@ -88,27 +99,39 @@ class Recipe:
     bin_rule: Literal["share", "ranks"] = "share"
     drop_in_place: bool = False
     last_start: bool = True
+    shared_window: bool = False
     outlier_sides: Literal["bright", "both"] = "both"
+    centring: Literal["star", "window"] = "star"
+    middle_crop: Literal["band", "epoch"] = "band"
     time_rates: Literal["days", "log"] = "log"
+    error_input: bool = False
+    initial_weights: Literal["glorot", "torch"] = "glorot"
     loss_sum: bool = False
+    negatives: Literal["gathered", "replica"] = "gathered"
     keras_adam: bool = False
+    frozen_views: bool = False
     fixed_validation: bool = True
+    thaw_embedding: bool = False
     temperature: float = 0.1
     dropout: float = 0.1
 
 
+_PAPER = Recipe(
+    "paper",
+    (View("anchor", 1.0, 0.05), View("canonical", 0.5), View("hard", 1.0, 0.10, 0.5, True)),
+    noise_unit="mag", bin_rule="ranks", drop_in_place=True, last_start=False, outlier_sides="bright",
+    time_rates="days", loss_sum=True, negatives="replica", keras_adam=True, fixed_validation=False, thaw_embedding=True,
+)  # fmt: skip
+_TWO_VIEWS = (View("first", 1.0, 0.06, 0.05, True), View("second", 1.0, 0.05, 0.06, True))
 RECIPES: dict[str, Recipe] = {
-    "paper": Recipe(
-        "paper",
-        (View("anchor", 1.0, 0.05), View("canonical", 0.5), View("hard", 1.0, 0.10, 0.5, True)),
-        "mag", "ranks", True, False, "bright", "days", True, True, False,
-    ),
+    "paper": _PAPER,
+    "paper-two-views": replace(_PAPER, name="paper-two-views", views=_TWO_VIEWS),
     "corrected": Recipe(
-        "corrected",
-        (View("anchor", 1.0, 1.0), View("canonical", 0.5), View("hard", 1.0, 2.0, 0.5, True)),
+        "corrected", (View("anchor", 1.0, 1.0), View("canonical", 0.5), View("hard", 1.0, 2.0, 0.5, True))
     ),
-}  # fmt: skip
-"""`paper`: as its authors ran it; `corrected`: the same design without the slips (the default)."""
+}
+"""`paper`: as its authors ran it, and their variant of two views; `corrected`: the same design without the slips (the
+default). Any other mixture: ``dataclasses.replace(recipe("corrected"), name="mine", time_rates="days")``."""
 
 
 def preset(name: str | Preset) -> Preset:

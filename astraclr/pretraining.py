@@ -56,19 +56,35 @@ def project_views(encoder: Encoder, views: list[Tokens]) -> Tensor:
 
 
 def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], recipe: Recipe, done: int,
-           warmup: int) -> tuple[Tensor, float]:  # fmt: skip
-    """One optimiser step after `done` earlier ones; returns the mean pair loss before it, and the learning rate."""
-    loss = nt_xent(project_views(encoder, views), recipe.temperature)
-    optimiser.zero_grad(set_to_none=True)
-    (loss * len(views) * (len(views) - 1) if recipe.loss_sum else loss).backward()
-    nn.utils.clip_grad_norm_(encoder.parameters(), CLIP_NORM)
+           warmup: int, replicas: int = 1) -> tuple[Tensor, float]:  # fmt: skip
+    """One optimiser step after `done` earlier ones; returns the mean pair loss before it, and the learning rate.
+
+    A recipe whose negatives stay in a replica gets `replicas` equal shares of the batch, one after the other: each has
+    its own negatives, divides by the whole batch, and clips its own gradient; then the gradients are summed.
+    """
+    parameters, batch = list(encoder.parameters()), len(views[0].mag)
+    losses, summed = [], None
+    for rows in torch.arange(batch, device=views[0].mag.device).chunk(_replicas(recipe, replicas)):
+        loss = nt_xent(project_views(encoder, [view.rows(rows) for view in views]), recipe.temperature)
+        optimiser.zero_grad(set_to_none=True)
+        (loss * (len(rows) / batch * (len(views) * (len(views) - 1) if recipe.loss_sum else 1))).backward()
+        nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        summed = gradients if summed is None else [a + b for a, b in zip(summed, gradients, strict=True)]
+        losses.append(loss.detach() * len(rows) / batch)
+    for p, gradient in zip(parameters, summed or [], strict=True):
+        p.grad = gradient
     rate = learning_rate(done if recipe.keras_adam else done + 1, encoder.config.d_model, warmup)
     for group in optimiser.param_groups:
         group["lr"] = rate
         # Keras adds epsilon before the bias correction: torch's epsilon must grow by its inverse.
         group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** (done + 1)) if recipe.keras_adam else EPSILON
     optimiser.step()
-    return loss.detach(), rate
+    return torch.stack(losses).sum(), rate
+
+
+def _replicas(recipe: Recipe, replicas: int) -> int:
+    return replicas if recipe.negatives == "replica" else 1
 
 
 @torch.no_grad()
@@ -76,13 +92,13 @@ def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, re
              seed: int) -> dict[str, float]:  # fmt: skip
     """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars.
 
-    Means over at most 4 batches of the preset's size, or of all the stars where there are fewer: then the chance level
-    is lower too.
+    Means over at most 4 batches of the preset's size (a replica's share of it, where negatives stay there), or of all
+    the stars where there are fewer: then the chance level is lower too.
     """
     was_training = encoder.training
     encoder.eval()
     generator = torch.Generator(data.mag.device).manual_seed(seed)
-    size = min(preset.batch_size, len(stars))
+    size = min(preset.batch_size // _replicas(recipe, preset.replicas), len(stars))
     rows = []
     for first in range(0, min(len(stars) - size + 1, 4 * size), size):
         views = make_views(data, stars[first : first + size], preset, recipe, generator)
@@ -132,11 +148,12 @@ def pretrain(lc: LightCurves, preset: str | Preset = "tiny", recipe: str | Recip
         for step in bar:
             if run.finished:
                 break
-            batch = train[_batch(step, len(train), preset.batch_size, seed)]
+            drawn = step % max(1, len(train) // preset.batch_size) if recipe.frozen_views else step
+            batch = train[_batch(drawn, len(train), preset.batch_size, seed)]
             torch.manual_seed(seed * 1_000_003 + step)
-            generator = torch.Generator(device).manual_seed(seed * 1_000_003 + step)
+            generator = torch.Generator(device).manual_seed(seed * 1_000_003 + drawn)
             views = make_views(data, batch, preset, recipe, generator)
-            loss, rate = update(run.encoder, run.optimiser, views, recipe, step, preset.warmup)
+            loss, rate = update(run.encoder, run.optimiser, views, recipe, step, preset.warmup, preset.replicas)
             record = {"step": step + 1, "loss": float(loss), "learning_rate": rate}
             run.done = step + 1
             if run.done % preset.evaluate_every == 0 or run.done == preset.steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import warnings
@@ -238,6 +239,48 @@ def head_place(where: Path, sha256: str, fusion: str) -> Path:
             raise ValueError(f"{where} holds checkpoint {found[:8]}, the embeddings come from {sha256[:8]}; embed "
                              f"again with --checkpoint {where}, or name a .safetensors file")  # fmt: skip
     return file
+
+
+def need_extra(extra: str, *modules: str) -> None:
+    """Refuse to begin where a module of an optional extra is not installed.
+
+    Raises
+    ------
+    ImportError
+        It names what is missing, and the command that installs it.
+    """
+    if missing := [name for name in modules if importlib.util.find_spec(name) is None]:
+        raise ImportError(f"this command needs {', '.join(missing)}: pip install 'astraclr[{extra}]'")
+
+
+def describe_export(checkpoint: Checkpoint, path: Path) -> str:
+    """What was written, its contract, and whether the field's tools take it."""
+    from astraclr.exchange import DROP_IN_WIDTH, TOLERANCE
+    from astraclr.strategies import N_TOKENS
+
+    d_model = checkpoint.preset.d_model
+    fits = (f"a drop-in for light-curve and astra-infer: embeddings of {d_model} numbers" if d_model == DROP_IN_WIDTH
+            else f"no drop-in: embeddings of {d_model} numbers, light-curve and astra-infer document {DROP_IN_WIDTH}"
+            )  # fmt: skip
+    return (f"{checkpoint.name}, {path.stat().st_size / 1e6:.1f} MB, agrees with torch within {TOLERANCE:.0e}: {path}\n"
+            f"takes input, times, band_info (n, {N_TOKENS}, 1) and mask (n, {N_TOKENS}), float32, mask 1 = padding; "
+            f"gives mean (n, {d_model})\n{fits}")  # fmt: skip
+
+
+def cautions_on_export(checkpoint: Checkpoint, name: str) -> list[str]:
+    """What the user of an exported file should know before relying on it."""
+    from astraclr.exchange import trained_shorter
+    from astraclr.strategies import LAYOUT
+
+    notes, windows = [], dict(checkpoint.preset.windows)
+    if trained_shorter(checkpoint.preset):
+        notes.append(f"trained on windows {'/'.join(str(windows.get(b, 0)) for b in LAYOUT)}, used here at "
+                     f"{'/'.join(map(str, LAYOUT.values()))}: probe it at that length before you rely on it: "
+                     f"`python benchmarks/exchange.py --checkpoint {name}`")  # fmt: skip
+    if checkpoint.recipe.centring == "star":
+        notes.append("light-curve centres each band's window by itself, so it shows this encoder no colour; "
+                     "`astraclr.runtime.embed_with_onnx` does")  # fmt: skip
+    return notes
 
 
 def use_threads(n: int) -> None:

@@ -41,6 +41,57 @@ def usable(mjd: np.ndarray, mag: np.ndarray, magerr: np.ndarray) -> tuple[np.nda
     return keep, {reason: int(n.sum()) for reason, n in refused.items() if n.any()}
 
 
+def segments(star: np.ndarray, band: np.ndarray, n_stars: int, bands: Mapping[str, float]) -> np.ndarray:
+    """(n_obs,) int64 number of the segment, star * n_bands + band, of every observation.
+
+    Raises
+    ------
+    ValueError
+        For a star or band that does not exist (it would become an observation of another star), or a wavelength that
+        has no logarithm.
+    """
+    if odd := [f"{b}={w}" for b, w in bands.items() if not (np.isfinite(w) and w > 0)]:
+        raise ValueError(f"wavelength {', '.join(odd)}: give a positive number of angstrom")
+    star, band = np.asarray(star, np.int64), np.asarray(band, np.int64)
+    if len(star) != len(band):
+        raise ValueError(f"{len(star)} numbers of stars, {len(band)} of bands: give one of each an observation")
+    for what, number, n in (("star", star, n_stars), ("band", band, len(bands))):
+        low, high = number.min(initial=0), number.max(initial=0)
+        if low < 0 or high >= n:
+            raise ValueError(f"{what} {low if low < 0 else high}: there are {n}, numbered from 0")
+    return star * len(bands) + band
+
+
+def unsigned_zeros(values: np.ndarray) -> np.ndarray:
+    """`values` with 0.0 for -0.0: rows that compare equal must be equal, or the order they came in would show."""
+    return values if values.all() else values + values.dtype.type(0)
+
+
+def one_a_star(values: Any, star: np.ndarray, object_id: Any, column: str) -> np.ndarray:
+    """What a column says of every star in rows that may leave it empty; the order of rows does not matter.
+
+    Parameters
+    ----------
+    values, star : (n_rows,) and the number of the star that each row speaks of
+    object_id : (n_stars,)
+
+    Raises
+    ------
+    ValueError
+        If rows of one star say different things.
+    """
+    code, found = pd.factorize(pd.Series(values))
+    empty = np.append(pd.Series(found).eq("").to_numpy(bool), True)  # null has code -1, the last place
+    known = ~empty[code]
+    said = np.full(len(object_id), -1)
+    said[star[known]] = code[known]
+    if (odd := np.flatnonzero(code[known] != said[star[known]])).size:
+        at = star[known][odd[0]]
+        raise ValueError(f"star {object_id[at]} has several values of {column}: {found[code[known][odd[0]]]!s} and "
+                         f"{found[said[at]]!s}; give it one, or leave the column out")  # fmt: skip
+    return pd.Series(found).reindex(said).to_numpy()
+
+
 def in_order(
     key: np.ndarray, mjd: np.ndarray, mag: np.ndarray, magerr: np.ndarray, drop_repeated: bool
 ) -> tuple[tuple[np.ndarray, ...], Notes]:

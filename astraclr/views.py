@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from astraclr.preparation import Prepared, Tokens, ranges, to_tokens
+from astraclr.preparation import Prepared, Tokens, centred_in_segments, centred_starts, ranges, to_tokens
 from astraclr.presets import Preset, Recipe, View
 
 BIN_WIDTH = 5.0
@@ -39,27 +39,36 @@ def make_view(data: Prepared, stars: Tensor, view: View, preset: Preset, recipe:
     window = [max(1, int(preset.window(b, w) * view.fraction)) for b, w in data.bands.items()]
     longest = torch.tensor(window, device=stars.device)
     first, count = data.segments(stars)
+
+    def windows(times: Tensor, first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        if recipe.shared_window:
+            return shared_windows(times, first, count, longest, generator)
+        return random_windows(first, count, longest, recipe.last_start, generator)
+
     if view.bin_dropout == 0:
-        index, segment = random_windows(first, count, longest, recipe.last_start, generator)
+        index, segment = windows(data.times, first, count)
     else:
         index, segment = ranges(first.ravel(), count.ravel())
         row = segment // len(data.bands)
         keep = kept_after_bin_dropout(data.times[index], row, view.bin_dropout, recipe.bin_rule, generator)
         if recipe.drop_in_place:
-            chosen, segment = random_windows(*_segments(segment, count.shape), longest, recipe.last_start, generator)
+            chosen, segment = windows(data.times[index], *_segments(segment, count.shape))
             keep = _or_all_of_a_row(keep[chosen], segment // len(data.bands), len(stars))
             index, segment = index[chosen][keep], segment[keep]
         else:
             index, segment = index[keep], segment[keep]
-            chosen, segment = random_windows(*_segments(segment, count.shape), longest, recipe.last_start, generator)
+            chosen, segment = windows(data.times[index], *_segments(segment, count.shape))
             index = index[chosen]
-    mag = data.mag[index]
+    mag, magerr = data.mag[index], data.magerr[index]
+    if recipe.centring == "window":
+        mag = centred_in_segments(mag, magerr, segment)
     if view.noise:
-        sigma = view.noise * (data.magerr[index] if recipe.noise_unit == "error" else 1.0)
+        sigma = view.noise * (magerr if recipe.noise_unit == "error" else torch.ones_like(magerr))
         mag = mag + sigma * torch.randn(mag.shape, generator=generator, device=mag.device)
+        magerr = torch.hypot(magerr, sigma)  # what an instrument that noisy would state
     if view.outlier:
         mag = with_outlier(mag, segment // len(data.bands), len(stars), recipe.outlier_sides, generator)
-    return to_tokens(data, segment, index, len(stars), mag)
+    return to_tokens(data, segment, index, len(stars), mag, magerr if recipe.error_input else None)
 
 
 def random_windows(first: Tensor, count: Tensor, longest: Tensor, last_start: bool,
@@ -79,6 +88,24 @@ def random_windows(first: Tensor, count: Tensor, longest: Tensor, last_start: bo
     spare = (count - longest).clamp(min=0)
     u = torch.rand(count.shape, generator=generator, device=count.device, dtype=torch.float64)
     start = (u * (spare + int(last_start))).long()
+    return ranges((first + start).ravel(), torch.minimum(count, longest).ravel())
+
+
+def shared_windows(times: Tensor, first: Tensor, count: Tensor, longest: Tensor,
+                   generator: Generator) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """As `random_windows`, but all bands of a star are cut around the time of one random observation of it.
+
+    Parameters
+    ----------
+    times : (n,) days, the list of observations that `first` and `count` speak of; a star's bands follow one another
+    """
+    total = count.sum(1)
+    u = torch.rand(len(count), generator=generator, device=count.device, dtype=torch.float64)
+    moment = times[first[:, 0] + (u * total).long().clamp(max=total - 1)]
+    position, segment = ranges(first.ravel(), count.ravel())
+    earlier = (times[position] < moment[segment // count.shape[1]]).long()
+    before = torch.zeros(count.numel(), dtype=torch.long, device=count.device).index_add(0, segment, earlier)
+    start = centred_starts(before.view(count.shape), count, longest)
     return ranges((first + start).ravel(), torch.minimum(count, longest).ravel())
 
 
@@ -114,7 +141,7 @@ def kept_after_bin_dropout(times: Tensor, row: Tensor, rate: float, rule: str, g
     else:
         order = torch.arange(len(row), device=row.device)
         seen = torch.full_like(occupied, len(row)).scatter_reduce(0, bin_of, order, "amin")
-        rank = _rank_in_row(seen / len(row), bin_row, n_bins)[bin_of]
+        rank = _rank_in_row(seen.double() / len(row), bin_row, n_bins)[bin_of]
         wanted = row * stride + rank
         found = torch.searchsorted(occupied, wanted).clamp(max=len(occupied) - 1)
         keep = ~(dropped[found] & (occupied[found] == wanted))

@@ -22,6 +22,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESETS = ("tiny", "laptop", "gpu", "paper")
+SHARED = ("astraclr", "data", "constraints", "benchmarks/results", "tests/oracles")  # what chapters read
 MIN_TEXT = 300  # characters; a page with less is empty or broken
 
 
@@ -115,7 +116,7 @@ def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = 
     folder = build / "executed" / preset
     folder.mkdir(parents=True, exist_ok=True)
     sources = [s for s in (page_source(book, page) for page in toc_pages(book)) if s.suffix == ".ipynb"]
-    common = [p for p in (book.parent / name for name in ("astraclr", "data", "constraints")) if p.exists()]
+    common = [p for p in (book.parent / name for name in SHARED) if p.exists()]
     shared_key, rows = digest(common, preset, seed, sys.version), []
     for number, source in enumerate(sources, start=1):
         stamp, key = folder / f"{source.stem}.json", digest([source], shared_key)

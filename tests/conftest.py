@@ -78,6 +78,70 @@ def oracles():
     return load
 
 
+def pytest_addoption(parser):
+    parser.addoption("--write-parity", metavar="FILE", type=Path,
+                     help="write stage, tolerance and largest difference of every comparison with the reference as "
+                     "JSON; only if all tests of the session passed")  # fmt: skip
+
+
+PARITY = pytest.StashKey[list]()
+
+
+@pytest.fixture
+def parity(request):
+    """Compare with the reference: ``parity(stage, tolerance, ours, theirs, relative=False)``.
+
+    Asserts that shapes agree and no difference is over the tolerance (NaN equals NaN), and keeps a record for
+    benchmarks/results/parity.json. For a distribution, `ours` is a statistic, `theirs` is 0, the tolerance its limit.
+    """
+    from parity import compared
+
+    records = request.node.stash.setdefault(PARITY, [])
+
+    def compare(stage, tolerance, ours, theirs, *, relative=False):
+        records.append(compared(test_name(request.node), stage, tolerance, ours, theirs, relative))
+
+    return compare
+
+
+def test_name(item) -> str:
+    return f"{item.path.name}::{item.name}"
+
+
+test_name.__test__ = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """A test whose stages and tolerances are not those of the table fails: the table is stale."""
+    result = yield
+    if PARITY in item.stash and not item.config.getoption("--write-parity"):
+        from parity import check_against_table
+
+        check_against_table(test_name(item), item.stash[PARITY])
+    return result
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Write the table of parity, if all tests ran and passed."""
+    path = session.config.getoption("--write-parity")
+    if path is None:
+        return
+    from parity import write_table
+
+    said = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped, deselected = (len(said.stats.get(key, [])) for key in ("skipped", "deselected"))
+    try:
+        if exitstatus != 0 or skipped or deselected:
+            raise ValueError(f"exit status {int(exitstatus)}, {skipped} skipped, {deselected} deselected; "
+                             "every test must run and pass")  # fmt: skip
+        write_table([record for item in session.items for record in item.stash.get(PARITY, [])], path)
+        said.write_line(f"\nwrote {path}")
+    except ValueError as error:
+        said.write_line(f"\n{path} not written: {error}", red=True)
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def stars():
     """96 simulated stars; small, balanced, seeded."""

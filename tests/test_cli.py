@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,15 +18,16 @@ import torch
 from typer.testing import CliRunner
 
 from astraclr import __version__, terminal
-from astraclr.checkpoints import load_checkpoint, random_control, save_checkpoint
+from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control, save_checkpoint
 from astraclr.cli import app
 from astraclr.embedding import embed
+from astraclr.encoder import new_encoder
 from astraclr.lightcurves import LightCurves
 from astraclr.presets import PRESETS, RECIPES
 from astraclr.pretraining import pretrain, update
 from astraclr.simulate import simulate
 
-COMMANDS = ("simulate", "info", "pretrain", "embed", "probe", "predict", "fetch")
+COMMANDS = ("simulate", "info", "pretrain", "embed", "probe", "predict", "export", "fetch")
 
 
 def run(*args):
@@ -209,6 +211,27 @@ def test_predict_with_a_head_from_a_file(made, tmp_path):
          "--out", tmp_path / "p.csv")  # fmt: skip
 
 
+def test_export_says_what_it_wrote_and_what_to_beware_of(made, tmp_path):
+    pytest.importorskip("onnxscript")
+    result = done("export", made / "ck", tmp_path / "new" / "model.onnx")
+    said = " ".join(result.stdout.split())
+    assert f"agrees with torch within 1e-04: {tmp_path / 'new' / 'model.onnx'}" in said
+    assert "takes input, times, band_info (n, 700, 1) and mask (n, 700), float32" in said
+    assert "gives mean (n, 64)" in said and "no drop-in: embeddings of 64 numbers" in said
+    short, colour = result.stderr.splitlines()
+    assert "trained on windows 40/48/8, used here at 300/350/50" in short
+    assert f"`python benchmarks/exchange.py --checkpoint {made / 'ck'}`" in short and "no colour" in colour
+
+
+def test_a_drop_in_of_full_windows_needs_no_caution(tmp_path):
+    wide = replace(PRESETS["paper"], n_layers=1)
+    recipe = replace(RECIPES["paper"], centring="window")
+    checkpoint = Checkpoint(new_encoder(wide, recipe, 0), wide, recipe, 0)
+    (tmp_path / "model.onnx").write_bytes(b"")
+    assert "a drop-in for light-curve and astra-infer" in terminal.describe_export(checkpoint, tmp_path / "model.onnx")
+    assert terminal.cautions_on_export(checkpoint, "runs/mine") == []
+
+
 def test_fetch_asks_for_what_was_given(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr("astraclr.catalogs.published", lambda *a, **how: asked.append((a, how)) or simulate(12))
@@ -329,7 +352,7 @@ def test_the_input_is_never_the_output(made):
 def test_names_and_settings_that_do_not_exist(made, tmp_path):
     stars, out = made / "stars.parquet", tmp_path / "out"
     assert "choose one of tiny, laptop" in refused("pretrain", stars, "--preset", "huge", "--out", out)
-    assert "choose one of paper, corrected" in refused("pretrain", stars, "--recipe", "secret", "--out", out)
+    assert "choose one of paper, paper-two-views" in refused("pretrain", stars, "--recipe", "secret", "--out", out)
     assert "choose another folder" in refused("pretrain", stars, "--steps", 3, "--out", made / "ck")
     table = out.with_suffix(".parquet")
     assert "no fusion 'sum'" in refused("embed", stars, "--fusion", "sum", "--out", table)
@@ -380,6 +403,21 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch, tmp_path):
     monkeypatch.setattr("astraclr.catalogs.published", missing)
     line = refused("fetch", "--limit", 3, "--out", tmp_path / "f.parquet")
     assert line.endswith("No module named 'lsdb'; install what is missing with: pip install 'astraclr[all]'")
+
+
+def test_export_refuses_before_any_work(made, tmp_path, monkeypatch):
+    assert "the name must end in .onnx" in refused("export", made / "ck", tmp_path / "model.pt")
+    assert "no checkpoint nowhere" in refused("export", "nowhere", tmp_path / "model.onnx")
+    checkpoint = load_checkpoint(made / "ck")
+    recipe = replace(checkpoint.recipe, name="mine", error_input=True)
+    encoder = new_encoder(checkpoint.preset, recipe, 0)
+    save_checkpoint(Checkpoint(encoder, checkpoint.preset, recipe, 0), tmp_path / "errors")
+    line = refused("export", tmp_path / "errors", tmp_path / "model.onnx")
+    assert "recipe 'mine'" in line and "error_input" in line and "'corrected'" in line
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnxscript" else name)
+    line = refused("export", made / "ck", tmp_path / "model.onnx")
+    assert "this command needs onnxscript: pip install 'astraclr[interop]'" in line
+    assert not (tmp_path / "model.onnx").exists()
 
 
 def test_a_traceback_on_request(tmp_path):

@@ -1,11 +1,9 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from astraclr.checkpoints import Checkpoint
-from astraclr.embedding import CROPS, crop_starts, crop_tokens, embed, embedding_table, fuse
+from astraclr.embedding import crop_starts, crop_tokens, embed, embedding_table, fuse
 from astraclr.encoder import new_encoder
 from astraclr.lightcurves import LightCurves
 from astraclr.preparation import prepare
@@ -16,22 +14,6 @@ from astraclr.presets import RECIPES, preset
 def checkpoint():
     return Checkpoint(new_encoder(preset("tiny"), RECIPES["corrected"], 0).eval(), preset("tiny"),
                       RECIPES["corrected"], 0)  # fmt: skip
-
-
-@pytest.mark.parametrize("target", [12, 9])
-def test_crops_start_where_the_reference_starts(oracles, target):
-    arrays, longest = oracles("windows"), torch.tensor([target])
-    lengths = [n for n in range(1, 41) if f"crops/n{n}_target{target}/in" in arrays]
-    assert lengths
-    for n in lengths:
-        key = f"crops/n{n}_target{target}"
-        series = arrays[f"{key}/in"]
-        for k, crop in enumerate(CROPS):
-            start = int(crop_starts(torch.tensor([n]), longest, crop))
-            ours = series[start : start + target]
-            theirs = arrays[f"{key}/out_start_mid_end"][k]  # padded at its end
-            np.testing.assert_array_equal(theirs[: len(ours)], ours, err_msg=f"{key} {crop}")
-            assert (theirs[len(ours) :] == 0).all()
 
 
 def test_unknown_crop_and_fusion():
@@ -81,19 +63,3 @@ def test_table_says_what_was_used(stars, checkpoint):
     assert ((table["missing_bands"] == "i") == (stars.counts[:12, 2] == 0)).all()
     assert (table["recipe"] == "corrected").all()
     assert np.stack(table["embedding"]).shape == (12, 64)
-
-
-@pytest.mark.parametrize("case", ["plain", "no_i", "nan_rows", "shuffled_and_dup", "long_inference"])
-def test_preparation_and_padded_crops_equal_the_reference(oracles, case):
-    arrays = oracles("records")
-    windows = replace(preset("tiny"), windows=(("g", 40), ("r", 50), ("i", 10)))
-    column = {name: arrays[f"{case}/in/{name}"] for name in ("mjd", "mag", "magerr", "band")}
-    band = np.array(["gri".index(b) for b in column["band"]])
-    star = LightCurves.from_arrays(np.zeros(len(band), int), band, column["mjd"], column["mag"], column["magerr"])
-    features, mask = (arrays[f"{case}/inference/{name}"] for name in ("features_mjd_mag_err_band", "mask"))
-    for k, crop in enumerate(CROPS):
-        ours = crop_tokens(prepare(star), torch.tensor([0]), windows, crop, padded=True)
-        np.testing.assert_array_equal(ours.mask[0].numpy(), mask[k].reshape(-1) == 1)
-        # Their times are float32: half a unit in the last place of 1,700 days is 6e-5.
-        np.testing.assert_allclose(ours.times[0].numpy(), features[k, :, 0], atol=1e-4)
-        np.testing.assert_allclose(ours.mag[0].numpy(), features[k, :, 1], atol=4e-6)

@@ -6,8 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from astraclr.evaluation import Embeddings, evaluate, labelled, read_embeddings, split_by_object, train_and_test
-from astraclr.probing import linear_probe
+from astraclr.evaluation import (
+    Embeddings,
+    evaluate,
+    labelled,
+    read_embeddings,
+    split_by_object,
+    train_and_test,
+    with_intervals,
+)
+from astraclr.probing import linear_probe, score
 
 
 def clouds(n=120, classes=("RR", "ECL", "LPV"), seed=0, shift=3.0):
@@ -113,3 +121,16 @@ def test_metrics_are_those_of_the_probe():
     assert sum(m["test"] for m in metrics["classes"].values()) == metrics["n_test"] == len(test)
     assert metrics["majority"]["accuracy"] < metrics["knn"]["accuracy"]
     assert evaluate(train[:15], test, bootstraps=0)["knn"]["k"] == 15  # fewer stars than the paper's neighbours
+
+
+def test_intervals_draw_whole_objects():
+    truth, predicted = np.repeat(["a", "b"], 50), np.repeat(["a", "b", "a"], [50, 30, 20])
+    alone = with_intervals(score(truth, predicted), truth, np.arange(100).astype(str))
+    tenfold = with_intervals(score(truth, predicted), truth, np.repeat(np.arange(10), 10).astype(str))
+    width = [found["accuracy_high"] - found["accuracy_low"] for found in (alone, tenfold)]
+    assert width[0] == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / 100), rel=0.15)
+    assert width[1] == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / 10), rel=0.15)
+    assert alone["f1"]["a"] == pytest.approx(100 / 120)
+    assert alone["f1_low"]["a"] < alone["f1"]["a"] < alone["f1_high"]["a"]
+    wrong = with_intervals(score(truth, np.where(predicted == "a", "c", "b")), truth, np.arange(100).astype(str))
+    assert set(wrong["f1_low"]) == {"a", "b"} and set(wrong["f1"]) == {"a", "b", "c"}

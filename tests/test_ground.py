@@ -11,6 +11,8 @@ import tomllib
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import parity
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -120,6 +122,49 @@ def test_tests_do_not_reach_other_machines():
     with pytest.raises(socket.gaierror, match="do not use the network"):
         socket.getaddrinfo("example.org", 443)
     assert socket.getaddrinfo("localhost", 80)
+
+
+# The table of parity with the reference
+
+
+def functions_that_compare() -> set[str]:
+    """Tests that take the fixture `parity`, as file::function."""
+    return {
+        f"{file.name}::{node.name}"
+        for file in (ROOT / "tests").glob("test_parity*.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        and "parity" in [argument.arg for argument in node.args.args]
+    }  # fmt: skip
+
+
+def test_every_comparison_stands_in_the_table():
+    rows = json.loads(parity.TABLE.read_text())["results"]
+    listed = {test.split("[")[0] for row in rows for test in row["tests"]}
+    assert listed == functions_that_compare(), f"make it again with: {parity.COMMAND}"
+    assert [row["stage"] for row in rows] == sorted({row["stage"] for row in rows})
+    assert all(row["largest_difference"] <= row["tolerance"] for row in rows)
+
+
+def test_comparison_knows_shape_nan_and_size():
+    assert parity.compared("t", "s", 1e-3, [1.0, np.nan], [1.0005, np.nan])["largest_difference"] < 1e-3
+    assert parity.compared("t", "s", 1e-3, [100.0], [100.05], relative=True)["relative"]
+    for ours, theirs in (([1.0], [1.002]), ([np.nan], [1.0]), ([1.0], [[1.0]]), ([], [])):
+        with pytest.raises(AssertionError):
+            parity.compared("t", "s", 1e-3, ours, theirs)
+
+
+def test_a_stale_table_is_noticed(tmp_path):
+    record = parity.compared("t", "a stage", 1e-3, [1.0], [1.0])
+    parity.write_table([record, {**record, "largest_difference": 5e-4, "tests": ["u"]}], tmp_path / "table.json")
+    (row,) = json.loads((tmp_path / "table.json").read_text())["results"]
+    assert (row["largest_difference"], row["values"], row["tests"]) == (5e-4, 2, ["t", "u"])
+    parity.check_against_table("t", [record], tmp_path / "table.json")
+    for stated in ([], [record | {"tolerance": 1e-2}], [record, record | {"stage": "another"}]):
+        with pytest.raises(AssertionError, match="table.json is stale"):
+            parity.check_against_table("t", stated, tmp_path / "table.json")
+    with pytest.raises(ValueError, match="two tolerances, 0.001 and 0.1"):
+        parity.merged([record, record | {"tolerance": 0.1}])
 
 
 # Notebooks as they are stored

@@ -195,6 +195,17 @@ def test_lists_of_unequal_length_are_refused():
         LightCurves.from_rows(rows)
 
 
+def test_labels_on_some_rows_of_a_star_are_found_and_two_labels_are_refused():
+    assert LightCurves.from_table(table_of(label=[None, "RR", ""])).label.tolist() == ["RR"]
+    with pytest.raises(ValueError, match="star a has several values of label: ECL and RR"):
+        LightCurves.from_table(table_of(label=["RR", "ECL", "RR"]))
+
+
+def test_columns_of_unequal_length_are_refused():
+    with pytest.raises(ValueError, match="2 stars, 2 times, 1 magnitudes, 2 errors"):
+        LightCurves.from_arrays([0, 0], [0, 0], [58_000.0, 58_001.0], [15.0], [0.1, 0.1])
+
+
 def test_an_empty_table_is_refused():
     with pytest.raises(ValueError, match="the table is empty"):
         LightCurves.from_table(table_of().iloc[:0])

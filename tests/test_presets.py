@@ -15,7 +15,7 @@ def test_settings_survive_json():
 def test_unknown_names_list_the_known():
     with pytest.raises(ValueError, match="no preset 'huge'; choose one of tiny, laptop, gpu, paper"):
         preset("huge")
-    with pytest.raises(ValueError, match="no recipe 'best'; choose one of paper, corrected"):
+    with pytest.raises(ValueError, match="no recipe 'best'; choose one of paper, paper-two-views, corrected"):
         recipe("best")
 
 

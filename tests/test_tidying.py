@@ -44,6 +44,30 @@ def test_instrumental_magnitudes_are_usable():
     assert keep.all() and notes == {}
 
 
+@pytest.mark.parametrize(("star", "band", "bands", "reason"), [
+    ([0, 1], [0, 3], ZTF_BANDS, "band 3: there are 3, numbered from 0"),
+    ([0, 1], [0, -1], ZTF_BANDS, "band -1: there are 3"),
+    ([0, 2], [0, 0], ZTF_BANDS, "star 2: there are 2"),
+    ([0, 1], [0], ZTF_BANDS, "2 numbers of stars, 1 of bands"),
+    ([0, 1], [0, 0], {"g": 4746.48, "r": 0.0, "i": np.nan}, "wavelength r=0.0, i=nan: give a positive number"),
+])  # fmt: skip
+def test_numbers_that_would_mean_another_star_and_wavelengths_without_logarithm(star, band, bands, reason):
+    with pytest.raises(ValueError, match=reason):
+        tidying.segments(star, band, 2, bands)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [4, 2, 3, 1, 0]])
+def test_what_rows_say_of_their_star_does_not_depend_on_their_order(order):
+    star, label = np.array([1, 0, 1, 1, 2])[order], np.array(["", "RR", "ECL", None, None], dtype=object)[order]
+    period = np.array([np.nan, 0.5, 2.0, 2.0, np.nan])[order]
+    said = tidying.one_a_star(label, star, ["a", "b", "c"], "label")
+    assert said[:2].tolist() == ["RR", "ECL"] and pd.isna(said[2])
+    np.testing.assert_array_equal(tidying.one_a_star(period, star, ["a", "b", "c"], "period"), [0.5, 2.0, np.nan])
+    assert pd.isna(tidying.one_a_star(np.full(5, None), star, ["a", "b", "c"], "label")).all()
+    with pytest.raises(ValueError, match="star b has several values of label: (RR and ECL|ECL and RR); give it one"):
+        tidying.one_a_star(label, np.ones(5, int), ["a", "b", "c"], "label")
+
+
 def test_in_order_agrees_with_a_literal_sort():
     rng = np.random.default_rng(0)
     key, mjd = rng.integers(0, 5, 200), rng.integers(58000, 58030, 200).astype(float)

@@ -1,0 +1,101 @@
+"""What each difference between the paper's code and `corrected` does to a linear probe, one switch at a time.
+
+Usage: python benchmarks/differences.py [--seeds 3] [--steps 200] [--only NAME ...]
+
+Every run trains the `tiny` encoder for fewer steps than the preset, so that all of them take about two hours on one
+core, and stands beside the same encoder with random weights. Runs that are there already are not repeated. Writes
+benchmarks/results/differences.json.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from astraclr.checkpoints import Checkpoint, random_control
+from astraclr.embedding import embed
+from astraclr.experiments import Splits, labelled_stars, provenance, training_stars
+from astraclr.files import cache_folder, replacing
+from astraclr.lightcurves import LightCurves
+from astraclr.presets import Recipe, preset, recipe
+from astraclr.pretraining import pretrain
+from astraclr.probing import linear_probe
+
+RESULTS = Path(__file__).parent / "results" / "differences.json"
+PAPER, CORRECTED = recipe("paper"), recipe("corrected")
+
+
+def switched(**fields: object) -> Recipe:
+    """`corrected` with some fields as given."""
+    return replace(CORRECTED, name="corrected, one switch", **fields)  # type: ignore[arg-type]
+
+
+RUNS: dict[str, Recipe] = {
+    "corrected": CORRECTED,
+    "paper": PAPER,
+    "paper-two-views": recipe("paper-two-views"),
+    **{
+        f"{field}={getattr(PAPER, field)}": switched(**{field: getattr(PAPER, field)})
+        for field in ("bin_rule", "drop_in_place", "last_start", "outlier_sides", "time_rates", "loss_sum",
+                      "keras_adam", "fixed_validation")
+    },
+    "noise_unit=mag": switched(noise_unit="mag", views=PAPER.views),
+    "negatives=replica": switched(negatives="replica"),  # of 8 replicas
+    "frozen_views=True": switched(frozen_views=True),
+    "initial_weights=torch": switched(initial_weights="torch"),
+    "shared_window=True": switched(shared_window=True),
+    "centring=window": switched(centring="window"),
+    "error_input=True": switched(error_input=True),
+}  # fmt: skip
+
+
+def run(chosen: Recipe, seed: int, steps: int, train: LightCurves, stars: Splits) -> dict[str, float]:
+    """Accuracy of the linear probe on the test stars, trained and with random weights, and the last training loss."""
+    size = replace(preset("tiny"), warmup=steps + 50, replicas=8, evaluate_every=steps // 4)
+    checkpoint = pretrain(train, size, chosen, seed=seed, steps=steps, progress=False)
+
+    def accuracy(which: Checkpoint) -> float:
+        fit, test = (embed(part, which) for part in (stars.fit, stars.test))
+        return linear_probe(fit, stars.fit.label, test, stars.test.label).accuracy
+
+    return {"probe": accuracy(checkpoint), "random": accuracy(random_control(checkpoint)),
+            "loss": float(checkpoint.history["loss"].tail(10).mean())}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--only", nargs="*", choices=list(RUNS), help="write the file only when all runs are there")
+    options = parser.parse_args()
+    folder = cache_folder() / "differences"
+    train = {seed: training_stars("tiny", seed) for seed in range(options.seeds)}
+    stars = labelled_stars("tiny")
+    for seed in range(options.seeds):
+        for name in tqdm(options.only or RUNS, desc=f"seed {seed}"):
+            file = folder / f"{name}-{seed}-{options.steps}.json"
+            if not file.exists():
+                row = run(RUNS[name], seed, options.steps, train[seed], stars)
+                with replacing(file) as part:
+                    part.write_text(json.dumps(row))
+    rows = {}
+    for name in RUNS:
+        files = [folder / f"{name}-{seed}-{options.steps}.json" for seed in range(options.seeds)]
+        if not all(file.exists() for file in files):
+            return
+        found = [json.loads(file.read_text()) for file in files]
+        rows[name] = {key: [round(row[key], 4) for row in found] for key in found[0]}
+    result = {"benchmark": "differences", "made_with": provenance(), "preset": "tiny", "steps": options.steps,
+              "seeds": options.seeds, "n_fit": len(stars.fit), "n_test": len(stars.test), "results": rows}  # fmt: skip
+    with replacing(RESULTS) as part:
+        part.write_text(json.dumps(result, indent=1) + "\n")
+    for name, row in rows.items():
+        probe, random = np.array(row["probe"]), np.array(row["random"])
+        print(f"{name:28s} probe {probe.mean():.3f} +- {probe.std():.3f}, random {random.mean():.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""What is drawn at random: exactly where the reference is determined, by distribution where it is not.
+
+A row of the table whose name ends in "standard deviations" or "distance" holds a statistic of our draws, and its limit.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from astraclr import views
+from astraclr.preparation import Prepared
+from astraclr.presets import RECIPES, View, preset
+
+PAPER = RECIPES["paper"]
+CASES = ["hand", "dense", "sparse", "tiny"]
+LIMIT = 5
+"""Standard deviations: one in two million draws lies beyond."""
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def in_deviations(counts, n, probability):
+    """Counts of `n` draws minus their expectation, in standard deviations of the binomial distribution."""
+    probability = np.broadcast_to(probability, np.shape(counts))
+    return (np.asarray(counts) - n * probability) / np.sqrt(n * probability * (1 - probability))
+
+
+def kept(times, rate, n=1, seed=0):
+    """(n, n_points) what our rank rule leaves of n copies of one light curve."""
+    times = torch.as_tensor(times, dtype=torch.float64)
+    row = torch.arange(n).repeat_interleave(len(times))
+    return views.kept_after_bin_dropout(times.repeat(n), row, rate, PAPER.bin_rule, generator(seed)).view(n, -1)
+
+
+# Windows
+
+
+@pytest.mark.parametrize("extra", [1, 2, 3, 5])
+def test_window_starts_are_uniform_and_of_each_band_their_own(oracles, parity, extra):
+    possible, n = len(oracles("windows")[f"get_window_pivots/extra{extra}"]), 6_000
+    lengths, bands = {"g": 12, "r": 14, "i": 4}, {"g": 4746.48, "r": 6366.38, "i": 7829.03}
+    counts = [length + extra for length in lengths.values()]
+    # The time of an observation is its place in its band, so that a window's first time is its start.
+    times = torch.cat([torch.arange(count, dtype=torch.float64) for count in counts])
+    star = Prepared(torch.zeros(len(times)), times, torch.ones(len(times)), torch.tensor([0, *np.cumsum(counts)]),
+                    torch.tensor(np.log10([*bands.values()])), bands)  # fmt: skip
+    size = replace(preset("tiny"), windows=tuple(lengths.items()))
+    tokens = views.make_view(star, torch.zeros(n, dtype=torch.long), View("plain"), size, PAPER, generator(extra))
+    assert not tokens.mask.any() and tokens.times.shape == (n, 30)
+    starts = tokens.times[:, [0, 12, 26]].long().numpy().T
+    theirs = np.zeros(3 * possible)
+    if possible == 1:
+        assert (starts == 0).all()
+        return
+    ours = np.concatenate([in_deviations(np.bincount(s, minlength=possible), n, 1 / possible) for s in starts])
+    parity("windows: starts of each band are uniform, standard deviations", LIMIT, ours, theirs)
+    pairs = np.concatenate([np.bincount(possible * starts[a] + starts[b], minlength=possible**2)
+                            for a, b in ((0, 1), (0, 2), (1, 2))])  # fmt: skip
+    parity("windows: starts of two bands are independent, standard deviations", LIMIT,
+           in_deviations(pairs, n, possible**-2), np.zeros(3 * possible**2))  # fmt: skip
+
+
+# Bin drop-out
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bin_numbers(oracles, parity, monkeypatch, case):
+    arrays, unique, seen = oracles("binning"), torch.unique, []
+    monkeypatch.setattr(torch, "unique", lambda values, **how: (seen.append(values), unique(values, **how))[1])
+    kept(arrays[f"{case}/in"][:, 0], 0.5)
+    parity("bin drop-out: bin of each point", 0, seen[0], arrays[f"{case}/bin_index"])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ranks_decide_what_the_drawing_of_one_bin_drops(oracles, parity, monkeypatch, case):
+    """At rate 0 one bin is drawn all the same: each in turn, by giving it the lowest number of the lot."""
+    arrays = oracles("binning")
+    rank, bins = arrays[f"{case}/time_index"], np.sort(arrays[f"{case}/uniq_bin_index"])
+    ours = []
+    for k in range(len(bins)):
+        lot = torch.ones(len(bins), dtype=torch.float64) * 0.5
+        lot[k] = 0.0
+        monkeypatch.setattr(torch, "rand", lambda n, lot=lot, **_: lot[:n])
+        ours.append(~kept(arrays[f"{case}/in"][:, 0], 0.0)[0])
+    parity("bin drop-out: what each bin drops, by rank", 0, torch.stack(ours), rank == bins[:, None])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rate_one_drops_what_the_reference_drops(oracles, parity, case):
+    arrays = oracles("binning")
+    mask = arrays[f"{case}/drop1.0/mask"] == 1
+    assert 0 < mask.sum() < len(mask), "not everything is dropped"
+    left = kept(arrays[f"{case}/in"][:, 0], 1.0)[0].numpy()
+    parity("bin drop-out: mask at rate 1", 0, ~left, mask)
+    points = arrays[f"{case}/in"] * left[:, None]
+    parity("bin drop-out: points left at rate 1", 0, points, arrays[f"{case}/drop1.0/out"])
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("rate", [0.5, 0.3, 0.0])
+def test_probabilities_of_being_dropped(oracles, parity, case, rate):
+    arrays, n = oracles("binning"), 2_000
+    key = f"{case}/drop{rate}"
+    expected, draws = arrays[f"{key}/theory_drop_prob_buggy"], int(arrays[f"{key}/draws"])
+    never = expected == 0
+    fallen = (~kept(arrays[f"{case}/in"][:, 0], rate, n, seed=3)).sum(0).numpy()
+    counts = (fallen, n), (draws * arrays[f"{key}/empirical_drop_prob"], draws)
+    ours, theirs = (in_deviations(count[~never], total, expected[~never]) for count, total in counts)
+    assert np.abs(theirs).max() < LIMIT, "their draws follow the formula"
+    parity(f"bin drop-out, rate {rate}: share of draws that drop a point, standard deviations", LIMIT, ours,
+           np.zeros(len(ours)))  # fmt: skip
+    if never.any():
+        parity(f"bin drop-out, rate {rate}: draws that drop a point of probability 0", 0, fallen[never],
+               np.zeros(never.sum()))  # fmt: skip
+
+
+# Outliers
+
+
+@pytest.fixture(scope="module")
+def outliers(oracles):
+    """(n, n_open) magnitudes after our outlier, all others 0, and the places that the reference leaves open."""
+    arrays, n = oracles("outlier"), 3_000
+    places = np.flatnonzero(arrays["mask"] == 0)
+    row = torch.arange(n).repeat_interleave(len(places))
+    drawn = views.with_outlier(torch.zeros(len(row)), row, n, PAPER.outlier_sides, generator(1))
+    return arrays, drawn.view(n, -1), places
+
+
+def test_where_outliers_fall(outliers, parity):
+    arrays, drawn, places = outliers
+    assert (drawn.ne(0).sum(1) == 1).all() and set(arrays["drawn_positions"]) == set(places)
+    theirs = np.bincount(arrays["drawn_positions"], minlength=50)[places]
+    ours = drawn.ne(0).sum(0).numpy()
+    assert theirs.sum() == ours.sum() == len(drawn)
+    assert np.abs(in_deviations(theirs, len(drawn), 1 / len(places))).max() < LIMIT
+    parity("outlier: each open place is as likely, standard deviations", LIMIT,
+           in_deviations(ours, len(drawn), 1 / len(places)), np.zeros(len(places)))  # fmt: skip
+
+
+def test_how_bright_outliers_are(outliers, parity):
+    from scipy.stats import ks_2samp
+
+    arrays, drawn, _ = outliers
+    ours, theirs = drawn[drawn != 0].numpy(), arrays["drawn_values"]
+    parity("outlier: brightest and faintest ordinary magnitude", 5e-6, [views.OUTLIER_BRIGHT, views.OUTLIER_FAINT],
+           [arrays["saturation"], arrays["limit"]])  # fmt: skip
+    brightest = views.OUTLIER_BRIGHT - views.OUTLIER_REACH
+    for values in (ours, theirs):
+        assert brightest - 1e-6 <= values.min() and values.max() <= views.OUTLIER_BRIGHT
+    # Two samples of 3,000 of one distribution are further apart once in a thousand times.
+    parity("outlier: values, Kolmogorov-Smirnov distance", 0.0503, ks_2samp(ours, theirs).statistic, 0)
