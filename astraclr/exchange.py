@@ -56,11 +56,18 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> dict[str, str]:
     Raises
     ------
     ValueError
-        If the recipe needs an input that the contract lacks, the file cannot be written, or it disagrees with torch
-        by more than `TOLERANCE`.
+        If the recipe needs an input that the contract lacks, a weight is not finite, the file cannot be written, or it
+        disagrees with torch by more than `TOLERANCE`.
     """
     _refuse_other_inputs(checkpoint.recipe)
-    import onnx
+    if bad := [name for name, w in checkpoint.encoder.state_dict().items() if not w.isfinite().all()]:
+        raise ValueError(f"weights of {checkpoint.name} are not finite ({', '.join(bad[:3])}): "
+                         "every embedding would be NaN")  # fmt: skip
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 - torch's exporter needs it
+    except ImportError as error:
+        raise ImportError(f"{error}; exporting needs: pip install 'astraclr[interop]'") from error
 
     model = _Contract(copy.deepcopy(checkpoint.encoder).cpu()).eval()
     notes = _metadata(checkpoint)

@@ -18,7 +18,7 @@ import torch
 from astraclr.checkpoints import Checkpoint, load_checkpoint
 from astraclr.files import cache_folder, replacing
 from astraclr.lightcurves import LightCurves
-from astraclr.presets import Preset, to_dict
+from astraclr.presets import Preset, Recipe, to_dict
 from astraclr.presets import preset as preset_named
 from astraclr.presets import recipe as recipe_named
 from astraclr.pretraining import pretrain
@@ -71,12 +71,17 @@ def _memory_gib() -> float:
 def run_folder(preset: str | Preset, recipe: str = "corrected", seed: int = 0) -> Path:
     """Folder of a run; its name changes with the settings and with the code of the method."""
     preset, chosen = preset_named(preset), recipe_named(recipe)
+    name = f"{preset.name}-{chosen.name}-{seed}-{method_digest(preset, chosen)}"
+    return cache_folder() / "runs" / name
+
+
+def method_digest(*settings: Preset | Recipe) -> str:
+    """Eight characters that change with the settings and with the code of the method."""
     here = Path(__file__).parent
-    text = json.dumps([to_dict(preset), to_dict(chosen)], sort_keys=True)
+    text = json.dumps([to_dict(s) for s in settings], sort_keys=True)
     # The syntax tree leaves out comments and layout, which change nothing.
     code = "".join(ast.dump(ast.parse((here / f"{name}.py").read_text())) for name in _METHOD)
-    digest = hashlib.sha256(f"{text}{code}".encode()).hexdigest()[:8]
-    return cache_folder() / "runs" / f"{preset.name}-{chosen.name}-{seed}-{digest}"
+    return hashlib.sha256(f"{text}{code}".encode()).hexdigest()[:8]
 
 
 def trained(preset: str | Preset = "tiny", recipe: str = "corrected", seed: int = 0,

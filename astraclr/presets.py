@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from astraclr.lightcurves import ZTF_BANDS
 
@@ -115,6 +115,11 @@ class Recipe:
     temperature: float = 0.1
     dropout: float = 0.1
 
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(Recipe).items():
+            if get_origin(kind) is Literal and (value := getattr(self, name)) not in get_args(kind):
+                raise ValueError(f"recipe {self.name!r}: {name} is {value!r}; choose {' or '.join(get_args(kind))}")
+
 
 _PAPER = Recipe(
     "paper",
@@ -161,5 +166,7 @@ def preset_from_dict(values: dict[str, Any]) -> Preset:
 
 
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:
-    """The recipe that `to_dict` wrote."""
+    """The recipe that `to_dict` wrote; switches that did not exist then are those of the recipe of that name now."""
+    known = RECIPES.get(values.get("name", ""))
+    values = (to_dict(known) if known else {}) | values
     return Recipe(**{**values, "views": tuple(View(**v) for v in values["views"])})

@@ -59,12 +59,12 @@ def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], r
            warmup: int, replicas: int = 1) -> tuple[Tensor, float]:  # fmt: skip
     """One optimiser step after `done` earlier ones; returns the mean pair loss before it, and the learning rate.
 
-    A recipe whose negatives stay in a replica gets `replicas` equal shares of the batch, one after the other: each has
-    its own negatives, divides by the whole batch, and clips its own gradient; then the gradients are summed.
+    A recipe whose negatives stay in a replica gets `replicas` shares of the batch, one after the other: each has its
+    own negatives, divides by the whole batch, and clips its own gradient; then the gradients are summed.
     """
     parameters, batch = list(encoder.parameters()), len(views[0].mag)
     losses, summed = [], None
-    for rows in torch.arange(batch, device=views[0].mag.device).chunk(_replicas(recipe, replicas)):
+    for rows in torch.arange(batch, device=views[0].mag.device).tensor_split(_replicas(recipe, replicas)):
         loss = nt_xent(project_views(encoder, [view.rows(rows) for view in views]), recipe.temperature)
         optimiser.zero_grad(set_to_none=True)
         (loss * (len(rows) / batch * (len(views) * (len(views) - 1) if recipe.loss_sum else 1))).backward()
@@ -72,7 +72,7 @@ def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], r
         gradients = [p.grad for p in parameters if p.grad is not None]
         summed = gradients if summed is None else [a + b for a, b in zip(summed, gradients, strict=True)]
         losses.append(loss.detach() * len(rows) / batch)
-    for p, gradient in zip(parameters, summed or [], strict=True):
+    for p, gradient in zip(parameters, summed or (), strict=True):
         p.grad = gradient
     rate = learning_rate(done if recipe.keras_adam else done + 1, encoder.config.d_model, warmup)
     for group in optimiser.param_groups:
@@ -135,6 +135,10 @@ def pretrain(lc: LightCurves, preset: str | Preset = "tiny", recipe: str | Recip
     preset = preset if steps is None else replace(preset, steps=steps)
     if len(lc) < 10 or preset.steps < 1:
         raise ValueError(f"{len(lc)} stars and {preset.steps} steps: pre-training needs at least 10 stars and 1 step")
+    replicas, batch = _replicas(recipe, preset.replicas), min(preset.batch_size, int(len(lc) * TRAIN_SHARE))
+    if batch % replicas or batch < 2 * replicas:
+        raise ValueError(f"a batch of {batch} stars does not make {replicas} equal replicas of two stars or more; "
+                         "choose another batch_size, more stars, or a recipe with negatives='gathered'")  # fmt: skip
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if out is not None and (finished := _finished(Path(out), preset, recipe, seed, fingerprint(lc))):
         return finished

@@ -111,6 +111,8 @@ def paper_evaluation(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion 
     ValueError
         For fewer than two classes, a class of fewer than three objects, or too few bright stars to fine-tune with.
     """
+    if fusion not in ("mean", "concat") or (per_class is not None and per_class < 1):
+        raise ValueError(f"fusion {fusion!r}, {per_class} objects a class: choose mean or concat, and at least 1")
     stars = lc[lc.label != ""]
     if len(classes := np.unique(stars.label)) < 2:
         raise ValueError(f"{len(classes)} classes among {len(lc)} stars: an evaluation needs two labelled ones")

@@ -27,6 +27,7 @@ def load_published(source: str | Path | Mapping[str, Any], *, n_heads: int = 8, 
     ----------
     source : .npz or .safetensors file, or arrays by name; names as in tests/oracles/README.md:
         ``embedding.magnitude.weight``, ``layers.0.attention.q.bias``, ``layers.0.norm1.gamma``, ...
+        from Keras, ``numpy.savez(file, **{name: variable.numpy() for name, variable in ...})`` with these names
     n_heads : the paper's is 8; shapes do not tell it, and a wrong one gives wrong embeddings
     prefix : what stands before every name, such as "weights/"; names that begin otherwise are left out
     seed : for a projection head that is missing; embeddings do not use it
@@ -47,6 +48,8 @@ def load_published(source: str | Path | Mapping[str, Any], *, n_heads: int = 8, 
     UserWarning
         If the projection head is missing or is not half as wide as the encoder: a random one takes its place.
     """
+    if n_heads < 1:
+        raise ValueError(f"n_heads is {n_heads}; give the number of attention heads, 8 in the paper")
     arrays, others = _arrays(source, prefix)
     names = [name for name in arrays if not name.startswith("projection.")]
     if "embedding.magnitude.weight" not in arrays or "layers.0.ffn.0.weight" not in arrays:
@@ -68,7 +71,7 @@ def load_published(source: str | Path | Mapping[str, Any], *, n_heads: int = 8, 
         state = {name: w for name, w in state.items() if not name.startswith("projection.")}
     shapes = {_published_name(name): tuple(w.shape)[::-1] for name, w in state.items()}
     _check_arrays(arrays, shapes)
-    encoder.load_state_dict({name: torch.tensor(arrays[_published_name(name)].T.astype(np.float32))
+    encoder.load_state_dict({name: torch.tensor(arrays[_published_name(name)].T.copy())
                              for name in state}, strict=False)  # fmt: skip
     return Checkpoint(encoder.eval(), preset, RECIPES["paper"], seed, "published weights")
 
@@ -79,7 +82,7 @@ def _arrays(source: str | Path | Mapping[str, Any], prefix: str) -> tuple[dict[s
         return _chosen(source, list(source), prefix)
     path = existing(source)
     if path.suffix not in (".npz", ".safetensors"):
-        raise ValueError(f"{path} is neither .npz nor .safetensors; in Keras, write its arrays with numpy.savez")
+        raise ValueError(f"{path} is neither .npz nor .safetensors; write arrays by name with numpy.savez")
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -89,14 +92,21 @@ def _arrays(source: str | Path | Mapping[str, Any], prefix: str) -> tuple[dict[s
             return _chosen(tensors, list(tensors), prefix)
         with np.load(path, allow_pickle=False) as file:
             return _chosen(file, file.files, prefix)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, SafetensorError) as error:
+    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, SafetensorError) as error:
         raise ValueError(f"{path} cannot be read as {path.suffix} of plain arrays: {error}") from error
 
 
 def _chosen(arrays: Any, names: list[str], prefix: str) -> tuple[dict[str, np.ndarray], list[str]]:
     wanted = [name for name in names if name.startswith(prefix)]
-    return ({name.removeprefix(prefix): np.asarray(arrays[name]) for name in wanted},
+    return ({name.removeprefix(prefix): _array(arrays[name]) for name in wanted},
             [name for name in names if not name.startswith(prefix)])  # fmt: skip
+
+
+def _array(values: Any) -> np.ndarray:
+    """Numbers as float32, in which what overflows becomes infinite and is refused; anything else as it is."""
+    array = np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32) if array.dtype.kind in "fiu" else array
 
 
 def _published_name(ours: str) -> str:

@@ -29,8 +29,12 @@ _CHUNK = 64
 def random_nodes(path: str | Path) -> list[str]:
     """Nodes of an ONNX file that draw random numbers, as "type name": drop-out left on, where the list is not empty."""
     import onnx
+    from google.protobuf.message import DecodeError
 
-    model = onnx.load(str(existing(path)), load_external_data=False)
+    try:
+        model = onnx.load(str(existing(path)), load_external_data=False)
+    except (DecodeError, IsADirectoryError) as error:
+        raise ValueError(f"{path} is not an ONNX file: {error}") from error
     nodes = [*_nodes(model.graph.node), *(n for f in model.functions for n in _nodes(f.node))]
     constants = {t.name: t for t in model.graph.initializer}
     constants |= {n.output[0]: n.attribute[0].t for n in nodes if n.op_type == "Constant"}

@@ -277,9 +277,13 @@ def cautions_on_export(checkpoint: Checkpoint, name: str) -> list[str]:
         notes.append(f"trained on windows {'/'.join(str(windows.get(b, 0)) for b in LAYOUT)}, used here at "
                      f"{'/'.join(map(str, LAYOUT.values()))}: probe it at that length before you rely on it: "
                      f"`python benchmarks/exchange.py --checkpoint {name}`")  # fmt: skip
+    as_trained = "`astraclr.runtime.embed_with_onnx` prepares as in training"
     if checkpoint.recipe.centring == "star":
-        notes.append("light-curve centres each band's window by itself, so it shows this encoder no colour; "
-                     "`astraclr.runtime.embed_with_onnx` does")  # fmt: skip
+        notes.append(f"light-curve centres each band's window by itself, and so hides colour that this encoder was "
+                     f"trained with; {as_trained}")  # fmt: skip
+    else:
+        notes.append(f"astra-infer subtracts one mean a star, and so shows colour that this encoder was trained "
+                     f"without; {as_trained}")  # fmt: skip
     return notes
 
 

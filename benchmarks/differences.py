@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from astraclr.checkpoints import Checkpoint, random_control
 from astraclr.embedding import embed
-from astraclr.experiments import Splits, labelled_stars, provenance, training_stars
+from astraclr.experiments import Splits, labelled_stars, method_digest, provenance, training_stars
 from astraclr.files import cache_folder, replacing
 from astraclr.lightcurves import LightCurves
 from astraclr.presets import Recipe, preset, recipe
@@ -76,14 +76,15 @@ def main() -> None:
     stars = labelled_stars("tiny")
     for seed in range(options.seeds):
         for name in tqdm(options.only or RUNS, desc=f"seed {seed}"):
-            file = folder / f"{name}-{seed}-{options.steps}.json"
+            file = folder / f"{name}-{seed}-{options.steps}-{method_digest(RUNS[name])}.json"
             if not file.exists():
                 row = run(RUNS[name], seed, options.steps, train[seed], stars)
                 with replacing(file) as part:
                     part.write_text(json.dumps(row))
     rows = {}
     for name in RUNS:
-        files = [folder / f"{name}-{seed}-{options.steps}.json" for seed in range(options.seeds)]
+        files = [folder / f"{name}-{seed}-{options.steps}-{method_digest(RUNS[name])}.json"
+                 for seed in range(options.seeds)]  # fmt: skip
         if not all(file.exists() for file in files):
             return
         found = [json.loads(file.read_text()) for file in files]

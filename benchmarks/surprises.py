@@ -85,7 +85,8 @@ def noise(data: Prepared) -> dict[str, float]:
 def phases() -> dict[str, float]:
     """5: R^2 of a linear reading of the phase (sine and cosine) of a period, from the time encoding of 512 numbers.
 
-    4,000 random times in spans of 5, 50 and 1,757 days (the survey) teach a ridge regression, 2,000 others test it.
+    4,000 random times in spans of 5, 50 and 1,757 days (the survey) teach a ridge regression, 2,000 others test it;
+    a negative R^2, worse than no reading at all, is written as 0.
     """
     from sklearn.linear_model import Ridge
 
@@ -110,7 +111,7 @@ def gradients() -> dict[str, float]:
     data, size = prepare(simulate(640, seed=5)), preset("tiny")
     norms = []
     for k in range(10):
-        encoder = new_encoder(size, CORRECTED, k)
+        encoder = new_encoder(size, CORRECTED, k).eval()
         views = make_views(data, torch.arange(64) + 64 * k, size, CORRECTED, generator(k))
         nt_xent(project_views(encoder, views)).backward()
         norms.append(sum(p.grad.square().sum() for p in encoder.parameters() if p.grad is not None).sqrt().item())
@@ -119,6 +120,8 @@ def gradients() -> dict[str, float]:
     keras = first / (1 - BETAS[0]) * (1 - BETAS[0]) * small / (first * small + EPSILON)
     torchs = small / (small + EPSILON)
     return {"norm of the mean loss": float(np.mean(norms)), "norm of the sum": 6 * float(np.mean(norms)),
+            "clipped, mean loss": float(np.mean([n > 1 for n in norms])),
+            "clipped, sum": float(np.mean([6 * n > 1 for n in norms])),
             "first rate": learning_rate(0, 512, 1000), "peak rate": learning_rate(1000, 512, 1000),
             "Keras' over torch's first step, gradient 1e-9": keras / torchs}  # fmt: skip
 
@@ -177,6 +180,31 @@ def probes(checkpoint: Checkpoint, stars: Splits) -> dict[str, float]:
             "middle of all epochs": accuracy(replace(usual, middle_crop="epoch"))}  # fmt: skip
 
 
+def dice(checkpoint: Checkpoint, stars: Tensor, data: Prepared) -> dict[str, float]:
+    """11: how far two embeddings of one star lie apart when drop-out is left on, beside the spread of stars."""
+    tokens = crop_tokens(data, stars, checkpoint.preset, "start")
+    quiet = checkpoint.encoder(tokens)
+    torch.manual_seed(0)
+    a, b = (checkpoint.encoder.train()(tokens) for _ in range(2))
+    checkpoint.encoder.eval()
+    return {"largest difference": (a - b).abs().max().item(), "typical difference": (a - b).std().item(),
+            "spread of stars": quiet.std(0).mean().item()}  # fmt: skip
+
+
+def selection(stars: Splits, n: int = 10) -> dict[str, float]:
+    """17: the best of `n` random encoders on the set it was chosen on, and on a third one."""
+    found = []
+    for seed in range(n):
+        control = Checkpoint(new_encoder(preset("tiny"), CORRECTED, seed).eval(), preset("tiny"), CORRECTED, seed)
+        fit, choose, test = (embed(part, control) for part in stars)
+        found.append([linear_probe(fit, stars.fit.label, x, part.label).accuracy
+                      for x, part in ((choose, stars.choose), (test, stars.test))])  # fmt: skip
+    chosen, third = np.array(found).T
+    best = int(chosen.argmax())
+    return {"best of ten, where chosen": float(chosen[best]), "the same on a third set": float(third[best]),
+            "all ten on the third set": float(third.mean())}  # fmt: skip
+
+
 def thawing(checkpoint: Checkpoint, stars: Splits, seeds: int = 3) -> dict[str, object]:
     """19: trainable numbers of the encoder, and accuracy after 10 epochs of fine-tuning at rate 1e-4, per seed."""
     out: dict[str, object] = {}
@@ -200,7 +228,8 @@ def main() -> None:
     rows = {
         "1": bins(data, n), "2": real_points(data, stars), "3": windows(data, stars), "4": noise(data), "5": phases(),
         "6, 7": gradients(), "8": negatives(), "9": validation(shipped), "12": colour(data, stars),
-        "13": middles(data, stars), "12, 13, 18": probes(shipped, sets), "19": thawing(shipped, sets),
+        "13": middles(data, stars), "12, 13, 18": probes(shipped, sets), "11": dice(shipped, stars, data),
+        "17": selection(sets), "19": thawing(shipped, sets),
     }  # fmt: skip
     result = {"benchmark": "surprises", "made_with": provenance(), "checkpoint": shipped.name, "results": rows}
     with replacing(RESULTS) as part:

@@ -41,6 +41,11 @@ def page_source(book: Path, page: str) -> Path:
     raise FileNotFoundError(f"book/_toc.yml names {page!r}, but there is no {page}.ipynb or {page}.md in {book.name}/")
 
 
+def real_data() -> Path:
+    """Folder of real light curves, which chapters show where there are some: as for the tests."""
+    return Path(os.environ.get("ASTRACLR_REAL_DATA", ROOT.parent / "shared" / "real")).absolute()
+
+
 def digest(paths: list[Path], *words: object) -> str:
     """SHA-256 over the names and contents of files (folders: all files below) and over any further words."""
     total = hashlib.sha256(repr(words).encode())
@@ -73,7 +78,8 @@ def failed_cell(notebook: dict) -> str:
 def measured(command: list[str], log: Path, cwd: Path) -> tuple[int, dict]:
     """Run a command; return its exit status and what it took: wall_s, cpu_s, peak_mb (largest process below it)."""
     # The kernel must be this environment's and draw inline, whatever the reader has set.
-    env = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"} | {"JUPYTER_PREFER_ENV_PATH": "1"}
+    env = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}
+    env |= {"JUPYTER_PREFER_ENV_PATH": "1", "ASTRACLR_REAL_DATA": str(real_data())}
     started = time.perf_counter()
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=cwd, env=env)
@@ -117,7 +123,7 @@ def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = 
     folder.mkdir(parents=True, exist_ok=True)
     sources = [s for s in (page_source(book, page) for page in toc_pages(book)) if s.suffix == ".ipynb"]
     common = [p for p in (book.parent / name for name in SHARED) if p.exists()]
-    shared_key, rows = digest(common, preset, seed, sys.version), []
+    shared_key, rows = digest(common, preset, seed, sys.version, real_data().exists()), []
     for number, source in enumerate(sources, start=1):
         stamp, key = folder / f"{source.stem}.json", digest([source], shared_key)
         row = read_stamp(stamp) if (folder / source.name).is_file() else {}

@@ -220,16 +220,18 @@ def test_export_says_what_it_wrote_and_what_to_beware_of(made, tmp_path):
     assert "gives mean (n, 64)" in said and "no drop-in: embeddings of 64 numbers" in said
     short, colour = result.stderr.splitlines()
     assert "trained on windows 40/48/8, used here at 300/350/50" in short
-    assert f"`python benchmarks/exchange.py --checkpoint {made / 'ck'}`" in short and "no colour" in colour
+    assert f"`python benchmarks/exchange.py --checkpoint {made / 'ck'}`" in short and "hides colour" in colour
 
 
-def test_a_drop_in_of_full_windows_needs_no_caution(tmp_path):
+def test_a_drop_in_says_which_tool_centres_otherwise(tmp_path):
     wide = replace(PRESETS["paper"], n_layers=1)
-    recipe = replace(RECIPES["paper"], centring="window")
-    checkpoint = Checkpoint(new_encoder(wide, recipe, 0), wide, recipe, 0)
-    (tmp_path / "model.onnx").write_bytes(b"")
-    assert "a drop-in for light-curve and astra-infer" in terminal.describe_export(checkpoint, tmp_path / "model.onnx")
-    assert terminal.cautions_on_export(checkpoint, "runs/mine") == []
+    for centring, tool in (("star", "light-curve centres"), ("window", "astra-infer subtracts")):
+        recipe = replace(RECIPES["paper"], centring=centring)
+        checkpoint = Checkpoint(new_encoder(wide, recipe, 0), wide, recipe, 0)
+        (tmp_path / "model.onnx").write_bytes(b"")
+        assert "a drop-in for light-curve" in terminal.describe_export(checkpoint, tmp_path / "model.onnx")
+        (note,) = terminal.cautions_on_export(checkpoint, "runs/mine")
+        assert note.startswith(tool)
 
 
 def test_fetch_asks_for_what_was_given(monkeypatch, tmp_path):

@@ -148,6 +148,12 @@ def test_the_file_says_how_it_wants_its_light_curves(file, stars, tmp_path):
     few = stars[:2]
     np.testing.assert_array_equal(embed_with_onnx(few, other), embed_with_onnx(few, file, centring="window"))
     np.testing.assert_array_equal(embed_with_onnx(few, other, centring="star"), embed_with_onnx(few, file))
+
+    def cut_at_one_epoch(model):
+        next(p for p in model.metadata_props if p.key == "middle_crop").value = "epoch"
+
+    cut = changed(file, tmp_path / "cut.onnx", cut_at_one_epoch)
+    np.testing.assert_array_equal(embed_with_onnx(few, cut), embed_with_onnx(few, file, middle="epoch"))
     assert np.abs(embed_with_onnx(few, other) - embed_with_onnx(few, file)).max() > 0.01
 
 
@@ -192,6 +198,13 @@ def test_random_nodes_inside_a_branch_are_found(tmp_path):
     assert set(random_nodes(tmp_path / "m.onnx")) == {"RandomUniform inner"}
 
 
+def test_random_nodes_of_what_is_no_onnx_file(tmp_path):
+    (tmp_path / "text.onnx").write_text("hello")
+    for path in (tmp_path / "text.onnx", tmp_path):
+        with pytest.raises(ValueError, match="is not an ONNX file"):
+            random_nodes(path)
+
+
 def test_files_of_another_kind_are_refused(file, tmp_path):
     with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "none.onnx"))):
         open_onnx(tmp_path / "none.onnx")
@@ -212,3 +225,17 @@ def test_files_of_another_kind_are_refused(file, tmp_path):
         open_onnx(changed(file, tmp_path / "other.onnx", other_input))
     with pytest.raises(ValueError, match="gives last; the exchange contract asks for an output named mean"):
         open_onnx(changed(file, tmp_path / "renamed.onnx", renamed))
+
+
+def test_an_encoder_left_in_training_mode_is_exported_without_its_drop_out(tmp_path):
+    checkpoint = Checkpoint(new_encoder(SMALL, RECIPES["corrected"], 0).train(), SMALL, RECIPES["corrected"], 0)
+    export_onnx(checkpoint, tmp_path / "m.onnx")
+    assert random_nodes(tmp_path / "m.onnx") == [] and checkpoint.encoder.training
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path):
+    encoder = new_encoder(SMALL, RECIPES["corrected"], 0).eval()
+    encoder.layers[0].norm1.weight.data[0] = float("nan")
+    with pytest.raises(ValueError, match=r"not finite \(layers.0.norm1.weight\)"):
+        export_onnx(Checkpoint(encoder, SMALL, RECIPES["corrected"], 0), tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())

@@ -23,7 +23,7 @@ ort = pytest.importorskip("onnxruntime")
 
 CASES = ("long_all_bands", "no_i", "single_point", "unsorted", "duplicate_times", "only_r_many")
 SMALL = dataclasses.replace(PRESETS["tiny"], name="small", d_model=32, n_heads=1, d_ff=32)
-WIDE = dataclasses.replace(PRESETS["paper"], name="wide", n_layers=1)
+WIDE = dataclasses.replace(PRESETS["paper"], name="wide")
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from astraclr import protocol
+from astraclr import finetuning, probing, protocol
 from astraclr.checkpoints import Checkpoint, random_control
 from astraclr.embedding import embed
 from astraclr.encoder import new_encoder
@@ -192,3 +192,24 @@ def test_unlabelled_stars_are_left_out_with_a_count(lc, checkpoint):
     label[170:] = ""
     found = paper_evaluation(replace(lc, label=label), checkpoint, per_class=20, bootstraps=0)
     assert found["notes"] == {"left out: unlabelled star": 34}
+
+
+def test_the_constants_are_the_papers():
+    assert (protocol.PAPER_SEED, protocol.PAPER_PER_CLASS, protocol.PAPER_LIMIT, protocol.PAPER_CAP) == (
+        42, 10_000, 18.0, 4_000)  # fmt: skip
+    assert (probing.PAPER_C, probing.PAPER_BOOTSTRAPS, probing.PAPER_K, probing.PAPER_VOTE_TEMPERATURE) == (
+        10.0, 50, 20, 0.07)  # fmt: skip
+    assert (finetuning.PAPER_NOISE, finetuning.PAPER_DROPOUT, finetuning.PAPER_LAYERS, finetuning.PAPER_RATE,
+            finetuning.PAPER_BATCH) == (0.02, 0.2, 2, 1e-5, 128)  # fmt: skip
+
+
+def test_fine_tuning_takes_no_more_labels_than_the_cap(lc, checkpoint, monkeypatch):
+    monkeypatch.setattr(protocol, "PAPER_CAP", 2)
+    tuned = protocol.paper_evaluation(lc, checkpoint, per_class=None, bootstraps=0, tuning={"epochs": 1})
+    assert 0 < tuned["encoder"]["fine_tuned"]["fit"] <= 2 * len(tuned["classes"])
+
+
+def test_a_bad_setting_is_refused_before_any_work(lc, checkpoint):
+    for how in ({"fusion": "sum"}, {"per_class": 0}):
+        with pytest.raises(ValueError, match="choose mean or concat, and at least 1"):
+            protocol.paper_evaluation(lc, checkpoint, **how)

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from astraclr.checkpoints import Checkpoint
-from astraclr.embedding import crop_tokens
+from astraclr.embedding import crop_tokens, embed
 from astraclr.encoder import Encoder, EncoderConfig, new_encoder
 from astraclr.finetuning import finetune
 from astraclr.lightcurves import LightCurves
 from astraclr.losses import nt_xent, nt_xent_pairs
 from astraclr.preparation import prepare
-from astraclr.presets import RECIPES, Recipe, View, preset
+from astraclr.presets import RECIPES, Recipe, View, preset, recipe_from_dict, to_dict
 from astraclr.pretraining import BETAS, CLIP_NORM, pretrain, project_views, update
 from astraclr.views import make_view, make_views
 
@@ -50,11 +50,13 @@ def test_noise_unit_noise_is_in_magnitudes_or_in_errors(data, unit):
     torch.testing.assert_close(noisy.magerr[~quiet.mask], stated)
 
 
-def test_shared_window_cuts_all_bands_around_one_time(data):
+@pytest.mark.parametrize("dropped", [0.0, 0.3])
+def test_shared_window_cuts_all_bands_around_one_time(data, dropped):
     stars = torch.arange(64)
     centre_apart = {}
     for shared in (False, True):
-        view = make_view(data, stars, View("short", 0.5), SIZE, switched(shared_window=shared), generator())
+        view = make_view(data, stars, View("short", 0.5, bin_dropout=dropped), SIZE, switched(shared_window=shared),
+                         generator())  # fmt: skip
         centres = []
         for band in data.log_wavelength[:2]:
             there = (~view.mask & (view.band == band)).double()
@@ -152,6 +154,46 @@ def test_negatives_gathered_takes_the_whole_batch_whatever_the_replicas(data):
     assert loss.item() == pytest.approx(expected, abs=1e-6)
 
 
+def test_pretraining_and_validation_share_the_batch_among_the_replicas(stars, monkeypatch):
+    import astraclr.pretraining
+
+    size, how, batches = replace(SIZE, replicas=4, steps=2, evaluate_every=2), switched(negatives="replica"), []
+    project = astraclr.pretraining.project_views
+    monkeypatch.setattr(astraclr.pretraining, "project_views",
+                        lambda e, views: batches.append(len(views[0].mag)) or project(e, views))  # fmt: skip
+    losses = []
+    monkeypatch.setattr(astraclr.pretraining, "nt_xent", lambda z, t: losses.append(z.shape[1]) or nt_xent(z, t))
+    pretrain(stars, size, how, progress=False)
+    assert batches == [4] * 8 and set(losses) == {4}
+
+
+def test_replicas_of_unequal_size_are_refused(stars):
+    for size in (replace(SIZE, replicas=3), replace(SIZE, replicas=16)):
+        with pytest.raises(ValueError, match=f"a batch of 16 stars does not make {size.replicas} equal replicas"):
+            pretrain(stars, size, switched(negatives="replica"), progress=False)
+
+
+@pytest.mark.parametrize("switch", [{"centring": "window"}, {"middle_crop": "epoch"}])
+def test_embedding_and_fine_tuning_prepare_as_the_recipe_says(stars, switch, monkeypatch):
+    import astraclr.embedding
+    import astraclr.finetuning
+
+    how, seen = switched(**switch), []
+
+    def spy(data, rows, preset, crop, recipe, **more):
+        seen.append(recipe)
+        return crop_tokens(data, rows, preset, crop, recipe, **more)
+
+    monkeypatch.setattr(astraclr.embedding, "crop_tokens", spy)
+    monkeypatch.setattr(astraclr.finetuning, "crop_tokens", spy)
+    checkpoint = Checkpoint(new_encoder(SIZE, how, 0).eval(), SIZE, how, 0)
+    other = embed(stars[:12], checkpoint)
+    finetune(checkpoint, stars[:24], stars[24:36], epochs=1, progress=False)
+    assert len(seen) > 6 and all(recipe is how for recipe in seen)
+    usual = embed(stars[:12], replace(checkpoint, recipe=switched()))
+    assert np.abs(other - usual).max() > 1e-3
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_frozen_views_repeat_the_first_epoch(stars, monkeypatch, frozen):
     import astraclr.pretraining
@@ -240,3 +282,14 @@ def test_keras_adam_adds_epsilon_outside_the_bias_correction(data, monkeypatch, 
             step = m / (1 - 0.9**t) / ((v / (1 - 0.98**t)) ** 0.5 + 1e-3)
         expected = expected - rate * step
         torch.testing.assert_close(weight.detach().double(), expected, atol=1e-7, rtol=1e-5)
+
+
+def test_an_unknown_choice_is_refused():
+    with pytest.raises(ValueError, match="negatives is 'gather'; choose gathered or replica"):
+        switched(negatives="gather")
+
+
+def test_a_recipe_saved_before_a_switch_existed_keeps_its_method():
+    values = to_dict(RECIPES["paper"])
+    del values["negatives"], values["thaw_embedding"]
+    assert recipe_from_dict(values) == RECIPES["paper"]
