@@ -135,7 +135,8 @@ def pytest_sessionfinish(session, exitstatus):
         if exitstatus != 0 or skipped or deselected:
             raise ValueError(f"exit status {int(exitstatus)}, {skipped} skipped, {deselected} deselected; "
                              "every test must run and pass")  # fmt: skip
-        write_table([record for item in session.items for record in item.stash.get(PARITY, [])], path)
+        seconds = sum(report.duration for report in said.stats.get("passed", []))
+        write_table([record for item in session.items for record in item.stash.get(PARITY, [])], path, seconds)
         said.write_line(f"\nwrote {path}")
     except ValueError as error:
         said.write_line(f"\n{path} not written: {error}", red=True)

@@ -62,9 +62,9 @@ def merged(records: list[dict]) -> list[dict]:
     return [rows[stage] for stage in sorted(rows)]
 
 
-def write_table(records: list[dict], path: Path) -> None:
+def write_table(records: list[dict], path: Path, seconds: float) -> None:
     """The table that the page reads, with what it was made with."""
-    table = {"made_with": provenance() | {"command": COMMAND}, "results": merged(records)}
+    table = {"made_with": provenance() | {"command": COMMAND}, "seconds": round(seconds), "results": merged(records)}
     with replacing(path) as part:
         part.write_text(json.dumps(table, indent=1) + "\n")
 

@@ -156,7 +156,7 @@ def test_comparison_knows_shape_nan_and_size():
 
 def test_a_stale_table_is_noticed(tmp_path):
     record = parity.compared("t", "a stage", 1e-3, [1.0], [1.0])
-    parity.write_table([record, {**record, "largest_difference": 5e-4, "tests": ["u"]}], tmp_path / "table.json")
+    parity.write_table([record, {**record, "largest_difference": 5e-4, "tests": ["u"]}], tmp_path / "table.json", 1.0)
     (row,) = json.loads((tmp_path / "table.json").read_text())["results"]
     assert (row["largest_difference"], row["values"], row["tests"]) == (5e-4, 2, ["t", "u"])
     parity.check_against_table("t", [record], tmp_path / "table.json")
