@@ -1,8 +1,8 @@
 """What each difference between the paper's code and `corrected` does to a linear probe, one switch at a time.
 
-Usage: python benchmarks/differences.py [--seeds 3] [--steps 200] [--only NAME ...]
+Usage: python benchmarks/differences.py [--seeds 2] [--steps 200] [--only NAME ...]
 
-Every run trains the `tiny` encoder for fewer steps than the preset, so that all of them take about two hours on one
+Every run trains the `tiny` encoder for fewer steps than the preset, so that all of them take about an hour on one idle
 core, and stands beside the same encoder with random weights. Runs that are there already are not repeated. Writes
 benchmarks/results/differences.json.
 """
@@ -67,7 +67,7 @@ def run(chosen: Recipe, seed: int, steps: int, train: LightCurves, stars: Splits
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--only", nargs="*", choices=list(RUNS), help="write the file only when all runs are there")
     options = parser.parse_args()
