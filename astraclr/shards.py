@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BLOCK, BUFFER = 64, 16_384
 """Stars that are read side by side, and stars that are shuffled among one another (`shuffled`)."""
-_MOST_MAPPED = 64 * 2**20  # bytes of touched pages, which count as this process's memory until they are unmapped
+_MOST_MAPPED = 128 * 2**20  # bytes of touched pages, which count as this process's memory until they are unmapped
 _PAGES_AROUND = 3 * 64 * 1024  # the system maps up to 16 pages around a touched one, in each of three columns
 
 
