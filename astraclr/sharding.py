@@ -29,7 +29,7 @@ STARS_PER_SHARD = 10_000
 
 def write_shards(source: LightCurves | Iterable[LightCurves], folder: str | Path,
                  stars_per_shard: int = STARS_PER_SHARD) -> dict[str, Any]:  # fmt: skip
-    """Write light curves as shards, whatever the pieces they come in; never more than a shard and a piece in memory.
+    """Write light curves as shards, whatever the pieces they come in; a piece and two shards are in memory at most.
 
     The same call again verifies every shard and writes only what is missing or damaged. One run a folder at a time.
 
@@ -144,7 +144,9 @@ def write_part(lc: LightCurves | None, notes: tidying.Notes, part: int, folder: 
     shards = []
     for k, first in enumerate(range(0, 0 if lc is None else len(lc), stars_per_shard)):
         assert lc is not None
-        some, name = replace(lc[first : first + stars_per_shard], notes={}), f"part-{part:05d}-{k:03d}.arrow"
+        some, name = lc, f"part-{part:05d}-{k:03d}.arrow"
+        if len(lc) > stars_per_shard:
+            some = lc[first : first + stars_per_shard]
         if folder is None:
             sink = _write(some, None)
         else:
@@ -157,7 +159,7 @@ def write_part(lc: LightCurves | None, notes: tidying.Notes, part: int, folder: 
 
 
 def _write(lc: LightCurves, file: BinaryIO | None) -> _Hashing:
-    sink, layout = _Hashing(file), storage.schema(lc)
+    sink, layout = _Hashing(file), storage.schema(replace(lc, notes={}))  # notes are the manifest's
     with pa.PythonFile(sink, mode="w") as out, pa.ipc.new_file(out, layout) as writer:
         writer.write_table(storage.as_table(lc, slice(0, len(lc)), layout))
     return sink
@@ -182,14 +184,16 @@ def _regrouped(pieces: Iterable[LightCurves], size: int) -> Iterator[tuple[Light
     """The same stars in runs of `size`, the last one shorter; notes go with the run that follows them."""
     waiting: list[LightCurves] = []
     notes: tidying.Notes = {}
+    wanted = size
     for piece in pieces:
-        notes = tidying.add_notes(notes, piece.notes)
-        for first in range(0, len(piece), size):
-            waiting.append(piece[first : first + size])
-            if sum(map(len, waiting)) >= size:
-                joined = concatenate(waiting)
-                yield joined[:size], notes
-                waiting, notes = [joined[size:]] if len(joined) > size else [], {}
+        notes, first = tidying.add_notes(notes, piece.notes), 0
+        while first < len(piece):
+            waiting.append(piece[first : first + wanted])
+            first, wanted = first + len(waiting[-1]), wanted - len(waiting[-1])
+            if not wanted:
+                joined, waiting = concatenate(waiting), []  # what was joined is let go before it is written
+                yield joined, notes
+                notes, wanted = {}, size
     if waiting:
         yield concatenate(waiting), notes
 
