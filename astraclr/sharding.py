@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -159,7 +158,7 @@ def write_part(lc: LightCurves | None, notes: tidying.Notes, part: int, folder: 
 
 
 def _write(lc: LightCurves, file: BinaryIO | None) -> _Hashing:
-    sink, layout = _Hashing(file), storage.schema(replace(lc, notes={}))  # notes are the manifest's
+    sink, layout = _Hashing(file), storage.schema(lc)
     with pa.PythonFile(sink, mode="w") as out, pa.ipc.new_file(out, layout) as writer:
         writer.write_table(storage.as_table(lc, slice(0, len(lc)), layout))
     return sink

@@ -116,7 +116,7 @@ def test_a_lost_or_damaged_shard_is_named_and_alone_written_again(stars, copy):
     assert contents(copy) == before and (copy / "part-00000-000.arrow").stat().st_mtime_ns == untouched
 
 
-def test_a_changed_byte_is_found_when_hashes_are_asked_for(copy):
+def test_a_changed_byte_is_found_when_hashes_are_asked_for_and_mended(stars, copy):
     damaged = bytearray((copy / "part-00000-000.arrow").read_bytes())
     damaged[len(damaged) // 2] ^= 1
     (copy / "part-00000-000.arrow").write_bytes(damaged)
@@ -124,6 +124,8 @@ def test_a_changed_byte_is_found_when_hashes_are_asked_for(copy):
     entry = json.loads((copy / "manifest.json").read_text())["parts"][0]["shards"][0]
     with pytest.raises(ValueError, match=f"part-00000-000.arrow has the SHA-256 .*, not {entry['sha256']}"):
         Shards(copy, check_hashes=True)
+    write_shards(stars, copy, 30)
+    Shards(copy, check_hashes=True)
 
 
 def test_bytes_of_the_right_size_that_are_no_shard_are_named(copy):
@@ -165,6 +167,17 @@ def test_no_manifest_other_settings_and_other_stars_are_refused(stars, copy, tmp
     assert contents(copy) == before  # and still complete
     with pytest.raises(ValueError, match="give at least 1"):
         write_shards(stars, copy, 0)
+
+
+def test_parts_that_end_in_any_order_make_the_same_manifest(written, tmp_path):
+    parts = json.loads((written / "manifest.json").read_text())["parts"]
+    for name, order in (("a", parts), ("b", parts[::-1])):
+        with manifest.Book(tmp_path / name, {}) as book:
+            book.in_bands({"g": 1.0})
+            for part in order:
+                book.add(part)
+            book.finished(4)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_nothing_to_write_and_a_star_in_two_pieces_are_refused(stars, tmp_path):
@@ -225,12 +238,18 @@ def test_shuffled_is_a_seeded_permutation(n):
 
 def test_shuffled_reads_locally_and_mixes_the_whole():
     n, block, buffer = 20_000, 16, 1_024
-    order = shuffled(np.arange(n), 0, 0, block, buffer)
+    rows = np.random.default_rng(9).permutation(n)  # as a split into training and validation gives them
+    order = shuffled(rows, 0, 0, block, buffer)
     for k in range(0, n - buffer, buffer):
         some = np.sort(order[k : k + buffer])
         runs = 1 + np.count_nonzero(np.diff(some) > 1)
         assert runs <= buffer // block + 1  # as many reads as blocks, not as many as stars
         assert abs(some.mean() / n - 0.5) < 0.2  # from everywhere: six standard errors of 64 blocks are 0.22
+    cuts = []
+    for epoch in range(3):
+        some = np.sort(shuffled(rows, 0, epoch, block, buffer)[:buffer])
+        cuts.append(np.bincount(some[1:][np.diff(some) > 1] % block, minlength=block).argmax())
+    assert len(set(cuts)) > 1  # neighbours are parted elsewhere every epoch
     batch = order[: 128 * (n // 128)].reshape(-1, 128)
     mates = [np.mean([np.sum(b // block == s // block) - 1 for s in b]) for b in batch]
     assert 1.2 < np.mean(mates) < 2.2  # 15 * 127 / 1023 = 1.86, fewer where a block is cut by the shift
