@@ -40,9 +40,7 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     @property
-    def fingerprint(self) -> str:
-        """A line that tells these stars from others."""
-        ...
+    def fingerprint(self) -> str: ...  # a line that tells these stars from others
 
     def order(self, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
         """The numbers of stars `rows` in the order of an epoch."""
@@ -54,17 +52,22 @@ class Source(Protocol):
 
 
 class InMemory:
-    """`LightCurves` as a `Source`: prepared once, on one device."""
+    """`LightCurves` as a `Source`: prepared when first needed, once, on one device."""
 
     def __init__(self, lc: LightCurves, device: torch.device | str = "cpu") -> None:
         from astraclr.checkpoints import fingerprint
-        from astraclr.preparation import prepare
 
         self.bands, self.fingerprint = lc.bands, fingerprint(lc)
-        self._data = prepare(lc, device)
+        self._lc, self._device = lc, device
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._lc)
+
+    @cached_property
+    def _data(self) -> Prepared:
+        from astraclr.preparation import prepare
+
+        return prepare(self._lc, self._device)
 
     def order(self, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
         """A new permutation every epoch."""
@@ -80,8 +83,8 @@ class InMemory:
         first, count = data.segments(torch.as_tensor(np.asarray(rows), device=data.offsets.device))
         index, _ = ranges(first.ravel(), count.ravel())
         offsets = torch.cat([count.new_zeros(1), count.ravel().cumsum(0)])
-        mag, times, magerr, offsets = (c.to(device) for c in (data.mag[index], data.times[index], data.magerr[index],
-                                                              offsets))  # fmt: skip
+        found = (data.mag[index], data.times[index], data.magerr[index], offsets)
+        mag, times, magerr, offsets = (c.to(device) for c in found)
         return Prepared(mag, times, magerr, offsets, data.log_wavelength.to(device), data.bands)
 
 
@@ -125,8 +128,7 @@ class Shards:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
         if not self.manifest["complete"]:
-            raise ValueError(f"{self.folder}: the shards are not all written yet; run the command that was writing "
-                             "them again, it goes on where it stopped")  # fmt: skip
+            raise ValueError(f"{self.folder}: not all written yet; run the command that was writing these shards again")
         self._entries = entries(self.manifest)
         if faults := list(filter(None, (fault(self.folder, e, check_hashes) for e in self._entries))):
             more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
@@ -166,7 +168,7 @@ class Shards:
         mjd, mag, magerr, offsets = self._columns(rows, shard)
         names = {c: np.empty(len(rows), object) for c in ("object_id", "label", "period")}
         for s in np.unique(shard):
-            here = np.flatnonzero(shard == s)
+            here = shard == s
             for c, values in names.items():
                 values[here] = self._mapped(s).batch[c].take(pa.array(self._within(rows[here], s))).to_pylist()
         object_id, label, period = (names[c].astype(t) for c, t in zip(names, (str, str, np.float64), strict=True))
@@ -193,8 +195,8 @@ class Shards:
     def _place(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rows = np.atleast_1d(np.asarray(rows))
         if rows.size and (rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(self)):
-            raise IndexError(f"stars are numbered 0 to {len(self) - 1}, got {rows.min()} to {rows.max()} "
-                             f"({rows.dtype})")  # fmt: skip
+            odd = f"{rows.min()} to {rows.max()} ({rows.dtype})"
+            raise IndexError(f"stars are numbered 0 to {len(self) - 1}, got {odd}")
         return rows.astype(np.int64), np.searchsorted(self._ends, rows, side="right")
 
     def _within(self, rows: np.ndarray, shard: int) -> np.ndarray:
