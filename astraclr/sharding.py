@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,10 +27,11 @@ STARS_PER_SHARD = 10_000
 """160 MB at 1,000 observations a star."""
 
 
-def write_shards(source: LightCurves | Iterable[LightCurves], folder: str | Path,
-                 stars_per_shard: int = STARS_PER_SHARD) -> dict[str, Any]:  # fmt: skip
+def write_shards(source: LightCurves | Iterable[LightCurves], folder: str | Path, stars_per_shard: int = STARS_PER_SHARD,
+                 cut: Mapping[str, int] | None = None) -> dict[str, Any]:  # fmt: skip
     """Write light curves as shards, whatever the pieces they come in; a piece and two shards are in memory at most.
 
+    `cut` keeps stars with at least so many observations per band, e.g. `PAPER_CUT`, and counts the others.
     The same call again verifies every shard and writes only what is missing or damaged. One run a folder at a time.
 
     Returns
@@ -44,9 +46,11 @@ def write_shards(source: LightCurves | Iterable[LightCurves], folder: str | Path
     """
     _check_size(stars_per_shard)
     pieces = [source] if isinstance(source, LightCurves) else source
-    part = -1
-    with Book(Path(folder), {"source": "light curves", "stars_per_shard": stars_per_shard}) as book:
-        for part, (lc, notes) in enumerate(_regrouped(pieces, stars_per_shard)):
+    at_least, part = {b: int(n) for b, n in (cut or {}).items()}, -1
+    settings = {"source": "light curves", "stars_per_shard": stars_per_shard, "at_least": at_least}
+    with Book(Path(folder), settings) as book:
+        chosen = (_chosen(piece, at_least) for piece in pieces)
+        for part, (lc, notes) in enumerate(_regrouped(chosen, stars_per_shard)):
             book.in_bands(lc.bands)
             if (known := book.parts.get(part)) is not None:
                 book.add(write_part(lc, notes, part, None, stars_per_shard))
@@ -177,6 +181,14 @@ class _Hashing(io.RawIOBase):
         self.sha256.update(data)
         self.size += len(data)
         return len(data) if self.file is None else self.file.write(data)
+
+
+def _chosen(lc: LightCurves, at_least: dict[str, int]) -> LightCurves:
+    kept = lc.with_counts(at_least) if at_least else lc
+    if len(kept) == len(lc):
+        return lc
+    reason = f"dropped: star without {', '.join(f'{b} >= {n}' for b, n in at_least.items())} observations"
+    return replace(kept, notes=tidying.add_notes(lc.notes, {reason: len(lc) - len(kept)}))
 
 
 def _regrouped(pieces: Iterable[LightCurves], size: int) -> Iterator[tuple[LightCurves, tidying.Notes]]:

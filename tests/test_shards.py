@@ -285,6 +285,18 @@ def test_sources_agree_on_order_and_tell_stars_apart(stars, written):
     assert here.fingerprint == Shards(written).fingerprint and here.fingerprint.startswith("96 stars")
 
 
+def test_a_cut_is_counted_and_belongs_to_the_settings(stars, tmp_path):
+    cut = {"g": 200, "r": 200}
+    wanted = stars.with_counts(cut)
+    pieces = [replace(stars[:40], notes={"dropped: a": 1}), stars[40:]]
+    found = write_shards(pieces, tmp_path, 25, cut)
+    assert_same(Shards(tmp_path).stars(np.arange(len(wanted))), wanted)
+    lost = {"dropped: star without g >= 200, r >= 200 observations": 96 - len(wanted)}
+    assert found["notes"] == {"dropped: a": 1} | lost and 0 < len(wanted) < 96
+    with pytest.raises(ValueError, match="written with another at_least"):
+        write_shards(pieces, tmp_path, 25)
+
+
 def test_pieces_may_be_larger_and_smaller_than_a_shard(stars, tmp_path):
     write_shards(stars[:50], tmp_path / "many", 8)
     assert_same(Shards(tmp_path / "many").stars(np.arange(50)), stars[:50])
