@@ -27,7 +27,8 @@ STARS_PER_SHARD = 10_000
 """160 MB at 1,000 observations a star."""
 
 
-def write_shards(source: LightCurves | Iterable[LightCurves], folder: str | Path, stars_per_shard: int = STARS_PER_SHARD,
+def write_shards(source: LightCurves | Iterable[LightCurves], folder: str | Path,
+                 stars_per_shard: int = STARS_PER_SHARD,
                  cut: Mapping[str, int] | None = None) -> dict[str, Any]:  # fmt: skip
     """Write light curves as shards, whatever the pieces they come in; a piece and two shards are in memory at most.
 
