@@ -23,27 +23,41 @@ COLUMNS = {"mjd": np.float64, "mag": np.float32, "magerr": np.float32}
 """Columns of an observation and their types: 16 bytes."""
 
 _STARS_PER_GROUP, _STARS_PER_PIECE = 10_000, 2_000
+_MOST = 2**31 - 1  # Arrow counts the elements of its lists in 32 bits
 _FORMAT = b"astraclr.lightcurves"
 
 
 def write(lc: LightCurves, path: str | Path) -> None:
     """Write light curves, whole or not at all."""
-    cuts = lc.offsets[:: len(lc.bands)]
-    schema = _schema(lc)
-    with replacing(path) as part, pq.ParquetWriter(part, schema, compression="none", use_dictionary=False) as out:
+    layout = schema(lc)
+    with replacing(path) as part, pq.ParquetWriter(part, layout, compression="none", use_dictionary=False) as out:
         for first in range(0, len(lc), _STARS_PER_GROUP):
-            stars = slice(first, min(first + _STARS_PER_GROUP, len(lc)))
-            rows = slice(cuts[stars.start], cuts[stars.stop])
-            starts = pa.array((cuts[stars.start : stars.stop + 1] - cuts[stars.start]).astype(np.int32))
-            lists = {c: pa.ListArray.from_arrays(starts, getattr(lc, c)[rows], type=schema.field(c).type)
-                     for c in COLUMNS}  # fmt: skip
-            counts = pa.FixedSizeListArray.from_arrays(lc.counts[stars].astype(np.int32).ravel(), len(lc.bands))
-            columns = {"object_id": lc.object_id[stars], "label": lc.label[stars], "period": lc.period[stars],
-                       "n_epochs": counts.cast(schema.field("n_epochs").type), **lists}  # fmt: skip
-            out.write_table(pa.table(columns, schema=schema))
+            out.write_table(as_table(lc, slice(first, min(first + _STARS_PER_GROUP, len(lc))), layout))
 
 
-def _schema(lc: LightCurves) -> pa.Schema:
+def as_table(lc: LightCurves, stars: slice, layout: pa.Schema) -> pa.Table:
+    """Consecutive stars as a table in one piece, its numbers without a copy; `layout` is what `schema` gave.
+
+    Raises
+    ------
+    ValueError
+        If the stars have more observations than one piece can count.
+    """
+    cuts = lc.offsets[:: len(lc.bands)]
+    rows = slice(cuts[stars.start], cuts[stars.stop])
+    if rows.stop - rows.start > _MOST:
+        raise ValueError(f"{rows.stop - rows.start:,} observations in one piece of {stars.stop - stars.start:,} stars; "
+                         f"at most {_MOST:,} fit, so write fewer stars a piece")  # fmt: skip
+    starts = pa.array((cuts[stars.start : stars.stop + 1] - cuts[stars.start]).astype(np.int32))
+    lists = {c: pa.ListArray.from_arrays(starts, getattr(lc, c)[rows], type=layout.field(c).type) for c in COLUMNS}
+    counts = pa.FixedSizeListArray.from_arrays(lc.counts[stars].astype(np.int32).ravel(), len(lc.bands))
+    columns = {"object_id": lc.object_id[stars], "label": lc.label[stars], "period": lc.period[stars],
+               "n_epochs": counts.cast(layout.field("n_epochs").type), **lists}  # fmt: skip
+    return pa.table(columns, schema=layout)
+
+
+def schema(lc: LightCurves) -> pa.Schema:
+    """Columns of a table of these light curves, with the header that tells bands and notes."""
     fields = [("object_id", pa.string()), ("label", pa.string()), ("period", pa.float64()),
               ("n_epochs", pa.list_(pa.int32(), len(lc.bands)))]  # fmt: skip
     for name, t in COLUMNS.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from astraclr import tidying
 from astraclr.catalogs._sources import about, light_curve_files
-from astraclr.catalogs._zubercal_tables import layout_of, need_epochs, tidy, tidy_frame
+from astraclr.catalogs._zubercal_tables import Layout, layout_of, need_epochs, tidy, tidy_frame
 from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate
 from astraclr.storage import open_parquet
 
@@ -101,14 +102,30 @@ def is_hats(path: str | Path) -> bool:
 def _hats_parts(path: str, names: tuple[str | None, str, str], options: dict[str, Any], near: Near | None,
                 ids: Sequence[int] | None, client: Any, n_workers: int) -> Iterator[tuple]:  # fmt: skip
     """(light curves or None, notes) of each partition, in order, a few at a time so that `limit` can stop early."""
-    lsdb = _lsdb()
+    partitions, layout = hats_partitions(path, names, options, near, ids)
     from dask.delayed import delayed  # comes with LSDB
 
+    tidied = [delayed(tidy_frame)(p, layout) for p in partitions]
+    with _computing(client, n_workers) as (compute, at_once):
+        for k in range(0, len(tidied), at_once):
+            yield from compute(tidied[k : k + at_once])
+
+
+def hats_partitions(path: str, names: tuple[str | None, str, str], options: dict[str, Any], near: Near | None = None,
+                    ids: Sequence[int] | None = None) -> tuple[list[Any], Layout]:  # fmt: skip
+    """The partitions of a HATS catalogue in order, each a delayed frame of the columns needed, and how to read them.
+
+    Parameters
+    ----------
+    names : columns of the object id (None: the first there is of `OBJECT_IDS`), the label and the nested detections
+    options : the other fields of `Layout`
+    near, ids : as in `zubercal`
+    """
+    lsdb = _lsdb()
     whole = lsdb.open_catalog(path)
     layout = layout_of(whole.all_columns, *names, options)
     fields = whole.original_schema.field(layout.nested).type if layout.nested else whole.original_schema
-    inside = [field.name for field in fields]
-    need_epochs(inside, layout)
+    need_epochs([field.name for field in fields], layout)
     chosen: dict[str, Any] = {"columns": layout.columns}
     if near is not None:
         chosen["search_filter"] = _cone(near)
@@ -117,15 +134,22 @@ def _hats_parts(path: str, names: tuple[str | None, str, str], options: dict[str
         if layout.object_id == "Source" and near is None:
             chosen["search_filter"] = _gaia_pixels(ids)
     try:
-        partitions = lsdb.open_catalog(path, **chosen).to_delayed()
+        return lsdb.open_catalog(path, **chosen).to_delayed(), layout
     except ValueError as error:
         if "search_filter" not in chosen:
             raise
         raise ValueError(f"no star there: the catalogue does not cover this part of the sky ({error})") from error
-    tidied = [delayed(tidy_frame)(p, layout) for p in partitions]
-    with _computing(client, n_workers) as (compute, at_once):
-        for k in range(0, len(tidied), at_once):
-            yield from compute(tidied[k : k + at_once])
+
+
+def hats_facts(path: str) -> tuple[dict[str, Any], set[str]]:
+    """What tells a HATS catalogue from another wherever it lies (name, rows, pixels), and the names of its columns."""
+    catalogue = _lsdb().open_catalog(path)
+    pixels = " ".join(map(str, catalogue.get_healpix_pixels()))
+    info = catalogue.hc_structure.catalog_info
+    inside = [f for field in catalogue.original_schema for f in
+              (field, *(field.type if pa.types.is_struct(field.type) else ()))]  # fmt: skip
+    return {"catalogue": info.catalog_name, "rows": info.total_rows,
+            "pixels": hashlib.sha256(pixels.encode()).hexdigest()}, {field.name for field in inside}  # fmt: skip
 
 
 def _lsdb() -> Any:

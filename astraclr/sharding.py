@@ -1,0 +1,250 @@
+"""Writing shards (`astraclr.shards`): from light curves that come in pieces, or from a HATS catalogue with Dask.
+
+The work is cut into parts: a run of stars, or a partition of the catalogue. The manifest names the parts that are done.
+When the same call is made again, a run that was killed goes on, and shards that were lost or damaged are written anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+from pandas.util import hash_array
+
+from astraclr import storage, tidying
+from astraclr.files import replacing
+from astraclr.lightcurves import PAPER_CUT, ZTF_BANDS, LightCurves, concatenate
+from astraclr.manifest import Book, Part, entries
+from astraclr.shards import map_shard
+
+STARS_PER_SHARD = 10_000
+"""160 MB at 1,000 observations a star."""
+
+
+def write_shards(source: LightCurves | Iterable[LightCurves], folder: str | Path,
+                 stars_per_shard: int = STARS_PER_SHARD,
+                 cut: Mapping[str, int] | None = None) -> dict[str, Any]:  # fmt: skip
+    """Write light curves as shards, whatever the pieces they come in; a piece and two shards are in memory at most.
+
+    `cut` keeps stars with at least so many observations per band, e.g. `PAPER_CUT`, and counts the others.
+    The same call again verifies every shard and writes only what is missing or damaged. One run a folder at a time.
+
+    Returns
+    -------
+    dict
+        The manifest, also in the folder: totals, notes, parts.
+
+    Raises
+    ------
+    ValueError
+        If there are no stars, bands differ, object ids repeat, or the folder holds shards of other stars or settings.
+    """
+    _check_size(stars_per_shard)
+    pieces = [source] if isinstance(source, LightCurves) else source
+    at_least, part = {b: int(n) for b, n in (cut or {}).items()}, -1
+    settings = {"source": "light curves", "stars_per_shard": stars_per_shard, "at_least": at_least}
+    with Book(Path(folder), settings) as book:
+        chosen = (_chosen(piece, at_least) for piece in pieces)
+        for part, (lc, notes) in enumerate(_regrouped(chosen, stars_per_shard)):
+            book.in_bands(lc.bands)
+            if (known := book.parts.get(part)) is not None:
+                book.add(write_part(lc, notes, part, None, stars_per_shard))
+            if known is None or not book.intact(part):
+                book.add(write_part(lc, notes, part, book.folder, stars_per_shard))
+        _need_unique(book)
+        return book.finished(part + 1)
+
+
+def shards_from_hats(
+    catalogue: str | Path,
+    folder: str | Path,
+    cut: Mapping[str, int] | None = PAPER_CUT,
+    workers: int = 2,
+    *,
+    client: Any = None,
+    stars_per_shard: int = STARS_PER_SHARD,
+    quality_cut: bool | None = None,
+    object_id: str | None = None,
+    label: str = "Class",
+    nested: str = "lc",
+    bands: Mapping[str, float] = ZTF_BANDS,
+    drop_unknown_bands: bool = False,
+    drop_repeated: bool = False,
+) -> dict[str, Any]:
+    """Write a HATS catalogue as shards; LSDB reads each partition in a Dask worker, which writes its shards itself.
+
+    The same bytes whatever the number of workers; resumed and repaired by the same call, as `write_shards`.
+
+    Parameters
+    ----------
+    catalogue : folder of a HATS catalogue, or an address that LSDB opens
+    folder : where to write; every worker must see it under this name
+    cut : fewest observations per band of a star to keep; None keeps all
+    workers : processes of a local Dask cluster (a script then needs ``if __name__ == "__main__":``); 1 starts none
+    client : a Dask client to compute with instead, say of a cluster of many machines
+    stars_per_shard : at most so many; partitions are not joined, so a small one makes a small shard
+    quality_cut : as in `catalogs.zubercal`; None cuts if the catalogue has the columns info and flag
+    object_id, label, nested, bands, drop_unknown_bands, drop_repeated : as in `catalogs.zubercal`
+
+    Returns
+    -------
+    dict
+        The manifest; its notes count what was dropped.
+
+    Raises
+    ------
+    ImportError
+        Without the packages of the extra ``data``.
+    ValueError
+        As `write_shards`, and for what `catalogs.zubercal` refuses.
+    """
+    _check_size(stars_per_shard)
+    if workers < 1:
+        raise ValueError(f"workers is {workers}; give at least 1")
+    if unknown := [b for b in cut or () if b not in bands]:
+        raise ValueError(f"cut names the band {', '.join(unknown)}; the bands are {', '.join(bands)}")
+    from astraclr.catalogs._zubercal import hats_facts, hats_partitions, is_hats
+
+    if not is_hats(catalogue):
+        raise ValueError(f"{catalogue} is no HATS catalogue (it has no hats.properties); read other files with "
+                         "astraclr.read, and give the light curves to write_shards")  # fmt: skip
+    facts, fields = hats_facts(str(catalogue))
+    quality_cut = {"info", "flag"} <= fields if quality_cut is None else quality_cut
+    options = {"quality_cut": quality_cut, "bands": dict(bands), "drop_unknown_bands": drop_unknown_bands,
+               "drop_repeated": drop_repeated, "at_least": {b: int(n) for b, n in (cut or {}).items()}}  # fmt: skip
+    partitions, layout = hats_partitions(str(catalogue), (object_id, label, nested), options)
+    from dask.delayed import delayed  # comes with LSDB
+
+    settings = {"source": facts, "object_id": layout.object_id, "label": layout.label, "stars_per_shard":
+                stars_per_shard, **{k: v for k, v in options.items() if k != "bands"}}  # fmt: skip
+    with Book(Path(folder), settings) as book:
+        book.in_bands(dict(bands))
+        where = str(book.folder.absolute())
+        tasks = [delayed(write_partition)(frame, layout, part, where, stars_per_shard)
+                 for part, frame in enumerate(partitions) if not book.intact(part)]  # fmt: skip
+        for part in _computed(tasks, workers, client):
+            book.add(part)
+        _need_unique(book)
+        return book.finished(len(partitions))
+
+
+def write_partition(frame: Any, layout: Any, part: int, folder: str, stars_per_shard: int) -> Part:
+    """Shards of one partition, a NestedFrame; runs in a worker, and only these few numbers travel back."""
+    from astraclr.catalogs._zubercal_tables import tidy_frame
+
+    lc, notes = tidy_frame(frame, layout)
+    return write_part(lc, notes, part, Path(folder), stars_per_shard)
+
+
+def write_part(lc: LightCurves | None, notes: tidying.Notes, part: int, folder: Path | None,
+               stars_per_shard: int) -> Part:  # fmt: skip
+    """Write the shards of one part, each whole or not at all; without a folder only say what would be written."""
+    shards = []
+    for k, first in enumerate(range(0, 0 if lc is None else len(lc), stars_per_shard)):
+        assert lc is not None
+        some, name = lc, f"part-{part:05d}-{k:03d}.arrow"
+        if len(lc) > stars_per_shard:
+            some = lc[first : first + stars_per_shard]
+        if folder is None:
+            sink = _write(some, None)
+        else:
+            with replacing(folder / name) as path, path.open("wb") as file:
+                sink = _write(some, file)
+        seen = dict(zip(some.bands, some.counts.sum(axis=0).tolist(), strict=True))
+        shards.append({"file": name, "stars": len(some), "observations": seen, "bytes": sink.size,
+                       "sha256": sink.sha256.hexdigest()})  # fmt: skip
+    return {"part": part, "notes": notes, "shards": shards}
+
+
+def _write(lc: LightCurves, file: BinaryIO | None) -> _Hashing:
+    sink, layout = _Hashing(file), storage.schema(lc)
+    with pa.PythonFile(sink, mode="w") as out, pa.ipc.new_file(out, layout) as writer:
+        writer.write_table(storage.as_table(lc, slice(0, len(lc)), layout))
+    return sink
+
+
+class _Hashing(io.RawIOBase):
+    """Takes the SHA-256 of what it passes on to a file, if there is one."""
+
+    def __init__(self, file: BinaryIO | None) -> None:
+        self.file, self.size, self.sha256 = file, 0, hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        self.size += len(data)
+        return len(data) if self.file is None else self.file.write(data)
+
+
+def _chosen(lc: LightCurves, at_least: dict[str, int]) -> LightCurves:
+    kept = lc.with_counts(at_least) if at_least else lc
+    if len(kept) == len(lc):
+        return lc
+    reason = f"dropped: star without {', '.join(f'{b} >= {n}' for b, n in at_least.items())} observations"
+    return replace(kept, notes=tidying.add_notes(lc.notes, {reason: len(lc) - len(kept)}))
+
+
+def _regrouped(pieces: Iterable[LightCurves], size: int) -> Iterator[tuple[LightCurves, tidying.Notes]]:
+    """The same stars in runs of `size`, the last one shorter; notes go with the run that follows them."""
+    waiting: list[LightCurves] = []
+    notes: tidying.Notes = {}
+    wanted = size
+    for piece in pieces:
+        notes, first = tidying.add_notes(notes, piece.notes), 0
+        while first < len(piece):
+            waiting.append(piece[first : first + wanted])
+            first, wanted = first + len(waiting[-1]), wanted - len(waiting[-1])
+            if not wanted:
+                joined, waiting = concatenate(waiting), []  # what was joined is let go before it is written
+                yield joined, notes
+                notes, wanted = {}, size
+    if waiting:
+        yield concatenate(waiting), notes
+
+
+def _need_unique(book: Book) -> None:
+    """Raise ValueError if an object id occurs twice; 8 bytes a star."""
+    shards = entries({"parts": book.in_order()})
+    names = (map_shard(book.folder, e, book.bands).batch["object_id"].to_numpy(zero_copy_only=False) for e in shards)
+    keys = [hash_array(column) for column in names]  # pyright: ignore[reportCallIssue] - pandas loads it lazily
+    if keys and (again := (everything := np.concatenate(keys)).size - np.unique(everything).size):
+        raise ValueError(f"{again:,} object ids of the stars in {book.folder} are there more than once: every star "
+                         "must lie in one piece or partition, and only there; join its rows before")  # fmt: skip
+
+
+def _computed(tasks: list[Any], workers: int, client: Any) -> Iterator[Part]:
+    """Results as they come."""
+    if not tasks:
+        return
+    if client is None and workers == 1:
+        for task in tasks:
+            yield task.compute(scheduler="synchronous")
+    elif client is None:
+        from distributed import Client, LocalCluster
+
+        with (LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
+              
+              Client(cluster) as own):  # fmt: skip
+            yield from _computed(tasks, workers, own)
+    else:
+        from distributed import as_completed
+
+        futures = client.compute(tasks)
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            client.cancel(futures)
+
+
+def _check_size(stars_per_shard: int) -> None:
+    if stars_per_shard < 1:
+        raise ValueError(f"stars_per_shard is {stars_per_shard}; give at least 1")
