@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, unique
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ VALIDATION = -1
 """The epoch of validation views, which no epoch of training has."""
 
 
+@unique
 class Purpose(IntEnum):
     """What a number decides; another number here gives other views."""
 

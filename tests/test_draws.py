@@ -93,6 +93,14 @@ def test_a_number_depends_on_its_key_and_on_nothing_else():
                 for seed, epoch, view, purpose in keys}) == len(keys)  # fmt: skip
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="compares a GPU with the processor")
+def test_a_gpu_gives_the_same_numbers():
+    ours, theirs = (Draws(3, 2).of(torch.arange(100, device=device), 1) for device in ("cpu", "cuda"))
+    for how in ("bits", "uniform", "normal"):
+        a, b = (getattr(lots, how)(Purpose.NOISE, torch.arange(500, device=lots.key.device)) for lots in (ours, theirs))
+        torch.testing.assert_close(a, b.cpu(), atol=1e-6 if how == "normal" else 0, rtol=0)
+
+
 @pytest.mark.parametrize("axis", AXES)
 def test_numbers_are_uniform_along_every_part_of_the_key(axis):
     from scipy.stats import kstest

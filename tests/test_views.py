@@ -11,6 +11,7 @@ from astraclr.presets import RECIPES, View, preset
 from astraclr.views import (
     OUTLIER_BRIGHT,
     OUTLIER_FAINT,
+    _occupied,
     kept_after_bin_dropout,
     make_view,
     make_views,
@@ -68,6 +69,18 @@ def test_a_star_has_the_same_views_in_any_batch_order_and_part_of_the_data(stars
     assert in_batches(everyone.flip(0), n) == in_batches(everyone.flip(0), 7) == whole[::-1]
     part = torch.arange(11, 29)
     assert in_batches(torch.arange(18), 7, prepare(stars[11:29]), part) == whole[11:29]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="compares a GPU with the processor")
+@pytest.mark.parametrize("how", ["corrected", "paper"])
+def test_a_star_has_the_same_views_on_a_gpu(stars, data, how):
+    everyone = torch.arange(len(stars))
+    ours = make_views(data, everyone, preset("tiny"), RECIPES[how], Draws(5, 3))
+    theirs = make_views(prepare(stars, "cuda"), everyone.cuda(), preset("tiny"), RECIPES[how], Draws(5, 3))
+    for a, b in zip(ours, theirs, strict=True):
+        b = b.to("cpu")
+        assert torch.equal(a.times, b.times) and torch.equal(a.band, b.band) and torch.equal(a.mask, b.mask)
+        torch.testing.assert_close(a.mag, b.mag, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -150,6 +163,13 @@ def test_every_light_curve_loses_its_own_share_and_every_bin_is_as_likely(rate):
         assert ((~left).sum(0) - n * p).abs().max() <= 5 * (n * p * (1 - p)) ** 0.5
 
 
+def test_occupied_bins_are_found_by_a_table_or_where_it_would_not_fit_in_memory_by_sorting():
+    cell = torch.tensor([7, 3, 3, 900, 0, 7])
+    for n_cells in (901, 10**15):
+        occupied, bin_of = _occupied(cell, n_cells)
+        assert occupied.tolist() == [0, 3, 7, 900] and bin_of.tolist() == [2, 1, 1, 3, 0, 2]
+
+
 @pytest.mark.parametrize("rule", ["share", "ranks"])
 def test_a_star_beside_one_of_a_million_days_loses_what_it_loses_alone(rule):
     rng = np.random.default_rng(0)
@@ -184,6 +204,12 @@ def test_outlier_values_and_sides():
     both = with_outlier(torch.zeros(3 * n), row, "both", lots(n))
     faint = both[both > 0]
     assert abs(len(faint) / n - 0.5) < 0.05 and faint.min() >= OUTLIER_FAINT
+    bright = both[both < 0]
+    for beyond in (faint - OUTLIER_FAINT, OUTLIER_BRIGHT - bright):  # the side says nothing of the reach
+        assert beyond.mean().item() == pytest.approx(0.25, abs=5 * 0.5 / 12**0.5 / len(beyond) ** 0.5)
+    for values in (both > 0, both < 0, both.abs() > both[both != 0].abs().median()):  # nor do they of the place
+        p = values.float().mean()
+        assert (values.view(n, 3).float().mean(0) - p).abs().max() < 5 * (p * (1 - p) / n) ** 0.5
 
 
 def test_a_window_that_bin_drop_out_would_empty_is_kept_whole():
