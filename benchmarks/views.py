@@ -1,10 +1,10 @@
 """Triplets of views made in a CPU second, and how many times faster than one star at a time.
 
-Usage: python benchmarks/views.py [--batch 128] [--repeats 3]
+Usage: python benchmarks/views.py [--batch 128] [--repeats 7]
 
-On one thread; the median of the repeats, each of which makes the views in batches and, right after, one star at a
-time with the same function. Simulated stars: as they come, thinned to some 480 epochs; and, for full windows, pairs of
-the best observed ones joined and thinned to some 1,350 epochs. Writes benchmarks/results/views.json.
+On one thread. Every repeat makes the views in batches and, right after, one star at a time with the same function; the
+rates are the best of the repeats, since other programs only ever slow one down, and the ratio is the median. Simulated stars, thinned to
+some 480 epochs; and, for full windows, pairs of the best observed ones joined and thinned to some 1,350 epochs. Writes benchmarks/results/views.json.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def measured(data: Prepared, batch: int, repeats: int, size: Preset, how: Recipe
     rate(data, stars[:batch], batch, size, how)
     pairs = [(rate(data, stars, batch, size, how), rate(data, stars[:ONE_BY_ONE], 1, size, how))
              for _ in range(repeats)]  # fmt: skip
-    together, alone = np.median(pairs, axis=0)
+    together, alone = np.max(pairs, axis=0)
     ratio = np.median([a / b for a, b in pairs])
     return {"triplets_per_cpu_s": round(together), "one_star_at_a_time": round(alone), "ratio": round(ratio, 1)}
 
@@ -70,7 +70,7 @@ def measured(data: Prepared, batch: int, repeats: int, size: Preset, how: Recipe
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--stars", type=int, default=512, help="of each set (default %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
