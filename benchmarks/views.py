@@ -3,8 +3,9 @@
 Usage: python benchmarks/views.py [--batch 128] [--repeats 7]
 
 On one thread. Every repeat makes the views in batches and, right after, one star at a time with the same function; the
-rates are the best of the repeats, since other programs only ever slow one down, and the ratio is the median. Simulated stars, thinned to
-some 480 epochs; and, for full windows, pairs of the best observed ones joined and thinned to some 1,350 epochs. Writes benchmarks/results/views.json.
+rates are the best of the repeats, since other programs only ever slow one down, and the ratio is the median. Simulated
+stars, thinned to some 480 epochs; and, for full windows, pairs of the best observed ones joined and thinned to some
+1,350 epochs. Writes benchmarks/results/views.json.
 """
 
 import argparse
