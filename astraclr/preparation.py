@@ -102,9 +102,9 @@ def ranges(first: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
     -------
     positions, owner : (length.sum(),) int each; the numbers, and which range each belongs to
     """
-    owner = torch.repeat_interleave(torch.arange(len(length), device=length.device), length)
-    begin = torch.cumsum(length, 0) - length
-    return first[owner] + torch.arange(len(owner), device=length.device) - begin[owner], owner
+    owner = torch.repeat_interleave(length)
+    before = first - (torch.cumsum(length, 0) - length)
+    return before.index_select(0, owner).add_(torch.arange(len(owner), device=length.device)), owner
 
 
 def centred_starts(before: Tensor, count: Tensor, longest: Tensor) -> Tensor:
@@ -131,23 +131,22 @@ def to_tokens(data: Prepared, segment: Tensor, index: Tensor, n_rows: int, mag: 
     ValueError
         If a row has no observation: its embedding would be NaN.
     """
-    n_bands = len(data.bands)
-    row, band = segment // n_bands, segment % n_bands
-    filled = torch.bincount(row, minlength=n_rows)
+    device, n_bands = segment.device, len(data.bands)
+    size = torch.bincount(segment, minlength=n_rows * n_bands).view(n_rows, n_bands)
+    filled = size.sum(1)
     if (filled == 0).any():
         raise ValueError(f"{int((filled == 0).sum())} light curves have no observation to embed; drop them first")
-    group, width = (row, int(filled.max())) if layout is None else (segment, sum(layout))
-    size = torch.bincount(group, minlength=n_rows if layout is None else n_rows * n_bands)
-    place = torch.arange(len(group), device=group.device) - (torch.cumsum(size, 0) - size)[group]
-    if layout is not None:
-        place += torch.tensor([0, *np.cumsum(layout)[:-1]], device=band.device)[band]
+    width = int(filled.max()) if layout is None else sum(layout)
+    place = size.cumsum(1) - size if layout is None else torch.tensor([0, *np.cumsum(layout)[:-1]], device=device)
+    begin = (torch.arange(n_rows, device=device)[:, None] * width + place).ravel()
+    listed = size.ravel().cumsum(0) - size.ravel()
+    target = (begin - listed).index_select(0, segment).add_(torch.arange(len(segment), device=device))
 
     def lay(values: Tensor) -> Tensor:
-        out = torch.zeros(n_rows, width, dtype=values.dtype, device=values.device)
-        out[row, place] = values
-        return out
+        return values.new_zeros(n_rows * width).scatter_(0, target, values).view(n_rows, width)
 
-    mag = data.mag[index] if mag is None else mag
-    mask = ~lay(torch.ones_like(row, dtype=torch.bool))
-    return Tokens(lay(mag), lay(data.times[index]), lay(data.log_wavelength[band]), mask,
+    mag = data.mag.index_select(0, index) if mag is None else mag
+    band = data.log_wavelength.repeat(n_rows).index_select(0, segment)
+    mask = ~lay(torch.ones_like(segment, dtype=torch.bool))
+    return Tokens(lay(mag), lay(data.times.index_select(0, index)), lay(band), mask,
                   None if magerr is None else lay(magerr))  # fmt: skip

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from astraclr.checkpoints import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
+from astraclr.draws import VALIDATION, Draws
 from astraclr.encoder import Encoder, new_encoder
 from astraclr.files import replacing
 from astraclr.lightcurves import LightCurves
@@ -97,11 +98,10 @@ def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, re
     """
     was_training = encoder.training
     encoder.eval()
-    generator = torch.Generator(data.mag.device).manual_seed(seed)
     size = min(preset.batch_size // _replicas(recipe, preset.replicas), len(stars))
     rows = []
     for first in range(0, min(len(stars) - size + 1, 4 * size), size):
-        views = make_views(data, stars[first : first + size], preset, recipe, generator)
+        views = make_views(data, stars[first : first + size], preset, recipe, Draws(seed, VALIDATION))
         pooled = torch.stack([encoder(view) for view in views])
         z = encoder.project(pooled)
         rows.append({"val_loss": float(nt_xent(z, recipe.temperature)), "alignment": float(alignment(z)),
@@ -145,6 +145,7 @@ def pretrain(lc: LightCurves, preset: str | Preset = "tiny", recipe: str | Recip
     data = prepare(lc, device)
     train, held = (torch.as_tensor(part, device=device) for part in split(len(lc)))
     run = _Run(preset, recipe, seed, device, None if out is None else Path(out), fingerprint(lc))
+    per_epoch = max(1, len(train) // preset.batch_size)
     run.save()  # a folder that cannot be written is found before any work
     with _threads(threads), torch.random.fork_rng(), run.saving_when_interrupted() as between_steps:
         bar = tqdm(range(run.done, preset.steps), initial=run.done, total=preset.steps, desc="pre-training",
@@ -152,11 +153,10 @@ def pretrain(lc: LightCurves, preset: str | Preset = "tiny", recipe: str | Recip
         for step in bar:
             if run.finished:
                 break
-            drawn = step % max(1, len(train) // preset.batch_size) if recipe.frozen_views else step
+            drawn = step % per_epoch if recipe.frozen_views else step
             batch = train[_batch(drawn, len(train), preset.batch_size, seed)]
             torch.manual_seed(seed * 1_000_003 + step)
-            generator = torch.Generator(device).manual_seed(seed * 1_000_003 + drawn)
-            views = make_views(data, batch, preset, recipe, generator)
+            views = make_views(data, batch, preset, recipe, Draws(seed, drawn // per_epoch))
             loss, rate = update(run.encoder, run.optimiser, views, recipe, step, preset.warmup, preset.replicas)
             record = {"step": step + 1, "loss": float(loss), "learning_rate": rate}
             run.done = step + 1

@@ -7,8 +7,9 @@ window, outlier) acts on that list.
 from __future__ import annotations
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
+from astraclr.draws import Draws, Purpose, StarDraws
 from astraclr.preparation import Prepared, Tokens, centred_in_segments, centred_starts, ranges, to_tokens
 from astraclr.presets import Preset, Recipe, View
 
@@ -18,61 +19,72 @@ OUTLIER_BRIGHT, OUTLIER_FAINT, OUTLIER_REACH = -0.69585, 1.52054, 0.5
 """99 % range of centred magnitudes, and how far beyond it an outlier may lie (method of the paper)."""
 
 
-def make_views(data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe, generator: Generator) -> list[Tokens]:
+def make_views(data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe, draws: Draws,
+               keys: Tensor | None = None) -> list[Tokens]:  # fmt: skip
     """All views of a recipe for a batch of stars.
 
     Parameters
     ----------
     stars : (batch,) int, rows of `data`
-    generator : on the device of `data`; equal seeds give equal views
+    draws : random numbers of a seed and an epoch
+    keys : (batch,) int, the stars' numbers in the whole set where `data` is a part of it; by default the rows. A star
+        has the same views whatever else is in the batch, and in `data`
 
     Returns
     -------
     list of Tokens, one a view, rows in the order of `stars`; each is as wide as its longest row
     """
-    return [make_view(data, stars, view, preset, recipe, generator) for view in recipe.views]
+    return [make_view(data, stars, view, preset, recipe, draws, keys, k) for k, view in enumerate(recipe.views)]
 
 
-def make_view(data: Prepared, stars: Tensor, view: View, preset: Preset, recipe: Recipe,
-              generator: Generator) -> Tokens:  # fmt: skip
-    """One view of every star of a batch (parameters as `make_views`)."""
+def make_view(data: Prepared, stars: Tensor, view: View, preset: Preset, recipe: Recipe, draws: Draws,
+              keys: Tensor | None = None, number: int = 0) -> Tokens:  # fmt: skip
+    """One view of every star of a batch (parameters as `make_views`); `number` is the view's place in the recipe."""
+    lots = draws.of(stars if keys is None else keys, number)
     window = [max(1, int(preset.window(b, w) * view.fraction)) for b, w in data.bands.items()]
-    longest = torch.tensor(window, device=stars.device)
     first, count = data.segments(stars)
-
-    def windows(times: Tensor, first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        if recipe.shared_window:
-            return shared_windows(times, first, count, longest, generator)
-        return random_windows(first, count, longest, recipe.last_start, generator)
-
-    if view.bin_dropout == 0:
-        index, segment = windows(data.times, first, count)
-    else:
-        index, segment = ranges(first.ravel(), count.ravel())
-        row = segment // len(data.bands)
-        keep = kept_after_bin_dropout(data.times[index], row, view.bin_dropout, recipe.bin_rule, generator)
-        if recipe.drop_in_place:
-            chosen, segment = windows(data.times[index], *_segments(segment, count.shape))
-            keep = _or_all_of_a_row(keep[chosen], segment // len(data.bands), len(stars))
-            index, segment = index[chosen][keep], segment[keep]
-        else:
-            index, segment = index[keep], segment[keep]
-            chosen, segment = windows(data.times[index], *_segments(segment, count.shape))
-            index = index[chosen]
-    mag, magerr = data.mag[index], data.magerr[index]
+    index, segment = _observations(data, first, count, torch.tensor(window, device=stars.device), view, recipe, lots)
+    row = _rows(count).index_select(0, segment)
+    mag, magerr = data.mag.index_select(0, index), data.magerr.index_select(0, index)
     if recipe.centring == "window":
         mag = centred_in_segments(mag, magerr, segment)
     if view.noise:
         sigma = view.noise * (magerr if recipe.noise_unit == "error" else torch.ones_like(magerr))
-        mag = mag + sigma * torch.randn(mag.shape, generator=generator, device=mag.device)
+        # A point is known by its place in the star, so that its noise does not change with the window around it.
+        place = index - first[:, 0].index_select(0, row)
+        mag = mag + sigma * lots.normal(Purpose.NOISE, place, row)
         magerr = torch.hypot(magerr, sigma)  # what an instrument that noisy would state
     if view.outlier:
-        mag = with_outlier(mag, segment // len(data.bands), len(stars), recipe.outlier_sides, generator)
+        mag = with_outlier(mag, row, recipe.outlier_sides, lots)
     return to_tokens(data, segment, index, len(stars), mag, magerr if recipe.error_input else None)
 
 
+def _observations(data: Prepared, first: Tensor, count: Tensor, longest: Tensor, view: View, recipe: Recipe,
+                  lots: StarDraws) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Which observations a view shows: their places in `data`, and their segments (row * n_bands + band)."""
+
+    def windows(first: Tensor, count: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        if recipe.shared_window:
+            return shared_windows(times, first, count, longest, lots)
+        return random_windows(first, count, longest, recipe.last_start, lots)
+
+    if view.bin_dropout == 0:
+        return windows(first, count, data.times)
+    index, segment = ranges(first.ravel(), count.ravel())
+    times, row = data.times.index_select(0, index), _rows(count)
+    keep = kept_after_bin_dropout(times, row.index_select(0, segment), view.bin_dropout, recipe.bin_rule, lots)
+    if recipe.drop_in_place:
+        chosen, segment = windows(*_segments(count), times)
+        keep = _or_all_of_a_row(keep.index_select(0, chosen), row.index_select(0, segment), len(lots)).nonzero()[:, 0]
+        return index.index_select(0, chosen.index_select(0, keep)), segment.index_select(0, keep)
+    left = keep.nonzero()[:, 0]
+    count = torch.bincount(segment.index_select(0, left), minlength=count.numel()).view(count.shape)
+    chosen, segment = windows(*_segments(count), times.index_select(0, left))
+    return index.index_select(0, left.index_select(0, chosen)), segment
+
+
 def random_windows(first: Tensor, count: Tensor, longest: Tensor, last_start: bool,
-                   generator: Generator) -> tuple[Tensor, Tensor]:  # fmt: skip
+                   lots: StarDraws) -> tuple[Tensor, Tensor]:  # fmt: skip
     """A contiguous window in every band of every star, starting uniformly at random; a shorter band is taken whole.
 
     Parameters
@@ -86,13 +98,13 @@ def random_windows(first: Tensor, count: Tensor, longest: Tensor, last_start: bo
     positions in that list, and their segment (row * n_bands + band)
     """
     spare = (count - longest).clamp(min=0)
-    u = torch.rand(count.shape, generator=generator, device=count.device, dtype=torch.float64)
+    u = lots.uniform(Purpose.WINDOW, torch.arange(len(longest), device=count.device))
     start = (u * (spare + int(last_start))).long()
     return ranges((first + start).ravel(), torch.minimum(count, longest).ravel())
 
 
 def shared_windows(times: Tensor, first: Tensor, count: Tensor, longest: Tensor,
-                   generator: Generator) -> tuple[Tensor, Tensor]:  # fmt: skip
+                   lots: StarDraws) -> tuple[Tensor, Tensor]:  # fmt: skip
     """As `random_windows`, but all bands of a star are cut around the time of one random observation of it.
 
     Parameters
@@ -100,16 +112,16 @@ def shared_windows(times: Tensor, first: Tensor, count: Tensor, longest: Tensor,
     times : (n,) days, the list of observations that `first` and `count` speak of; a star's bands follow one another
     """
     total = count.sum(1)
-    u = torch.rand(len(count), generator=generator, device=count.device, dtype=torch.float64)
-    moment = times[first[:, 0] + (u * total).long().clamp(max=total - 1)]
+    moment = times[first[:, 0] + (lots.uniform(Purpose.MOMENT) * total).long()]
     position, segment = ranges(first.ravel(), count.ravel())
-    earlier = (times[position] < moment[segment // count.shape[1]]).long()
+    until = moment.repeat_interleave(count.shape[1]).index_select(0, segment)
+    earlier = (times.index_select(0, position) < until).long()
     before = torch.zeros(count.numel(), dtype=torch.long, device=count.device).index_add(0, segment, earlier)
     start = centred_starts(before.view(count.shape), count, longest)
     return ranges((first + start).ravel(), torch.minimum(count, longest).ravel())
 
 
-def kept_after_bin_dropout(times: Tensor, row: Tensor, rate: float, rule: str, generator: Generator) -> Tensor:
+def kept_after_bin_dropout(times: Tensor, row: Tensor, rate: float, rule: str, lots: StarDraws) -> Tensor:
     """Which observations survive when whole bins of `BIN_WIDTH` days are dropped from every light curve.
 
     Parameters
@@ -124,56 +136,74 @@ def kept_after_bin_dropout(times: Tensor, row: Tensor, rate: float, rule: str, g
     -------
     (n,) bool; a light curve that would lose everything keeps everything
     """
-    n_rows = int(row[-1]) + 1
+    number = bin_numbers(times, row, len(lots), rule)
+    stride = int(number.max()) + 2
+    occupied, bin_of = _occupied(row * stride + number, len(lots) * stride)
+    bin_row = occupied // stride
+    n_bins = torch.bincount(bin_row, minlength=len(lots))
+    n_drop = (rate * n_bins).round().long() if rule == "share" else (rate * n_bins).long().clamp(min=1)
+    dropped = _drawn(lots.bits(Purpose.BINS, occupied - bin_row * stride, bin_row), bin_row, n_bins, n_drop)
+    if rule == "ranks":
+        wanted = bin_row * stride + _rank_of_appearance(bin_of, bin_row, n_bins)
+        found = torch.searchsorted(occupied, wanted).clamp(max=len(occupied) - 1)
+        dropped = dropped[found] & (occupied[found] == wanted)
+    return _or_all_of_a_row(~dropped.index_select(0, bin_of), row, len(lots))
+
+
+def bin_numbers(times: Tensor, row: Tensor, n_rows: int, rule: str) -> Tensor:
+    """(n,) number of each observation's bin, counted from the first observation of its light curve."""
     start = torch.full((n_rows,), torch.inf, dtype=times.dtype, device=times.device)
     start = start.scatter_reduce(0, row, times, "amin")
-    age = (times - start[row]) / BIN_WIDTH
-    number = (age.ceil() if rule == "ranks" else age.floor()).long()
-    stride = int(number.max()) + 2
-    occupied, bin_of = torch.unique(row * stride + number, return_inverse=True)
-    bin_row = occupied // stride
-    n_bins = torch.bincount(bin_row, minlength=n_rows)
-    n_drop = (rate * n_bins).round().long() if rule == "share" else (rate * n_bins).long().clamp(min=1)
-    u = torch.rand(len(occupied), generator=generator, device=row.device, dtype=torch.float64)
-    dropped = _rank_in_row(u, bin_row, n_bins) < n_drop[bin_row]
-    if rule == "share":
-        keep = ~dropped[bin_of]
-    else:
-        order = torch.arange(len(row), device=row.device)
-        seen = torch.full_like(occupied, len(row)).scatter_reduce(0, bin_of, order, "amin")
-        rank = _rank_in_row(seen.double() / len(row), bin_row, n_bins)[bin_of]
-        wanted = row * stride + rank
-        found = torch.searchsorted(occupied, wanted).clamp(max=len(occupied) - 1)
-        keep = ~(dropped[found] & (occupied[found] == wanted))
-    return _or_all_of_a_row(keep, row, n_rows)
+    age = (times - start.index_select(0, row)).div_(BIN_WIDTH)
+    return (age.ceil_() if rule == "ranks" else age.floor_()).long()
 
 
-def with_outlier(mag: Tensor, row: Tensor, n_rows: int, sides: str, generator: Generator) -> Tensor:
+def _occupied(cell: Tensor, n_cells: int) -> tuple[Tensor, Tensor]:
+    """``torch.unique(cell, return_inverse=True)``, by a table of all cells unless that is much longer than the list."""
+    if n_cells > 4 * len(cell) + 1_000:
+        return torch.unique(cell, return_inverse=True)
+    seen = torch.zeros(n_cells, dtype=torch.bool, device=cell.device).index_fill_(0, cell, True)
+    return seen.nonzero()[:, 0], (seen.cumsum(0) - 1).index_select(0, cell)
+
+
+def _drawn(bits: Tensor, row: Tensor, size: Tensor, n_drawn: Tensor) -> Tensor:
+    """(n,) bool, the `n_drawn` elements of every row that have the lowest bits; rows are ascending and have `size`."""
+    # One sort of integers, the row above 40 of the bits; rows stay where they are, so positions tell the rank.
+    order = torch.sort((row << 40) | (bits & ((1 << 40) - 1)), stable=True).indices
+    rank = torch.arange(len(row), device=row.device) - (size.cumsum(0) - size).index_select(0, row)
+    return torch.empty_like(rank, dtype=torch.bool).scatter_(0, order, rank < n_drawn.index_select(0, row))
+
+
+def _rank_of_appearance(bin_of: Tensor, bin_row: Tensor, size: Tensor) -> Tensor:
+    """Rank of every bin among those of its row, in the order in which the observations' list meets them."""
+    n = len(bin_of)
+    seen = torch.full_like(bin_row, n).scatter_reduce(0, bin_of, torch.arange(n, device=bin_of.device), "amin")
+    new = torch.zeros_like(bin_of).index_fill_(0, seen, 1)
+    return new.cumsum(0).index_select(0, seen) - 1 - (size.cumsum(0) - size).index_select(0, bin_row)
+
+
+def with_outlier(mag: Tensor, row: Tensor, sides: str, lots: StarDraws) -> Tensor:
     """Give one observation of every row a magnitude beyond the 99 % range, brighter or (sides="both") fainter."""
-    length = torch.bincount(row, minlength=n_rows)
-    u = torch.rand(3, n_rows, generator=generator, device=mag.device)
-    victim = torch.cumsum(length, 0) - length + (u[0] * length).long().clamp(max=length - 1)
-    beyond = OUTLIER_REACH * u[1]
+    length = torch.bincount(row, minlength=len(lots))
+    victim = torch.cumsum(length, 0) - length + (lots.uniform(Purpose.OUTLIER_PLACE) * length).long()
+    beyond = OUTLIER_REACH * lots.uniform(Purpose.OUTLIER_VALUE)
     value = OUTLIER_BRIGHT - beyond
     if sides == "both":
-        value = torch.where(u[2] < 0.5, value, OUTLIER_FAINT + beyond)
-    return mag.scatter(0, victim, value)
+        value = torch.where(lots.uniform(Purpose.OUTLIER_SIDE) < 0.5, value, OUTLIER_FAINT + beyond)
+    return mag.scatter(0, victim, value.to(mag.dtype))
 
 
 def _or_all_of_a_row(keep: Tensor, row: Tensor, n_rows: int) -> Tensor:
     """`keep`, and all of a row that would keep nothing: there must be something to encode."""
     left = torch.zeros(n_rows, dtype=torch.long, device=row.device).index_add(0, row, keep.long())
-    return keep | (left == 0)[row]
+    return keep | (left == 0).index_select(0, row)
 
 
-def _segments(segment: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
-    count = torch.bincount(segment, minlength=shape.numel())
-    return (torch.cumsum(count, 0) - count).view(shape), count.view(shape)
+def _rows(count: Tensor) -> Tensor:
+    """(batch * n_bands,) row of every segment: looking it up is much faster than dividing for every observation."""
+    return torch.arange(len(count), device=count.device).repeat_interleave(count.shape[1])
 
 
-def _rank_in_row(value: Tensor, row: Tensor, size: Tensor) -> Tensor:
-    """Rank of each value among those of its row; `value` lies in [0, 1), `size` is how many each row has."""
-    order = torch.argsort(row + value.double())
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=row.device)
-    return rank - (torch.cumsum(size, 0) - size)[row]
+def _segments(count: Tensor) -> tuple[Tensor, Tensor]:
+    """Where segments of given sizes begin that follow one another, and their sizes."""
+    return (torch.cumsum(count.ravel(), 0) - count.ravel()).view(count.shape), count

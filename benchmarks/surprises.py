@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from astraclr.checkpoints import Checkpoint, load_checkpoint
+from astraclr.draws import Draws
 from astraclr.embedding import crop_tokens, embed
 from astraclr.encoder import angular_rates, new_encoder
 from astraclr.experiments import Splits, labelled_stars, provenance, training_stars
@@ -34,16 +35,13 @@ PAPER, CORRECTED, SIZE = recipe("paper"), recipe("corrected"), preset("paper")
 HARD = View("hard", 1.0, 0.0, 0.5)
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def bins(data: Prepared, n: int) -> dict[str, float]:
     """1: share of the observations dropped at a nominal 0.5, and at 0."""
     row = torch.repeat_interleave(torch.arange(n), data.segments(torch.arange(n))[1].sum(1))
+    lots = Draws(0).of(torch.arange(n))
 
     def dropped(rate: float, rule: str) -> float:
-        return 1 - kept_after_bin_dropout(data.times, row, rate, rule, generator()).double().mean().item()
+        return 1 - kept_after_bin_dropout(data.times, row, rate, rule, lots).double().mean().item()
 
     return {f"{rule} {rate}": dropped(rate, rule) for rule in ("ranks", "share") for rate in (0.5, 0.0)}
 
@@ -53,7 +51,7 @@ def real_points(data: Prepared, stars: Tensor) -> dict[str, float]:
     out = {}
     for name, in_place in (("in place", True), ("before", False)):
         how = replace(CORRECTED, drop_in_place=in_place)
-        out[name] = (~make_view(data, stars, HARD, SIZE, how, generator()).mask).sum(1).double().mean().item()
+        out[name] = (~make_view(data, stars, HARD, SIZE, how, Draws(0)).mask).sum(1).double().mean().item()
     return out
 
 
@@ -64,7 +62,7 @@ def windows(data: Prepared, stars: Tensor) -> dict[str, float]:
     starts = (data.segments(stars)[1] - longest + 1).clamp(min=1)
     out = {"starts lost": (1 / starts[starts > 1].double()).mean().item()}
     for name, shared in (("own", False), ("shared", True)):
-        tokens = make_view(data, stars, view, SIZE, replace(CORRECTED, shared_window=shared), generator())
+        tokens = make_view(data, stars, view, SIZE, replace(CORRECTED, shared_window=shared), Draws(0))
         spans = []
         for band in wave[:2]:
             there = ~tokens.mask & (tokens.band == band)
@@ -112,7 +110,7 @@ def gradients() -> dict[str, float]:
     norms = []
     for k in range(10):
         encoder = new_encoder(size, CORRECTED, k).eval()
-        views = make_views(data, torch.arange(64) + 64 * k, size, CORRECTED, generator(k))
+        views = make_views(data, torch.arange(64) + 64 * k, size, CORRECTED, Draws(k))
         nt_xent(project_views(encoder, views)).backward()
         norms.append(sum(p.grad.square().sum() for p in encoder.parameters() if p.grad is not None).sqrt().item())
     small = 1e-9  # a gradient as small as epsilon, where the two forms of Adam differ

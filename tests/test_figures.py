@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from astraclr import figures
+from astraclr.draws import Draws
 from astraclr.preparation import prepare
 from astraclr.presets import RECIPES, preset
 from astraclr.probing import score
@@ -32,8 +33,7 @@ def test_folding_draws_two_turns(ax, stars):
 
 
 def test_tokens_are_counted_by_band(ax, stars):
-    view = make_views(prepare(stars[:2]), torch.arange(2), preset("tiny"), RECIPES["corrected"],
-                      torch.Generator().manual_seed(0))[0]  # fmt: skip
+    view = make_views(prepare(stars[:2]), torch.arange(2), preset("tiny"), RECIPES["corrected"], Draws(0))[0]
     figures.draw_tokens(ax, view, 0, stars.bands)
     assert sum(len(line.get_xdata()) for line in ax.lines) == int((~view.mask[0]).sum())
 

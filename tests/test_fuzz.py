@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from astraclr.checkpoints import Checkpoint
+from astraclr.draws import Draws
 from astraclr.embedding import CROPS, crop_tokens, embed
 from astraclr.encoder import new_encoder
 from astraclr.lightcurves import ZTF_BANDS, LightCurves
@@ -160,7 +161,7 @@ def test_views(recipe):
     @given(rows(), st.integers(0, 1000))
     def check(drawn, seed):
         data = prepare(drawn.light_curves())
-        views = make_views(data, torch.arange(len(data)), MINI, recipe, torch.Generator().manual_seed(seed))
+        views = make_views(data, torch.arange(len(data)), MINI, recipe, Draws(seed))
         for view, tokens in zip(recipe.views, views, strict=True):
             windows = [max(1, int(MINI.window(b, w) * view.fraction)) for b, w in data.bands.items()]
             check_tokens(tokens, data, windows, exact=not view.bin_dropout)
@@ -206,7 +207,7 @@ def test_long_light_curves_in_the_windows_of_the_paper(models, drawn, name):
     stars = torch.arange(len(data))
     for crop in CROPS:
         check_tokens(crop_tokens(data, stars, WIDE, crop, model.recipe), data, windows, exact=True)
-    anchor = make_views(data, stars, WIDE, model.recipe, torch.Generator().manual_seed(0))[0]
+    anchor = make_views(data, stars, WIDE, model.recipe, Draws(0))[0]
     check_tokens(anchor, data, windows, exact=not model.recipe.views[0].bin_dropout)
     assert np.isfinite(embed(lc, model)).all()
 

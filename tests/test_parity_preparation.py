@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from astraclr import views
+from astraclr.draws import Draws
 from astraclr.embedding import CROPS, crop_tokens
 from astraclr.lightcurves import ZTF_BANDS, LightCurves
 from astraclr.preparation import Prepared, prepare, weighted_mean
@@ -19,10 +20,6 @@ ONE = torch.tensor([0])
 PAPER = RECIPES["paper"]
 WITH_ERRORS = replace(PAPER, error_input=True)
 """The paper's crops, with the errors beside the magnitudes so that they can be compared too."""
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def one_band(mag, magerr):
@@ -133,7 +130,7 @@ def test_records_as_the_encoder_reads_them(oracles, parity, case):
     lengths, data = windows(json.loads(str(arrays["maxlen_json"]))), prepare(record(arrays, case))
     theirs = {name: arrays[f"{case}/augmentation_off/{name}"] for name in ("input", "times", "band_info", "mask")}
     real = theirs["mask"] == 0
-    view = views.make_view(data, ONE, View("plain"), lengths, PAPER, generator())
+    view = views.make_view(data, ONE, View("plain"), lengths, PAPER, Draws(0))
     padded = crop_tokens(data, ONE, lengths, "start", padded=True)
     for how, ours, rows in (("a view", view, real), ("the fixed layout", padded, slice(None))):
         name = f"records, {how}"
@@ -206,7 +203,7 @@ def test_windows_with_dropped_points(oracles, parity, monkeypatch, case):
     assert dropped.sum() == 1 and mask[1] and not mask[2], "a dropped point between real ones"
     data = prepared(arrays[f"{key}/in"], counts)
     monkeypatch.setattr(views, "kept_after_bin_dropout", lambda *_: torch.tensor(~dropped))
-    view = views.make_view(data, ONE, View("hard", bin_dropout=0.5), windows(lengths), WITH_ERRORS, generator())
+    view = views.make_view(data, ONE, View("hard", bin_dropout=0.5), windows(lengths), WITH_ERRORS, Draws(0))
     assert (~view.mask).sum() == (~mask).sum() == sum(counts) - 1
     parity("windows with dropped points: what is left", 0, columns(view)[0], arrays[f"{key}/out"][~mask])
 
@@ -221,9 +218,9 @@ def test_windows_with_dropped_points(oracles, parity, monkeypatch, case):
 def test_the_starts_that_are_ever_drawn(oracles, parity, extra):
     pivots = oracles("windows")[f"get_window_pivots/extra{extra}"]
     count, longest = torch.full((1_000, 1), 7 + extra), torch.tensor([7])
-    drawn = {}
+    drawn, lots = {}, Draws(extra).of(torch.arange(1_000))
     for last_start in (False, True):
-        positions, _ = views.random_windows(torch.zeros_like(count), count, longest, last_start, generator(extra))
+        positions, _ = views.random_windows(torch.zeros_like(count), count, longest, last_start, lots)
         drawn[last_start] = positions.view(-1, 7)[:, 0].unique().numpy()
     assert not PAPER.last_start and RECIPES["corrected"].last_start
     parity("windows: starts that are ever drawn", 0, drawn[False], pivots)

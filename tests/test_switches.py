@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from astraclr.checkpoints import Checkpoint
+from astraclr.draws import VALIDATION, Draws
 from astraclr.embedding import crop_tokens, embed
 from astraclr.encoder import Encoder, EncoderConfig, new_encoder
 from astraclr.finetuning import finetune
@@ -25,10 +26,6 @@ def switched(**fields):
     return replace(RECIPES["corrected"], name="switched", **fields)
 
 
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def gradients(encoder):
     return [p.grad.clone() for p in encoder.parameters()]
 
@@ -42,7 +39,7 @@ def data(stars):
 def test_noise_unit_noise_is_in_magnitudes_or_in_errors(data, unit):
     stars = torch.arange(64)
     quiet, noisy = (make_view(data, stars, View("v", 1.0, s), SIZE, switched(noise_unit=unit, error_input=True),
-                              generator()) for s in (0.0, 0.2))  # fmt: skip
+                              Draws(0)) for s in (0.0, 0.2))  # fmt: skip
     added = (noisy.mag - quiet.mag)[~quiet.mask]
     error = quiet.magerr[~quiet.mask]
     assert (added / (error if unit == "error" else 1.0)).std().item() == pytest.approx(0.2, rel=0.05)
@@ -56,7 +53,7 @@ def test_shared_window_cuts_all_bands_around_one_time(data, dropped):
     centre_apart = {}
     for shared in (False, True):
         view = make_view(data, stars, View("short", 0.5, bin_dropout=dropped), SIZE, switched(shared_window=shared),
-                         generator())  # fmt: skip
+                         Draws(0))  # fmt: skip
         centres = []
         for band in data.log_wavelength[:2]:
             there = (~view.mask & (view.band == band)).double()
@@ -67,7 +64,7 @@ def test_shared_window_cuts_all_bands_around_one_time(data, dropped):
 
 def test_shared_window_has_the_lengths_of_an_own_one(data):
     stars = torch.arange(96)
-    own, shared = (make_view(data, stars, PLAIN, SIZE, switched(shared_window=s), generator()) for s in (False, True))
+    own, shared = (make_view(data, stars, PLAIN, SIZE, switched(shared_window=s), Draws(0)) for s in (False, True))
     for band in data.log_wavelength:
         counts = [(~v.mask & (v.band == band)).sum(1) for v in (own, shared)]
         assert torch.equal(*counts)
@@ -83,7 +80,7 @@ def test_centring_window_loses_the_colour_and_star_keeps_it():
     for centring, colour in (("star", 1.0), ("window", 0.0)):
         how = switched(centring=centring)
         for tokens in (crop_tokens(data, torch.tensor([0]), SIZE, "start", how),
-                       make_view(data, torch.tensor([0]), PLAIN, SIZE, how, generator())):  # fmt: skip
+                       make_view(data, torch.tensor([0]), PLAIN, SIZE, how, Draws(0))):  # fmt: skip
             g, r = (tokens.mag[tokens.band == b].mean().item() for b in data.log_wavelength[:2])
             assert g - r == pytest.approx(colour, abs=0.02)
 
@@ -129,7 +126,7 @@ def test_initial_weights_glorot_or_torch():
 def test_negatives_replica_equals_separate_devices_with_summed_gradients(data, n_replicas):
     how = switched(negatives="replica", loss_sum=True, dropout=0.0)
     encoder = Encoder(EncoderConfig.of(SIZE, how)).train()
-    views = make_views(data, torch.arange(16), SIZE, how, generator())
+    views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
     expected, losses = None, []
     for rows in torch.arange(16).view(n_replicas, -1):
         encoder.zero_grad()
@@ -148,7 +145,7 @@ def test_negatives_replica_equals_separate_devices_with_summed_gradients(data, n
 def test_negatives_gathered_takes_the_whole_batch_whatever_the_replicas(data):
     how = switched(dropout=0.0)
     encoder = Encoder(EncoderConfig.of(SIZE, how)).train()
-    views = make_views(data, torch.arange(16), SIZE, how, generator())
+    views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
     expected = nt_xent(project_views(encoder, views)).item()
     loss, _ = update(encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100, replicas=4)
     assert loss.item() == pytest.approx(expected, abs=1e-6)
@@ -202,14 +199,16 @@ def test_frozen_views_repeat_the_first_epoch(stars, monkeypatch, frozen):
 
     def spy(data, batch, *rest):
         views = make_views(data, batch, *rest)
-        seen.append((batch.tolist(), views[0].mag))
+        seen.append((batch.tolist(), views[0].mag, rest[2].epoch))
         return views
 
     monkeypatch.setattr(astraclr.pretraining, "make_views", spy)
     pretrain(stars, replace(SIZE, evaluate_every=100), switched(frozen_views=frozen), steps=10, progress=False)
     train_steps = seen[:9]  # 76 training stars, 4 batches of 16 an epoch; the last call may validate
-    same = [a == b and torch.equal(x, y) for (a, x), (b, y) in zip(train_steps[:4], train_steps[4:8], strict=True)]
+    same = [a == b and torch.equal(x, y)
+            for (a, x, _), (b, y, _) in zip(train_steps[:4], train_steps[4:8], strict=True)]  # fmt: skip
     assert all(same) if frozen else not any(same)
+    assert [epoch for *_, epoch in seen] == ([0] * 10 if frozen else [0] * 4 + [1] * 4 + [2] * 2) + [VALIDATION]
 
 
 @pytest.mark.parametrize("fixed", [False, True])
@@ -235,7 +234,7 @@ def test_thaw_embedding_trains_the_embedding_layer_too(stars, thaw):
 
 
 def test_loss_sum_and_keras_adam_change_the_step_and_not_the_reported_loss(data):
-    views = make_views(data, torch.arange(16), SIZE, RECIPES["corrected"], generator())
+    views = make_views(data, torch.arange(16), SIZE, RECIPES["corrected"], Draws(0))
     loss, moved = {}, {}
     for name, how in {"plain": {}, "sum": {"loss_sum": True}, "keras": {"keras_adam": True}}.items():
         encoder = new_encoder(SIZE, switched(dropout=0.0, **how), 0)
@@ -268,7 +267,7 @@ def test_keras_adam_adds_epsilon_outside_the_bias_correction(data, monkeypatch, 
     monkeypatch.setattr(astraclr.pretraining, "EPSILON", 1e-3)  # so large that its place shows
     how = switched(dropout=0.0, keras_adam=keras)
     encoder = new_encoder(SIZE, how, 0)
-    views = make_views(data, torch.arange(16), SIZE, how, generator())
+    views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
     optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS)
     weight = encoder.layers[0].ffn[0].weight
     expected, m, v = weight.detach().double(), 0.0, 0.0
