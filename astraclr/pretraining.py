@@ -177,7 +177,9 @@ def pretrain(lc: LightCurves, preset: str | Preset = "tiny", recipe: str | Recip
             encoder.compile(dynamic=True)  # in place, so that names of weights stay; lengths differ from batch to batch
         with _threads(threads), torch.random.fork_rng(_cuda_devices(device)):
             _train(run, prepare(lc, device), parts[0], parts[1], ranks, progress and ranks.rank == 0)
-        return run.result()
+        checkpoint = run.result()
+        ranks.largest(0, device)  # as they leave, all find it on disk
+    return checkpoint
 
 
 def _train(run: Run, data: Prepared, train: Tensor, held: Tensor, ranks: Ranks, progress: bool) -> None:
@@ -208,6 +210,7 @@ def _train(run: Run, data: Prepared, train: Tensor, held: Tensor, ranks: Ranks, 
             stop = ranks.largest(signalled(), device)
         if stop:
             run.save()
+            ranks.largest(0, device)  # nobody leaves before it is on disk
     if stop:
         deliver(stop)
 

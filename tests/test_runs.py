@@ -69,7 +69,7 @@ DRIVER = """
 import json, os, random, signal, sys, time
 from dataclasses import replace
 from pathlib import Path
-import torch
+import torch, torch._dynamo, safetensors.torch  # once, not in every child
 from astraclr.presets import preset
 from astraclr.pretraining import pretrain
 from astraclr.simulate import simulate
