@@ -52,7 +52,8 @@ def project_views(encoder: Encoder, views: list[Tokens]) -> Tensor:
 
 
 def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], recipe: Recipe, done: int,
-           warmup: int, replicas: int = 1, ranks: Ranks = ALONE, mixed: bool = False) -> tuple[Tensor, float]:  # fmt: skip
+           warmup: int, replicas: int = 1, ranks: Ranks = ALONE,
+           mixed: bool = False) -> tuple[Tensor, float]:  # fmt: skip
     """One optimiser step after `done` earlier ones; returns the mean pair loss before it, and the learning rate.
 
     A recipe whose negatives stay in a replica gets `replicas` equal shares of the batch, one after the other: each has
@@ -126,7 +127,8 @@ def pretrain(lc: LightCurves, preset: str | Preset = "tiny", recipe: str | Recip
     """Train an encoder on light curves, without labels.
 
     On a GPU that computes in bfloat16 the encoder does, its loss and weights stay in float32. Started by ``torchrun``,
-    each process takes an equal share of every batch, and the first one writes.
+    each process takes an equal share of every batch, and the first one writes: the steps are those of one process to
+    rounding, except that each draws the drop-out of its own share.
 
     Parameters
     ----------
@@ -142,7 +144,8 @@ def pretrain(lc: LightCurves, preset: str | Preset = "tiny", recipe: str | Recip
     save_every : steps between two states on disk, by default as many as between validations; a state is also written
         on Ctrl-C and SIGTERM, at the end of the step
     tensorboard : also write scalars into the folder ``tensorboard`` of `out`
-    compile : let torch.compile translate the encoder: minutes at the start, faster steps on a GPU
+    compile : let torch.compile translate the encoder: a minute or more at the start, then faster steps on a GPU; it
+        rounds, and draws drop-out, in its own way
 
     Raises
     ------

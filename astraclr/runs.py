@@ -53,7 +53,7 @@ class Run:
         If `out` holds a run with other settings, or nothing but damaged states.
     """
 
-    def __init__(self, encoder: Encoder, optimiser: torch.optim.Optimizer, preset: Preset, recipe: Recipe, seed: int,
+    def __init__(self, encoder: Encoder, optimiser: torch.optim.Adam, preset: Preset, recipe: Recipe, seed: int,
                  data: str, out: Path | None, *, writes: bool = True, save_every: int = 0,
                  tensorboard: bool = False) -> None:  # fmt: skip
         self.encoder, self.optimiser, self.preset, self.recipe = encoder, optimiser, preset, recipe
@@ -140,7 +140,8 @@ class Run:
         tensors |= {f"history/{name}": torch.tensor(table[name].to_numpy(float)) for name in table}
         tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
         facts = json.dumps({"done": self.done, "finished": self.finished, "seconds": self.seconds,
-                            "best_loss": self.best_loss, "best_step": self.best_step, "columns": list(table)})  # fmt: skip
+                            "best_loss": self.best_loss, "best_step": self.best_step,
+                            "columns": list(table)})  # fmt: skip
         meta = {"settings": self.settings, "facts": facts}
         content = save(tensors, metadata=meta | {"checksum": _checksum(tensors, meta)})
         with replacing(folder / STATE) as part:
@@ -181,8 +182,10 @@ class Run:
         self.done, self.finished, self.seconds = facts["done"], facts["finished"], facts["seconds"]
         self.best_loss, self.best_step, self._saved = facts["best_loss"], facts["best_step"], facts["done"]
         columns = {name: tensors[f"history/{name}"].tolist() for name in facts["columns"]}
-        self.history = [{k: v for k, v in zip(columns, row, strict=True) if not math.isnan(v)} | {"step": int(row[0])}
-                        for row in zip(*columns.values(), strict=True)]  # fmt: skip
+        for row in zip(*columns.values(), strict=True):
+            record: dict[str, float] = {k: v for k, v in zip(columns, row, strict=True) if not math.isnan(v)}
+            record["step"] = int(record["step"])
+            self.history.append(record)
         self.encoder.load_state_dict(named("last/"))
         self.best = {k: v.to(self.best[k].device) for k, v in named("best/").items()}
         state: dict[int, dict[str, Tensor]] = {}

@@ -33,8 +33,8 @@ from astraclr.pretraining import _views_of_step, pretrain, update
 from astraclr.simulate import simulate
 
 torch.set_num_threads(1)
-out, stars = Path(sys.argv[1]), simulate(64, seed=2)
-size = replace(preset("tiny"), d_model=32, d_ff=64, n_layers=1, batch_size=16, steps=20, evaluate_every=5, replicas=4)
+out, stars = Path(sys.argv[1]), simulate(24, seed=2)
+size = replace(preset("tiny"), d_model=32, d_ff=64, n_layers=1, batch_size=16, steps=8, evaluate_every=4, replicas=4)
 recipes = {name: replace(RECIPES[name], dropout=0.0) for name in ("corrected", "paper")}
 
 def gradients(ranks):
@@ -115,26 +115,26 @@ def test_loss_and_gradients_of_two_ranks_are_those_of_one_process(ran, rank):
 
 
 @pytest.mark.parametrize("name", ["corrected", "paper"])
-def test_twenty_steps_of_two_ranks_are_those_of_one_process(ran, name):
+def test_the_steps_of_two_ranks_are_those_of_one_process(ran, name):
     one = pd.read_csv(ran / "one" / f"{name}-0.csv")
     for rank in (0, 1):
         pd.testing.assert_frame_equal(pd.read_csv(ran / "two" / f"{name}-{rank}.csv"), one, rtol=1e-4)
     with np.load(ran / "two" / f"{name}-0.npz") as a, np.load(ran / "two" / f"{name}-1.npz") as b:
         assert all(np.array_equal(a[k], b[k]) for k in a.files)  # ranks never drift apart
-    assert len((ran / "two" / name / "log.jsonl").read_text().splitlines()) == 20
+    assert len((ran / "two" / name / "log.jsonl").read_text().splitlines()) == 8
 
 
 def test_a_signal_to_one_rank_stops_both_after_the_same_step(ran):
     assert [(ran / "two" / f"stopped-{rank}").read_text() for rank in (0, 1)] == ["143 3", "143 3"]
     steps = [json.loads(line)["step"] for line in (ran / "two" / "stopped" / "log.jsonl").read_text().splitlines()]
-    assert steps == list(range(1, 21))
+    assert steps == list(range(1, 9))
     close_losses = [load_checkpoint(ran / n / "stopped").history["loss"].to_numpy() for n in ("one", "two")]
     np.testing.assert_allclose(*close_losses, rtol=1e-4)
 
 
 def test_torchrun_and_the_command_line(tmp_path):
     """Two processes as a user starts them; with drop-out, which each rank draws for itself, losses differ a little."""
-    stars = simulate(80, seed=2)
+    stars = simulate(30, seed=2)
     stars.save(tmp_path / "stars.parquet")
     command = ["-m", "astraclr.cli", "pretrain", str(tmp_path / "stars.parquet"), "--steps", "20", "--out"]
     rank = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
