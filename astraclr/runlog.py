@@ -53,8 +53,7 @@ class RunLog:
         content = "".join(self.waiting).encode()
         try:
             with self.path.open("r+b") as file:
-                file.truncate(self.end)  # a line that was cut short by a full disk
-                file.seek(self.end)
+                file.seek(self.end)  # over a line that a full disk cut short
                 file.write(content)
         except OSError as error:
             if not self.warned:
