@@ -116,16 +116,22 @@ def pretrain(
     seed: Seed = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.", show_default=False)] = None,
     threads: Threads = 1,
+    save_every: Annotated[int | None, typer.Option(min=1, show_default=False, metavar="STEPS",
+                          help="Keep a state to resume from so often; by default at every validation.")] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard scalars.")] = False,
+    compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile; for long runs on a GPU.")] = False,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
 ) -> None:  # fmt: skip
     """Train an encoder, without labels.
 
-    Ctrl-C stops it and keeps what was trained; run the same command again to go on.
+    Ctrl-C stops it and keeps what was trained; run the same command again to go on. So it does if it was killed.
+    log.jsonl in DIR gets a line a step.
 
     \b
     Example: astraclr pretrain stars.parquet --preset tiny --out runs/mine
+    On several GPUs or processes: torchrun --nproc_per_node=2 -m astraclr.cli pretrain ... (as above)
     """
     term.parse_bands(band)
     term.check_folder(out)
@@ -134,19 +140,24 @@ def pretrain(
     size, method = presets.preset(preset), presets.recipe(recipe)
 
     def saved() -> str:
-        begun = (out / "state.safetensors").exists()
+        begun = (out / "state.safetensors").exists() or (out / "state-previous.safetensors").exists()
         return f"what was trained so far is in {out}; run the same command to go on" if begun else "nothing trained yet"
 
     with term.stoppable(saved):
+        from astraclr.distributed import first_rank
         from astraclr.experiments import training_stars
         from astraclr.pretraining import pretrain as train
 
         if file is None:
-            term.say(f"simulating {size.n_stars:,} stars of preset {size.name}")
+            if first_rank():
+                term.say(f"simulating {size.n_stars:,} stars of preset {size.name}")
             stars = training_stars(size, seed)
         else:
-            stars = term.read_stars(file, band, drop_unknown_bands, drop_repeated)
-        checkpoint = train(stars, size, method, seed=seed, out=out, steps=steps, threads=threads)
+            stars = term.read_stars(file, band, drop_unknown_bands, drop_repeated, quiet=not first_rank())
+        checkpoint = train(stars, size, method, seed=seed, out=out, steps=steps, threads=threads,
+                           save_every=save_every, tensorboard=tensorboard, compile=compile)  # fmt: skip
+    if not first_rank():
+        return
     best = checkpoint.history["val_loss"].min()
     typer.echo(f"{checkpoint.name}, best validation loss {best:.3f} of {len(checkpoint.history):,} steps: {out}")
     typer.echo(f"use it with: astraclr embed FILE --checkpoint {out} --out embeddings.parquet")

@@ -231,7 +231,7 @@ def head_place(where: Path, sha256: str, fusion: str) -> Path:
                          "not be matched; make the table with `astraclr embed`")  # fmt: skip
     file = where / HEAD if where.is_dir() else where
     check_output(file, [".safetensors"])
-    if file.name.startswith("weights-") or file.name == "state.safetensors":
+    if file.name.startswith("weights-") or file.name in ("state.safetensors", "state-previous.safetensors"):
         raise ValueError(f"cannot write {file}: files of that name hold an encoder; name it {HEAD}")
     if where.is_dir():
         found = find_checkpoint(str(where))[0].sha256

@@ -6,9 +6,13 @@ import pytest
 import torch
 
 from astraclr.checkpoints import load_checkpoint
+from astraclr.distributed import ALONE
 from astraclr.encoder import new_encoder
+from astraclr.losses import nt_xent
+from astraclr.preparation import prepare
 from astraclr.presets import RECIPES, preset
-from astraclr.pretraining import pretrain, split, update
+from astraclr.pretraining import mixed_precision_pays, pretrain, split, update
+from astraclr.views import make_views
 
 SMALL = replace(preset("tiny"), batch_size=16, steps=6, evaluate_every=3)
 
@@ -98,3 +102,46 @@ def test_a_damaged_state_is_named(stars, tmp_path):
     (tmp_path / "state.safetensors").write_bytes(b"not a state")
     with pytest.raises(ValueError, match="state.safetensors is damaged.*remove it to start anew"):
         pretrain(stars, SMALL, out=tmp_path, progress=False)
+
+
+def test_a_cpu_computes_in_float32(stars, monkeypatch):
+    assert not mixed_precision_pays("cpu")
+    monkeypatch.setattr("astraclr.pretraining.update", lambda *a: mixed.append(a[8]) or update(*a))
+    mixed = []
+    pretrain(stars, SMALL, steps=1, progress=False)
+    assert mixed == [False]
+
+
+def test_in_mixed_precision_only_the_encoder_is_rounded(stars, monkeypatch):
+    how = replace(RECIPES["corrected"], dropout=0.0)
+    views = make_views(prepare(stars), torch.arange(16), SMALL, how, torch.Generator().manual_seed(0))
+    loss, kinds = {}, []
+
+    def spy(z, temperature):
+        kinds.append((z.dtype, torch.is_autocast_enabled("cpu")))
+        return nt_xent(z, temperature)
+
+    monkeypatch.setattr("astraclr.pretraining.nt_xent", spy)
+    for mixed in (False, True):
+        encoder = new_encoder(SMALL, how, 0)
+        optimiser = torch.optim.Adam(encoder.parameters())
+        loss[mixed] = update(encoder, optimiser, views, how, 0, 100, 1, ALONE, mixed)[0].item()
+        assert all(p.dtype == p.grad.dtype == torch.float32 for p in encoder.parameters())
+    assert loss[True] != loss[False] and loss[True] == pytest.approx(loss[False], rel=0.02)
+    assert kinds == [(torch.float32, False)] * 2
+
+
+def test_a_compiled_encoder_trains_and_keeps_the_names_of_its_weights(stars, monkeypatch, tmp_path):
+    compile = torch.nn.Module.compile
+    asked = []
+
+    def traced(module, **options):
+        asked.append(options)
+        compile(module, backend="eager", **options)  # translated, and not built for the machine: that takes minutes
+
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    plain, compiled = (pretrain(stars, SMALL, steps=2, progress=False, compile=c, out=tmp_path / f"{c}")
+                       for c in (False, True))  # fmt: skip
+    assert asked == [{"dynamic": True}]
+    assert list(weights_of(plain)) == list(weights_of(load_checkpoint(tmp_path / "True")))
+    assert compiled.history["loss"].tolist() == pytest.approx(plain.history["loss"].tolist(), abs=0.2)

@@ -217,7 +217,7 @@ def test_fixed_validation_uses_the_same_views_each_time(stars, monkeypatch, fixe
 
     seeds = []
     validate = astraclr.pretraining.validate
-    monkeypatch.setattr(astraclr.pretraining, "validate", lambda *a: seeds.append(a[-1]) or validate(*a))
+    monkeypatch.setattr(astraclr.pretraining, "validate", lambda *a: seeds.append(a[5]) or validate(*a))
     pretrain(stars, SIZE, switched(fixed_validation=fixed), progress=False)
     assert len(seeds) == 2 and (len(set(seeds)) == 1) == fixed
 

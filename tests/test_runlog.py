@@ -1,0 +1,104 @@
+import json
+import os
+import sys
+import types
+
+import pytest
+
+from astraclr.presets import preset
+from astraclr.pretraining import pretrain
+from astraclr.runlog import RunLog
+
+
+def steps(n):
+    return [{"step": k, "loss": 5.0 + k} for k in range(1, n + 1)]
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_line_a_step_with_speed_and_validation(stars, tmp_path):
+    run = pretrain(stars, "tiny", out=tmp_path, steps=3, progress=False)
+    lines = read(tmp_path / "log.jsonl")
+    usual = {"step", "loss", "learning_rate", "light_curves_per_s", "seconds"}
+    assert [set(line) - usual for line in lines[:2]] == [set(), set()]
+    assert set(lines[2]) - usual == {"val_loss", "alignment", "uniformity", "effective_rank"}
+    assert [line["loss"] for line in lines] == run.history["loss"].tolist()
+    passed = [line["seconds"] for line in lines]
+    assert 0 < passed[0] < passed[1] < passed[2]
+    batch = min(preset("tiny").batch_size, 76)  # 80 % of 96 stars
+    assert lines[1]["light_curves_per_s"] == pytest.approx(batch / (passed[1] - passed[0]))
+
+
+def test_a_log_cut_anywhere_is_mended(tmp_path):
+    path = tmp_path / "log.jsonl"
+    log = RunLog(path)
+    log.begin([])
+    for record in steps(5):
+        log.add(record | {"seconds": 1.0})
+    path.write_bytes(path.read_bytes()[:-7])
+    again = RunLog(path)
+    again.begin(steps(3))  # the state is of step 3: 4 will be taken again, 5 was cut in the middle
+    assert read(path) == [r | {"seconds": 1.0} for r in steps(3)]
+    again.add(steps(4)[-1])
+    assert [line["step"] for line in read(path)] == [1, 2, 3, 4]
+    path.unlink()
+    RunLog(path).begin(steps(4))
+    assert read(path) == steps(4)
+
+
+def test_lines_wait_while_the_disk_is_full(tmp_path, monkeypatch):
+    import resource  # a real limit, in the middle of a line
+
+    path = tmp_path / "log.jsonl"
+    log = RunLog(path)
+    log.begin(steps(1))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 9, before[1]))
+    try:
+        with pytest.warns(UserWarning, match="cannot write .*log.jsonl.*wait in memory") as said:
+            log.add(steps(2)[-1])
+            log.add(steps(3)[-1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(said) == 1
+    log.add(steps(4)[-1])
+    assert read(path) == steps(4)
+
+
+def test_a_number_that_is_none_stays_json(tmp_path):
+    log = RunLog(tmp_path / "log.jsonl")
+    log.begin([])
+    log.add({"step": 1, "loss": float("nan")})
+    assert read(tmp_path / "log.jsonl") == [{"step": 1, "loss": None}]
+
+
+def test_tensorboard_only_if_asked_for(stars, tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            assert os.path.basename(folder) == "tensorboard" and purge_step == 1
+
+        def add_scalar(self, *row):
+            written.append(row)
+
+        def close(self):
+            written.append("closed")
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Writer))
+    pretrain(stars, "tiny", out=tmp_path / "without", steps=1, progress=False)
+    assert not written
+    run = pretrain(stars, "tiny", out=tmp_path / "with", steps=2, progress=False, tensorboard=True)
+    assert [row for row in written if row[0] == "loss"] == [("loss", v, k + 1) for k, v in enumerate(run.history.loss)]
+    assert "val_loss" in {row[0] for row in written} and written[-1] == "closed"
+
+
+def test_tensorboard_that_is_not_there_is_said_before_any_work(stars, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.setattr("astraclr.pretraining.update", None)
+    with pytest.raises(ValueError, match="pip install tensorboard"):
+        pretrain(stars, "tiny", out=tmp_path, steps=1, tensorboard=True)
+    with pytest.raises(ValueError, match="name one with out="):
+        pretrain(stars, "tiny", steps=1, tensorboard=True)
