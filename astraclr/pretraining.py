@@ -102,13 +102,14 @@ def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, re
              seed: int, mixed: bool = False, keys: Tensor | None = None) -> dict[str, float]:  # fmt: skip
     """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars.
 
-    `keys` are the numbers of `stars` in the whole set, where `data` is a part of it. Means over at most 4 batches of the preset's size (a replica's share of it, where negatives stay there), or of all
-    the stars where there are fewer: then the chance level is lower too.
+    `keys` are the numbers of `stars` in the whole set, where `data` is a part of it. Means over at most 4 batches of
+    the preset's size (a replica's share of it, where negatives stay there), or of all the stars where there are fewer:
+    then the chance level is lower too.
     """
     was_training = encoder.training
     encoder.eval()
-    size, keys = min(preset.batch_size // _replicas(recipe, preset.replicas), len(stars)), stars if keys is None else keys
-    draws, rows = Draws(seed, VALIDATION), []
+    size = min(preset.batch_size // _replicas(recipe, preset.replicas), len(stars))
+    keys, draws, rows = stars if keys is None else keys, Draws(seed, VALIDATION), []
     for first in range(0, min(len(stars) - size + 1, 4 * size), size):
         part = slice(first, first + size)
         views = make_views(data, stars[part], preset, recipe, draws, keys[part])
@@ -121,9 +122,9 @@ def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, re
     return pd.DataFrame(rows).mean().to_dict()
 
 
-def pretrain(lc: LightCurves | Source, preset: str | Preset = "tiny", recipe: str | Recipe = "corrected", *, seed: int = 0,
-             out: str | Path | None = None, steps: int | None = None, device: str | None = None, threads: int = 1,
-             progress: bool = True, save_every: int | None = None, tensorboard: bool = False,
+def pretrain(lc: LightCurves | Source, preset: str | Preset = "tiny", recipe: str | Recipe = "corrected", *,
+             seed: int = 0, out: str | Path | None = None, steps: int | None = None, device: str | None = None,
+             threads: int = 1, progress: bool = True, save_every: int | None = None, tensorboard: bool = False,
              compile: bool = False) -> Checkpoint:  # fmt: skip
     """Train an encoder on light curves, without labels.
 
