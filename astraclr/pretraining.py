@@ -152,7 +152,10 @@ def pretrain(lc: LightCurves | Source, preset: str | Preset = "tiny", recipe: st
     Raises
     ------
     ValueError
-        For too few stars, or a folder that holds a run with other settings or cannot be written.
+        For too few stars, a batch that ranks cannot share, or a folder that holds a run with other settings, only
+        damaged states, or cannot be written.
+    OSError
+        For a disk that is full from the start; later, states that cannot be written are skipped with a warning.
     """
     preset, recipe = preset_named(preset), recipe_named(recipe)
     preset = preset if steps is None else replace(preset, steps=steps)
@@ -219,7 +222,7 @@ def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device
         if stop:
             run.save()
             ranks.largest(0, device)  # nobody leaves before it is on disk
-    if stop:
+    if stop := stop or signalled():  # one may have come during the last writes
         deliver(stop)
 
 

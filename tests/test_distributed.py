@@ -49,6 +49,11 @@ def gradients(ranks):
 
 def work(where, ranks):
     where.mkdir(exist_ok=True)
+    if ranks.size == 2:
+        try:
+            pretrain(stars, size, seed=ranks.rank, progress=False)
+        except ValueError as error:
+            (where / f"refused-{ranks.rank}").write_text(str(error))
     np.savez(where / f"gradients-{ranks.rank}.npz", **gradients(ranks))
     for name, how in recipes.items():
         run = pretrain(stars, size, how, progress=False, out=where / name)
@@ -130,6 +135,11 @@ def test_a_signal_to_one_rank_stops_both_after_the_same_step(ran):
     assert steps == list(range(1, 9))
     close_losses = [load_checkpoint(ran / n / "stopped").history["loss"].to_numpy() for n in ("one", "two")]
     np.testing.assert_allclose(*close_losses, rtol=1e-4)
+
+
+def test_ranks_that_were_started_differently_refuse(ran):
+    for rank in (0, 1):
+        assert "ranks were started with different settings" in (ran / "two" / f"refused-{rank}").read_text()
 
 
 def test_torchrun_and_the_command_line(tmp_path):

@@ -49,8 +49,7 @@ def test_a_log_cut_anywhere_is_mended(tmp_path):
 
 
 def test_lines_wait_while_the_disk_is_full(tmp_path, monkeypatch):
-    import resource  # a real limit, in the middle of a line
-
+    resource = pytest.importorskip("resource")  # a real limit, in the middle of a line
     path = tmp_path / "log.jsonl"
     log = RunLog(path)
     log.begin(steps(1))
