@@ -109,7 +109,7 @@ def pretrain(
     out: Annotated[Path, typer.Option(metavar="DIR", show_default=False,
                                       help="Folder for the checkpoint, and for the state to resume from.")],
     file: Annotated[Path | None, typer.Argument(show_default=False,
-                    help="Light curves, as for `info`; left out: the simulated stars of the preset.")] = None,
+                    help="Light curves, as for `info`, or a folder of shards; left out: simulated stars.")] = None,
     preset: Annotated[str, typer.Option(help="How big: tiny, laptop, gpu or paper.")] = "tiny",
     recipe: Annotated[str, typer.Option(help="Which method: corrected, or with its quirks paper, "
                                              "paper-two-views.")] = "corrected",
@@ -153,7 +153,7 @@ def pretrain(
                 term.say(f"simulating {size.n_stars:,} stars of preset {size.name}")
             stars = training_stars(size, seed)
         else:
-            stars = term.read_stars(file, band, drop_unknown_bands, drop_repeated, quiet=not first_rank())
+            stars = term.read_source(file, band, drop_unknown_bands, drop_repeated, quiet=not first_rank())
         checkpoint = train(stars, size, method, seed=seed, out=out, steps=steps, threads=threads,
                            save_every=save_every, tensorboard=tensorboard, compile=compile)  # fmt: skip
     if not first_rank():
@@ -161,6 +161,47 @@ def pretrain(
     best = checkpoint.history["val_loss"].min()
     typer.echo(f"{checkpoint.name}, best validation loss {best:.3f} of {len(checkpoint.history):,} steps: {out}")
     typer.echo(f"use it with: astraclr embed FILE --checkpoint {out} --out embeddings.parquet")
+
+
+@app.command()
+def shards(
+    source: Annotated[Path, typer.Argument(show_default=False, help="A HATS catalogue, or light curves as for `info`; "
+                                           "a folder of files that astraclr saved is read file by file.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="Folder for the shards.")],
+    cut: Annotated[str, typer.Option(metavar="BAND=EPOCHS,...", help="Keep stars with at least so many epochs; "
+                                     "\"\" keeps all.")] = "g=200,r=200",
+    workers: Annotated[int, typer.Option(min=1, help="Dask processes that read a HATS catalogue.")] = 2,
+    stars_per_shard: Annotated[int, typer.Option(min=1, help="At most so many.")] = 10_000,
+    band: Band = None,
+    drop_unknown_bands: DropUnknown = False,
+    drop_repeated: DropRepeated = False,
+) -> None:  # fmt: skip
+    """Cut light curves that do not fit into memory into shards.
+
+    `astraclr pretrain DIR` reads them as it needs them. The same command again goes on where it was stopped, and writes
+    lost or damaged shards anew.
+
+    \b
+    Example: astraclr shards catalogue --out shards --workers 2
+    """
+    term.check_folder(out)
+    at_least, bands = term.parse_cut(cut) if cut else None, term.parse_bands(band)
+    from astraclr.catalogs._zubercal import is_hats
+    from astraclr.lightcurves import ZTF_BANDS
+    from astraclr.sharding import shards_from_hats, write_shards
+
+    if is_hats(source):
+        term.need_extra("data", "lsdb", "distributed")
+        found = shards_from_hats(source, out, at_least, workers, stars_per_shard=stars_per_shard,
+                                 bands=bands or ZTF_BANDS, drop_unknown_bands=drop_unknown_bands,
+                                 drop_repeated=drop_repeated)  # fmt: skip
+    else:
+        pieces = (term.read_stars(f, band, drop_unknown_bands, drop_repeated) for f in term.pieces(source))
+        found = write_shards(pieces, out, stars_per_shard, at_least)
+    for reason, n in found["notes"].items():
+        term.say(f"note: {reason}: {n:,}")
+    observations = sum(found["observations"].values())
+    typer.echo(f"{found['stars']:,} stars, {observations:,} observations, {found['bytes'] / 1e6:,.1f} MB: {out}")
 
 
 @app.command()

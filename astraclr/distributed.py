@@ -119,7 +119,7 @@ def shared(preset: Preset, recipe: Recipe, batch: int, ranks: Ranks) -> Preset:
     if recipe.negatives == "replica" and preset.replicas == 1:
         preset = replace(preset, replicas=ranks.size)
     replicas = preset.replicas if recipe.negatives == "replica" else ranks.size
-    if recipe.negatives == "replica" and (batch % replicas or batch < 2 * replicas):
+    if ranks.size == 1 and recipe.negatives == "replica" and (batch % replicas or batch < 2 * replicas):
         raise ValueError(f"a batch of {batch} stars does not make {replicas} equal replicas of two stars or more; "
                          "choose another batch_size, more stars, or a recipe with negatives='gathered'")  # fmt: skip
     if replicas % ranks.size or batch % replicas:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # pandas and torch would make `astraclr --help` wait
 
     from astraclr.checkpoints import Checkpoint
     from astraclr.lightcurves import LightCurves
+    from astraclr.shards import Shards
 
 HEAD = "head.safetensors"
 """A head lies in its checkpoint's folder under this name."""
@@ -195,6 +196,32 @@ def read_stars(path: Path, band: Sequence[str] | None, drop_unknown_bands: bool,
     for reason, n in stars.notes.items():
         say(f"note: {reason}: {n:,}")
     return stars
+
+
+def read_source(path: Path, band: Sequence[str] | None, drop_unknown_bands: bool,
+                drop_repeated: bool, quiet: bool = False) -> LightCurves | Shards:  # fmt: skip
+    """What to train on: shards where the folder holds them, else as `read_stars`."""
+    from astraclr.manifest import MANIFEST
+    from astraclr.shards import Shards
+
+    if not (path / MANIFEST).is_file():
+        return read_stars(path, band, drop_unknown_bands, drop_repeated, quiet)
+    if band or drop_unknown_bands or drop_repeated:
+        raise ValueError(f"{path} holds shards, written with their bands and cuts: leave --band, --drop-unknown-bands "
+                         "and --drop-repeated out, or give them to `astraclr shards`")  # fmt: skip
+    shards = Shards(path)
+    if not quiet:
+        say(f"{path}: {len(shards):,} stars, {shards.n_obs:,} observations, in shards")
+    return shards
+
+
+def pieces(path: Path) -> list[Path]:
+    """The files of a folder if astraclr saved all of them, so that they can be read one by one; else the path."""
+    from astraclr.catalogs import layout
+    from astraclr.catalogs._sources import light_curve_files
+
+    files = light_curve_files(path) if path.is_dir() else [path]
+    return files if all(layout(f) == "own" for f in files) else [path]
 
 
 def find_checkpoint(name: str) -> tuple[Checkpoint, Path]:

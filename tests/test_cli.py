@@ -516,3 +516,25 @@ def test_a_process_ends_with_2_and_one_line(made, tmp_path):
                            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, timeout=60)  # fmt: skip
     assert child.returncode == 2 and child.stdout == ""
     assert child.stderr == f"error: {tmp_path / 'none.csv'} does not exist (looked in {tmp_path})\n"
+
+
+def test_shards_are_written_once_and_trained_on(made, tmp_path):
+    again = []
+    for _ in range(2):
+        where = ("--out", tmp_path / "shards", "--cut", "", "--stars-per-shard", 20)
+        said = done("shards", made / "stars.parquet", *where)
+        assert said.stdout.startswith("64 stars,")
+        again.append({f.name: f.stat().st_mtime_ns for f in (tmp_path / "shards").glob("*.arrow")})
+    assert again[0] == again[1] and len(again[0]) == 4
+    done("pretrain", tmp_path / "shards", "--steps", 2, "--out", tmp_path / "ck")
+    ours, theirs = (load_checkpoint(f).sha256 for f in (tmp_path / "ck", made / "ck"))
+    assert ours == theirs
+    assert "leave --band" in refused("pretrain", tmp_path / "shards", "--band", "B=5200", "--out", tmp_path / "other")
+
+
+def test_a_lost_shard_is_named_before_training(made, tmp_path):
+    done("shards", made / "stars.parquet", "--out", tmp_path / "shards", "--cut", "", "--stars-per-shard", 20)
+    lost = sorted((tmp_path / "shards").glob("*.arrow"))[1]
+    lost.unlink()
+    assert lost.name in refused("pretrain", tmp_path / "shards", "--out", tmp_path / "ck")
+    assert not (tmp_path / "ck" / "log.jsonl").exists()

@@ -27,9 +27,10 @@ import torch, torch._dynamo, torch.distributed, safetensors.torch  # once, not i
 from astraclr import pretraining
 from astraclr.distributed import joined
 from astraclr.encoder import new_encoder
-from astraclr.preparation import prepare
+from astraclr.draws import Draws
 from astraclr.presets import RECIPES, preset
 from astraclr.pretraining import _views_of_step, pretrain, update
+from astraclr.shards import InMemory
 from astraclr.simulate import simulate
 
 torch.set_num_threads(1)
@@ -41,7 +42,8 @@ def gradients(ranks):
     found = {}
     for name, how in recipes.items():
         encoder = new_encoder(size, how, 0)
-        views = _views_of_step(prepare(stars), torch.arange(16), size, how, 0, 0, ranks)
+        rows = np.arange(16)[ranks.share(16)]
+        views = _views_of_step(InMemory(stars), rows, size, how, Draws(0), "cpu")
         optimiser = torch.optim.Adam(encoder.parameters())
         found[f"{name}/loss"], _ = update(encoder, optimiser, views, how, 5, 100, size.replicas, ranks)
         found |= {f"{name}/{k}": p.grad for k, p in encoder.named_parameters()}
