@@ -57,3 +57,28 @@ def test_seed_decides_the_weights_and_leaves_the_global_state():
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="d_model 30 must be even and a multiple of n_heads 4"):
         EncoderConfig(30, 2, 4, 64)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("n", [1, 3, 8, 21])
+def test_groups_of_like_length_give_the_embeddings_of_the_padded_form(n):
+    draw = torch.Generator().manual_seed(n)
+    encoder = new_encoder(preset("tiny"), RECIPES["corrected"], 0).eval()
+    mask = torch.rand(n, 60, generator=draw) < 0.3
+    mask |= torch.arange(60) >= torch.randint(1, 61, (n, 1), generator=draw)  # padded at the end, and holes
+    mask[:, 0] = False
+    mag, times, band = (torch.randn(n, 60, generator=draw).masked_fill(mask, 0.0) for _ in range(3))
+    tokens = Tokens(mag, times.double(), band, mask)
+    expected = masked_mean(encoder.tokens_out(tokens), mask)
+    torch.testing.assert_close(encoder(tokens), expected, atol=1e-5, rtol=0)
+
+
+def test_no_padding_is_computed(monkeypatch):
+    encoder, widths = new_encoder(preset("tiny"), RECIPES["corrected"], 0).eval(), []
+    whole = encoder.tokens_out
+    monkeypatch.setattr(encoder, "tokens_out", lambda t, **how: widths.append(t.mask.shape) or whole(t, **how))
+    lengths = torch.arange(1, 65)
+    mask = torch.arange(64) >= lengths[:, None]
+    encoder(Tokens(torch.zeros(64, 64), torch.zeros(64, 64, dtype=torch.float64), torch.zeros(64, 64), mask))
+    computed = sum(rows * width for rows, width in widths)
+    assert int(lengths.sum()) <= computed < 1.12 * int(lengths.sum())

@@ -1,0 +1,144 @@
+"""Light curves trained on a second, and memory, of one training step: ours beside a padded baseline in the same run.
+
+Usage: python benchmarks/training.py [--threads 2] [--only small|paper]
+
+Padded: every view is padded to 700 tokens, as public implementations do. Ours: each view at its own length, dropped and
+missing points left out, light curves of like length together. Each measurement is a process of its own. The floor is
+what the floating-point operations of the real tokens take at the rate of large matrix products, measured in this run.
+Writes benchmarks/results/training.json. An idle machine matters.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from astraclr.draws import Draws
+from astraclr.encoder import Encoder, masked_mean, new_encoder
+from astraclr.experiments import provenance
+from astraclr.files import replacing
+from astraclr.lightcurves import LightCurves
+from astraclr.losses import nt_xent
+from astraclr.preparation import Tokens, prepare
+from astraclr.presets import Preset, preset, recipe
+from astraclr.simulate import simulate
+from astraclr.views import make_views
+
+RESULTS = Path(__file__).parent / "results" / "training.json"
+PLACES = 700
+MODELS = {
+    "small": (replace(preset("paper"), d_model=64, n_layers=2, n_heads=4, d_ff=128), 32),
+    "paper": (preset("paper"), 8),
+}
+"""Preset and batch of the reference's own measurements."""
+REFERENCE = {"small, full": (10.1, 4_700), "paper, full": (0.55, 6_500)}
+"""Light curves a second and MB of the reference implementation (TensorFlow 2.15 with oneDNN) on 2 idle cores (AVX2,
+about 68 GFLOP/s each), stars of some 1,350 epochs, all windows full: recorded, not measured in this run."""
+
+
+def stars_of(kind: str, n: int) -> LightCurves:
+    """Synthetic stars whose windows are all full, or simulated ones of about 450 epochs."""
+    if kind == "full":
+        rng, counts = np.random.default_rng(0), (600, 650, 100)
+        size = n * sum(counts)
+        return LightCurves.from_arrays(
+            np.repeat(np.arange(n), sum(counts)), np.tile(np.repeat(range(3), counts), n),
+            58_200 + rng.uniform(0, 1_700, size), 15 + rng.normal(0, 0.3, size), np.full(size, 0.05))  # fmt: skip
+    stars = simulate(4 * n, seed=1)
+    return stars[np.argsort(np.abs(stars.counts.sum(1) - 450), kind="stable")[:n]]
+
+
+def padded(encoder: Encoder, view: Tokens) -> torch.Tensor:
+    """Embeddings of a view padded to 700 tokens."""
+    more = PLACES - view.mask.shape[1]
+    wide = Tokens(*(F.pad(t, (0, more)) for t in view[:3]), F.pad(view.mask, (0, more), value=True))
+    return masked_mean(encoder.tokens_out(wide), wide.mask)
+
+
+def operations(size: Preset, lengths: list[int]) -> float:
+    """Floating-point operations of a training step (three times those of the forward pass) over real tokens."""
+    d = size.d_model
+    per_token = 2 * (4 * d * d + 2 * d * size.d_ff)
+    return 3 * size.n_layers * sum(n * per_token + 4 * n * n * d for n in lengths)
+
+
+def matrix_rate(threads: int) -> float:
+    """Operations a second of a large product in float32."""
+    torch.set_num_threads(threads)
+    a, b = torch.rand(2048, 2048), torch.rand(2048, 2048)
+    a @ b
+    seconds = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - begin)
+    return 2 * 2048**3 / min(seconds)
+
+
+def measure(model: str, kind: str, way: str, threads: int, steps: int) -> dict[str, float]:
+    """One measurement, in this process; the best of `steps` steps after a first one."""
+    torch.set_num_threads(threads)
+    size, batch = MODELS[model]
+    how = recipe("corrected")
+    data, encoder = prepare(stars_of(kind, batch)), new_encoder(size, how, 0).train()
+    optimiser = torch.optim.Adam(encoder.parameters())
+    wall, cpu = [], []
+    for step in range(steps + 1):
+        begin, used = time.perf_counter(), time.process_time()
+        views = make_views(data, torch.arange(batch), size, how, Draws(0, step))
+        encode = encoder if way == "ours" else lambda view: padded(encoder, view)
+        loss = nt_xent(torch.stack([encoder.project(encode(view)) for view in views]))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        wall.append(time.perf_counter() - begin)
+        cpu.append(time.process_time() - used)
+    lengths = [int(n) for view in views for n in (~view.mask).sum(1)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return {"per_s": batch / min(wall[1:]), "per_cpu_s": batch / min(cpu[1:]), "tokens": float(sum(lengths) / batch),
+            "peak_mb": peak, "operations": operations(size, lengths) / batch}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--only", choices=list(MODELS))
+    parser.add_argument("--one", nargs=3, metavar=("MODEL", "STARS", "WAY"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measure(*given.one, given.threads, given.steps)))
+        return
+    rows, rate = {}, matrix_rate(given.threads)
+    for model in [given.only] if given.only else MODELS:
+        for kind in ("full", "simulated"):
+            row = {}
+            for way in ("padded", "ours"):
+                command = [sys.executable, __file__, "--threads", str(given.threads), "--steps", str(given.steps)]
+                command += ["--one", model, kind, way]
+                row[way] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            row["ratio"] = row["ours"]["per_s"] / row["padded"]["per_s"]
+            row["ratio_cpu"] = row["ours"]["per_cpu_s"] / row["padded"]["per_cpu_s"]
+            row["floor_per_s"] = rate / row["ours"]["operations"]
+            if (name := f"{model}, {kind}") in REFERENCE:
+                row["reference_per_s"], row["reference_mb"] = REFERENCE[name]
+            rows[name] = row
+            ours = row["ours"]
+            print(f"{name}: padded {row['padded']['per_s']:.2f}/s, ours {ours['per_s']:.2f}/s ({row['ratio']:.2f} x; "
+                  f"floor {row['floor_per_s']:.2f}/s), {ours['peak_mb']:.0f} MB", flush=True)
+    result = {"benchmark": "training", "made_with": provenance(), "threads": given.threads,
+              "matrix_gflops": round(rate / 1e9, 1), "results": rows}  # fmt: skip
+    with replacing(RESULTS) as part:
+        part.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
