@@ -78,18 +78,21 @@ def main() -> None:
         for name in tqdm(options.only or RUNS, desc=f"seed {seed}"):
             file = folder / f"{name}-{seed}-{options.steps}-{method_digest(RUNS[name])}.json"
             if not file.exists():
-                row = run(RUNS[name], seed, options.steps, train[seed], stars)
+                row = {"trained_at": provenance()["revision"]}  # before it is trained: the tree may change meanwhile
+                row |= run(RUNS[name], seed, options.steps, train[seed], stars)
                 with replacing(file) as part:
                     part.write_text(json.dumps(row))
-    rows = {}
+    rows, trained_at = {}, set()
     for name in RUNS:
         files = [folder / f"{name}-{seed}-{options.steps}-{method_digest(RUNS[name])}.json"
                  for seed in range(options.seeds)]  # fmt: skip
         if not all(file.exists() for file in files):
             return
         found = [json.loads(file.read_text()) for file in files]
-        rows[name] = {key: [round(row[key], 4) for row in found] for key in found[0]}
-    result = {"benchmark": "differences", "made_with": provenance(), "preset": "tiny", "steps": options.steps,
+        rows[name] = {key: [round(row[key], 4) for row in found] for key in ("probe", "random", "loss")}
+        trained_at |= {row.get("trained_at", "unknown") for row in found}
+    result = {"benchmark": "differences", "made_with": provenance(),
+              "trained_at": ", ".join(sorted(trained_at)), "preset": "tiny", "steps": options.steps,
               "seeds": options.seeds, "n_fit": len(stars.fit), "n_test": len(stars.test), "results": rows}  # fmt: skip
     with replacing(RESULTS) as part:
         part.write_text(json.dumps(result, indent=1) + "\n")
