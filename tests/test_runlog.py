@@ -1,7 +1,6 @@
 import json
-import os
 import sys
-import types
+import time
 
 import pytest
 
@@ -73,25 +72,38 @@ def test_a_number_that_is_none_stays_json(tmp_path):
     assert read(tmp_path / "log.jsonl") == [{"step": 1, "loss": None}]
 
 
-def test_tensorboard_only_if_asked_for(stars, tmp_path, monkeypatch):
-    written = []
+def scalars(folder):
+    """{name: [(step, value), ...]} of all event files of a folder, as TensorBoard shows them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    class Writer:
-        def __init__(self, folder, purge_step):
-            assert os.path.basename(folder) == "tensorboard" and purge_step == 1
+    events = EventAccumulator(str(folder)).Reload()
+    return {name: [(e.step, e.value) for e in events.Scalars(name)] for name in events.Tags()["scalars"]}
 
-        def add_scalar(self, *row):
-            written.append(row)
 
-        def close(self):
-            written.append("closed")
-
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Writer))
+def test_tensorboard_shows_the_numbers_of_the_log(stars, tmp_path):
+    pytest.importorskip("tensorboard")
     pretrain(stars, "tiny", out=tmp_path / "without", steps=1, progress=False)
-    assert not written
-    run = pretrain(stars, "tiny", out=tmp_path / "with", steps=2, progress=False, tensorboard=True)
-    assert [row for row in written if row[0] == "loss"] == [("loss", v, k + 1) for k, v in enumerate(run.history.loss)]
-    assert "val_loss" in {row[0] for row in written} and written[-1] == "closed"
+    assert not (tmp_path / "without" / "tensorboard").exists()
+    pretrain(stars, "tiny", out=tmp_path / "with", steps=2, progress=False, tensorboard=True)
+    shown = scalars(tmp_path / "with" / "tensorboard")
+    expected = {}
+    for line in read(tmp_path / "with" / "log.jsonl"):
+        step = line.pop("step")
+        for name, value in line.items():
+            expected.setdefault(name, []).append((step, pytest.approx(value, rel=1e-6)))  # float32 there
+    assert shown == expected and [step for step, _ in shown["loss"]] == [1, 2] and "val_loss" in shown
+
+
+def test_tensorboard_forgets_steps_that_are_taken_again(tmp_path):
+    pytest.importorskip("tensorboard")
+    for begin, end in ((0, 5), (3, 4)):  # the second run goes on from the state of step 3
+        time.sleep(1.1 * bool(begin))  # event files are named by the second, and read in this order
+        log = RunLog(tmp_path / "log.jsonl", tensorboard=True)
+        log.begin(steps(begin))
+        for record in steps(end)[begin:]:
+            log.add(record | {"loss": record["loss"] + begin})
+        log.close()
+    assert scalars(tmp_path / "tensorboard")["loss"] == [(1, 6.0), (2, 7.0), (3, 8.0), (4, 12.0)]
 
 
 def test_tensorboard_that_is_not_there_is_said_before_any_work(stars, tmp_path, monkeypatch):
