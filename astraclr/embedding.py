@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from astraclr.checkpoints import Checkpoint
+from astraclr.encoder import Encoder
 from astraclr.lightcurves import LightCurves
 from astraclr.preparation import (
     Prepared,
@@ -25,6 +26,8 @@ from astraclr.presets import RECIPES, Preset, Recipe
 
 CROPS = ("start", "middle", "end")
 Fusion = Literal["mean", "concat"]
+_CACHED = 6_000_000
+"""Numbers of the widest layer that a CPU computes at once: 24 MB, which stay in its cache."""
 
 
 def crop_starts(count: Tensor, longest: Tensor, crop: str, before: Tensor | None = None) -> Tensor:
@@ -71,8 +74,10 @@ def crop_tokens(data: Prepared, stars: Tensor, preset: Preset, crop: str, recipe
     before = before_middle(data, stars) if crop == "middle" and recipe.middle_crop == "epoch" else None
     begin = first + crop_starts(count, longest, crop, before)
     index, segment = ranges(begin.ravel(), torch.minimum(count, longest).ravel())
-    mag, magerr = data.mag[index], data.magerr[index]
-    if recipe.centring == "window":
+    by_window = recipe.centring == "window"
+    magerr = data.magerr.index_select(0, index) if by_window or recipe.error_input else None
+    mag = data.mag.index_select(0, index)
+    if magerr is not None and by_window:
         mag = centred_in_segments(mag, magerr, segment)
     return to_tokens(data, segment, index, len(stars), mag, magerr if recipe.error_input else None,
                      layout if padded else None)  # fmt: skip
@@ -94,29 +99,38 @@ def embed(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion = "mean", b
     ----------
     lc : any number of stars; a band that the checkpoint's preset does not name gets the window of the nearest one
     fusion : "mean" of the crops' embeddings (the paper's probe), or their "concat"enation (its fine-tuning head)
-    batch_size : stars at once; small on a CPU (what fits its cache is fastest), large on a GPU by default
+    batch_size : stars at once; by default 1024 on a GPU, and on a CPU 64 or, for large encoders, what fits its cache
 
     Returns
     -------
     (n_stars, d_model) float32, or (n_stars, 3 * d_model) for "concat", in the order of `lc`
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    batch_size = batch_size or (64 if device == "cpu" else 1024)
     encoder = checkpoint.encoder.to(device).eval()
     data = prepare(lc, device)
     longest = np.array([checkpoint.preset.window(b, w) for b, w in lc.bands.items()])
-    # Stars of like length share a rectangle, so little of it is padding.
-    order = np.argsort(np.minimum(lc.counts, longest).sum(1), kind="stable")
+    batch_size = batch_size or (stars_at_once(encoder, int(longest.sum())) if device == "cpu" else 1024)
+    # Where no band exceeds its window the three crops are one and the same. Such stars come first, and all by length:
+    # those that share a rectangle then leave little of it empty.
+    several = (lc.counts > longest).any(1)
+    order = np.lexsort((np.minimum(lc.counts, longest).sum(1), several))
     out = np.empty((len(lc), encoder.config.d_model * (1 if fusion == "mean" else len(CROPS))), np.float32)
     bar = tqdm(total=len(lc), desc="embedding", unit="star", disable=not progress)
     for first in range(0, len(lc), batch_size):
         rows = order[first : first + batch_size]
         stars = torch.as_tensor(rows, device=device)
-        crops = torch.stack([encoder(crop_tokens(data, stars, checkpoint.preset, c, checkpoint.recipe)) for c in CROPS])
+        names = CROPS if several[rows].any() else CROPS[:1]
+        crops = [encoder(crop_tokens(data, stars, checkpoint.preset, c, checkpoint.recipe)) for c in names]
+        crops = torch.stack(crops).expand(len(CROPS), -1, -1)
         out[rows] = fuse(crops, fusion).float().cpu().numpy()
         bar.update(len(rows))
     bar.close()
     return out
+
+
+def stars_at_once(encoder: Encoder, length: int) -> int:
+    """How many light curves of at most `length` tokens a CPU embeds fastest at once."""
+    return max(1, min(64, _CACHED // (length * encoder.config.d_ff)))
 
 
 def embedding_table(lc: LightCurves, checkpoint: Checkpoint, **how: object) -> pd.DataFrame:

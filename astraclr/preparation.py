@@ -74,8 +74,11 @@ def weighted_mean(lc: LightCurves) -> np.ndarray:
     if not (seen := lc.counts.any(axis=1)).all():
         raise ValueError(f"{int((~seen).sum())} light curves have no observation; drop them: lc[lc.counts.any(axis=1)]")
     first = lc.offsets[:-1 : len(lc.bands)]
-    weight = 1.0 / np.square(lc.magerr, dtype=np.float64)
-    return np.add.reduceat(weight * lc.mag, first) / np.add.reduceat(weight, first)
+    weight = np.square(lc.magerr, dtype=np.float64)
+    np.reciprocal(weight, out=weight)
+    total = np.add.reduceat(weight, first)
+    weight *= lc.mag  # in place: a new array of this size costs more than the arithmetic
+    return np.add.reduceat(weight, first) / total
 
 
 def centred_in_segments(mag: Tensor, magerr: Tensor, segment: Tensor) -> Tensor:
@@ -147,6 +150,6 @@ def to_tokens(data: Prepared, segment: Tensor, index: Tensor, n_rows: int, mag: 
 
     mag = data.mag.index_select(0, index) if mag is None else mag
     band = data.log_wavelength.repeat(n_rows).index_select(0, segment)
-    mask = ~lay(torch.ones_like(segment, dtype=torch.bool))
-    return Tokens(lay(mag), lay(data.times.index_select(0, index)), lay(band), mask,
+    mask = torch.ones(n_rows * width, dtype=torch.bool, device=device).index_fill_(0, target, False)
+    return Tokens(lay(mag), lay(data.times.index_select(0, index)), lay(band), mask.view(n_rows, width),
                   None if magerr is None else lay(magerr))  # fmt: skip

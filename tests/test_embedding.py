@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from astraclr.checkpoints import Checkpoint
-from astraclr.embedding import crop_starts, crop_tokens, embed, embedding_table, fuse
-from astraclr.encoder import new_encoder
+from astraclr.embedding import CROPS, crop_starts, crop_tokens, embed, embedding_table, fuse, stars_at_once
+from astraclr.encoder import Encoder, EncoderConfig, new_encoder
 from astraclr.lightcurves import LightCurves
 from astraclr.preparation import prepare
 from astraclr.presets import RECIPES, preset
@@ -39,6 +39,30 @@ def test_batches_and_order_do_not_matter(stars, checkpoint):
 def test_fused_mean_is_the_mean_of_the_concatenation(stars, checkpoint):
     concatenated = embed(stars[:6], checkpoint, fusion="concat").reshape(6, 3, 64)
     np.testing.assert_allclose(concatenated.mean(1), embed(stars[:6], checkpoint), atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_star_that_fits_its_windows_is_computed_once(stars, checkpoint, monkeypatch):
+    lc, seen, forward = stars[:24], [], checkpoint.encoder.forward
+    place = np.arange(lc.n_obs) - lc.offsets[lc.segment]
+    keep = (place < 8) | (lc.segment // 3 % 2 == 0)  # every other star has at most 8 observations a band
+    some = LightCurves.from_arrays(*(c[keep] for c in (*np.divmod(lc.segment, 3), lc.mjd, lc.mag, lc.magerr)))
+    several = (some.counts > [40, 48, 8]).any(1)
+    assert several.sum() == 12
+    data, rows = prepare(some), torch.arange(len(some))
+    crops = torch.stack([checkpoint.encoder(crop_tokens(data, rows, preset("tiny"), c)) for c in CROPS])
+    monkeypatch.setattr(checkpoint.encoder, "forward", lambda tokens: seen.append(len(tokens.mag)) or forward(tokens))
+    found = embed(some, checkpoint, fusion="concat", batch_size=1)
+    assert sum(seen) == 24 + 2 * several.sum()
+    np.testing.assert_allclose(found, fuse(crops, "concat"), atol=1e-5)
+    np.testing.assert_allclose(embed(some, checkpoint, batch_size=7), fuse(crops), atol=1e-5)
+
+
+def test_large_encoders_take_fewer_stars_at_once(checkpoint):
+    with torch.device("meta"):
+        paper = Encoder(EncoderConfig())
+    assert stars_at_once(checkpoint.encoder, 96) == 64 and stars_at_once(paper, 700) == 4
+    assert stars_at_once(paper, 10**9) == 1
 
 
 @torch.no_grad()
