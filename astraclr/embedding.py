@@ -112,7 +112,7 @@ def embed(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion = "mean", b
     batch_size = batch_size or (stars_at_once(encoder, int(longest.sum())) if device == "cpu" else 1024)
     # Where no band exceeds its window the three crops are one and the same. Such stars come first, and all by length:
     # those that share a rectangle then leave little of it empty.
-    several = (lc.counts > longest).any(1)
+    several = np.any(lc.counts > longest, axis=1)
     order = np.lexsort((np.minimum(lc.counts, longest).sum(1), several))
     out = np.empty((len(lc), encoder.config.d_model * (1 if fusion == "mean" else len(CROPS))), np.float32)
     bar = tqdm(total=len(lc), desc="embedding", unit="star", disable=not progress)

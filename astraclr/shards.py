@@ -1,8 +1,9 @@
-"""Light curves that need not fit into memory: memory-mapped shards with a manifest, read in a seeded shuffle.
+"""Light curves that need not fit into memory: shards with a manifest, read in a seeded shuffle.
 
 A shard is an Arrow IPC file of one record batch, uncompressed, in the columns of `astraclr.storage`: one row a star,
-its observations as lists, 16 bytes each (float64 times, so that none is rounded; float32 magnitudes and errors). Mapped
-into memory its columns are arrays at once; only pages that are touched are read. `astraclr.sharding` writes shards.
+its observations as lists, 16 bytes each (float64 times, so that none is rounded; float32 magnitudes and errors). Where
+each star lies in the file is found once, in a memory map, and kept, some 20 bytes a star; then its observations are
+read in three places, and nothing else. `astraclr.sharding` writes shards.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 BLOCK, BUFFER = 64, 16_384
 """Stars that are read side by side, and stars that are shuffled among one another (`shuffled`)."""
-_MOST_MAPPED = 128 * 2**20  # bytes of touched pages, which count as this process's memory until they are unmapped
-_PAGES_AROUND = 3 * 64 * 1024  # the system maps up to 16 pages around a touched one, in each of three columns
 
 
 class Source(Protocol):
@@ -137,8 +136,7 @@ class Shards:
                              "these anew")  # fmt: skip
         self.bands: dict[str, float] = self.manifest["bands"]
         self._ends = np.cumsum([e["stars"] for e in self._entries])
-        self._open: dict[int, _Mapped] = {}
-        self._touched = 0
+        self._places: dict[int, _Places] = {}
 
     def __len__(self) -> int:
         return self.manifest["stars"]
@@ -168,9 +166,9 @@ class Shards:
         mjd, mag, magerr, offsets = self._columns(rows, shard)
         names = {c: np.empty(len(rows), object) for c in ("object_id", "label", "period")}
         for s in np.unique(shard):
-            here = shard == s
+            here, batch = shard == s, map_shard(self.folder, self._entries[s], self.bands).batch
             for c, values in names.items():
-                values[here] = self._mapped(s).batch[c].take(pa.array(self._within(rows[here], s))).to_pylist()
+                values[here] = batch[c].take(pa.array(self._within(rows[here], s))).to_pylist()
         object_id, label, period = (names[c].astype(t) for c, t in zip(names, (str, str, np.float64), strict=True))
         return LightCurves(mjd, mag, magerr, offsets, self.bands, object_id, label, period)
 
@@ -203,36 +201,60 @@ class Shards:
         return rows - (self._ends[shard] - self._entries[shard]["stars"])
 
     def _columns(self, rows: np.ndarray, shard: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Copies of mjd, mag and magerr of some stars, and offsets."""
+        """Columns mjd, mag and magerr of some stars, and offsets."""
         counts, first = np.empty((len(rows), len(self.bands)), np.int64), np.empty(len(rows), np.int64)
-        for s in np.unique(shard):
-            here, mapped = shard == s, self._mapped(s)
-            counts[here], first[here] = (c[self._within(rows[here], s)] for c in (mapped.counts, mapped.first))
+        order = np.argsort(rows, kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(shard[order])) + 1) if len(rows) else []
+        for group in groups:
+            places, within = self._shard(shard[group[0]]), self._within(rows[group], shard[group[0]])
+            counts[group], first[group] = places.counts[within], places.first[within]
         offsets = np.concatenate([[0], np.cumsum(counts)])
-        columns = [np.empty(offsets[-1], t) for t in COLUMNS.values()]
-        cuts = offsets[:: len(self.bands)]
-        for k, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
-            for column, mapped in zip(columns, self._open[shard[k]].columns, strict=True):
-                column[start:stop] = mapped[first[k] : first[k] + stop - start]
-        self._touched += 16 * int(offsets[-1]) + _PAGES_AROUND * len(rows)
-        if self._touched > _MOST_MAPPED:
-            self._open, self._touched = {}, 0  # all that was returned is a copy, so this unmaps
+        columns, ends = [np.empty(offsets[-1], t) for t in COLUMNS.values()], offsets[:: len(self.bands)]
+        parts = list(zip(first.tolist(), ends[:-1].tolist(), ends[1:].tolist(), strict=True))
+        for group in groups:
+            _fill(columns, self._shard(shard[group[0]]), [parts[k] for k in group])
         return *columns, offsets
 
-    def _mapped(self, shard: int) -> _Mapped:
-        if shard not in self._open:
-            self._open[shard] = map_shard(self.folder, self._entries[shard], self.bands)
-        return self._open[shard]
+    def _shard(self, shard: int) -> _Places:
+        if shard not in self._places:
+            entry = self._entries[shard]
+            mapped = map_shard(self.folder, entry, self.bands)
+            begins = [c.ctypes.data - mapped.address for c in mapped.columns]
+            copies = mapped.first.copy(), mapped.counts.copy()
+            self._places[shard] = _Places(str(self.folder / entry["file"]), begins, *copies)
+        return self._places[shard]
+
+
+class _Places(NamedTuple):
+    """Where stars lie in the file of a shard: at which byte each column begins, and of every star its `first`
+    observation and its `counts` in each band, copies that do not hold the map."""
+
+    path: str
+    begins: list[int]
+    first: np.ndarray
+    counts: np.ndarray
 
 
 @dataclass(frozen=True)
 class _Mapped:
-    """A shard, views into the mapped file: `columns` mjd, mag, magerr (n_obs,), and `first`, `counts` a star."""
+    """A shard, as views into the file mapped at `address`: `columns` mjd, mag, magerr; and `first`, `counts` a star."""
 
+    address: int
     batch: pa.RecordBatch
     columns: list[np.ndarray]
     first: np.ndarray
     counts: np.ndarray
+
+
+def _fill(columns: list[np.ndarray], places: _Places, parts: list[tuple[int, int, int]]) -> None:
+    """Read runs of observations (first in the file, where in the columns they start and stop) of one shard."""
+    with open(places.path, "rb", buffering=0) as file:
+        for column, begin in zip([c.data for c in columns], places.begins, strict=True):
+            for first, start, stop in parts:
+                file.seek(begin + first * column.itemsize)
+                if file.readinto(column[start:stop]) != (stop - start) * column.itemsize:
+                    raise ValueError(f"{places.path} has become shorter while it was in use; run the command that "
+                                     "wrote it again")  # fmt: skip
 
 
 def map_shard(folder: Path, entry: dict[str, Any], bands: dict[str, float]) -> _Mapped:
@@ -240,7 +262,7 @@ def map_shard(folder: Path, entry: dict[str, Any], bands: dict[str, float]) -> _
     path = folder / entry["file"]
     try:
         with pa.memory_map(str(path)) as source:
-            batch = pa.ipc.open_file(source).get_batch(0)
+            address, batch = source.read_buffer().address, pa.ipc.open_file(source).get_batch(0)
         columns = [batch[c].values.to_numpy(zero_copy_only=True) for c in COLUMNS]
         first = batch["mjd"].offsets.to_numpy(zero_copy_only=True)
         counts = batch["n_epochs"].values.to_numpy(zero_copy_only=True).reshape(-1, len(bands))
@@ -249,4 +271,4 @@ def map_shard(folder: Path, entry: dict[str, Any], bands: dict[str, float]) -> _
     if len(counts) != entry["stars"]:
         raise ValueError(f"{path} holds {len(counts)} stars, its manifest says {entry['stars']}; "
                          "run the command that wrote it again")  # fmt: skip
-    return _Mapped(batch, columns, first, counts)
+    return _Mapped(address, batch, columns, first, counts)

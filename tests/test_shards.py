@@ -190,32 +190,29 @@ def test_nothing_to_write_and_a_star_in_two_pieces_are_refused(stars, tmp_path):
         Shards(tmp_path / "b")
 
 
-def test_columns_are_mapped_not_read(copy):
-    shards = Shards(copy)
-    assert shards._open == {}  # nothing before a star is asked for
-    shards.prepared(np.array([1]))
-    (mapped,) = shards._open.values()
-    mag = mapped.columns[1]
-    assert not mag.flags.owndata and not mag.flags.writeable
-    # What changes in the file changes in the array: it is the file.
+def test_only_what_is_asked_for_is_read(copy, stars):
+    shards, wanted = Shards(copy), prepare(stars[[1]])
+    for name in ("part-00001-000.arrow", "part-00002-000.arrow", "part-00003-000.arrow"):
+        (copy / name).unlink()
     path = copy / "part-00000-000.arrow"
-    where = path.read_bytes().index(mag[:50].tobytes())
-    with path.open("r+b") as file:
-        file.seek(where)
-        file.write(np.float32(42).tobytes())
-    assert mag[0] == 42
+    held = path.read_bytes()
+    for column in (stars.mjd, stars.mag, stars.magerr):  # the other stars' observations are spoilt
+        spoilt = column[: stars.offsets[90]].copy()
+        spoilt[: stars.offsets[3]] = spoilt[stars.offsets[6] :] = -1
+        assert held.count(column[: stars.offsets[90]].tobytes()) == 1
+        held = held.replace(column[: stars.offsets[90]].tobytes(), spoilt.tobytes())
+    path.write_bytes(held)
+    found = shards.prepared(np.array([1]))
+    assert torch.equal(found.mag, wanted.mag) and torch.equal(found.times, wanted.times)
 
 
-def test_what_was_touched_is_unmapped_again(written, monkeypatch):
-    from astraclr import shards as module
-
-    monkeypatch.setattr(module, "_MOST_MAPPED", 0)
-    shards = Shards(written)
-    first = shards.stars(np.arange(96))
-    assert shards._touched == 0 and len(shards._open) <= 4
-    shards.prepared(np.arange(40))
-    assert shards._open == {}
-    assert_same(shards.stars(np.arange(96)), first)  # a copy, which outlives the map
+def test_a_shard_cut_short_while_in_use_is_named(copy):
+    shards = Shards(copy)
+    shards.prepared(np.arange(5))
+    path = copy / "part-00000-000.arrow"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ValueError, match="part-00000-000.arrow has become shorter"):
+        shards.prepared(np.arange(5))
 
 
 @pytest.mark.parametrize("rows", [[96], [-1], [0.5]])
