@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -99,27 +98,32 @@ def _replicas(recipe: Recipe, replicas: int) -> int:
 
 @torch.no_grad()
 def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe,
-             seed: int, mixed: bool = False, keys: Tensor | None = None) -> dict[str, float]:  # fmt: skip
+             seed: int, mixed: bool = False, keys: Tensor | None = None,
+             ranks: Ranks = ALONE) -> dict[str, float]:  # fmt: skip
     """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars.
 
     `keys` are the numbers of `stars` in the whole set, where `data` is a part of it. Means over at most 4 batches of
     the preset's size (a replica's share of it, where negatives stay there), or of all the stars where there are fewer:
-    then the chance level is lower too.
+    then the chance level is lower too. Of several `ranks`, each takes some of the batches.
     """
     was_training = encoder.training
     encoder.eval()
     size = min(preset.batch_size // _replicas(recipe, preset.replicas), len(stars))
-    keys, draws, rows = stars if keys is None else keys, Draws(seed, VALIDATION), []
-    for first in range(0, min(len(stars) - size + 1, 4 * size), size):
-        part = slice(first, first + size)
+    keys, draws = stars if keys is None else keys, Draws(seed, VALIDATION)
+    batches = [slice(first, first + size) for first in range(0, min(len(stars) - size + 1, 4 * size), size)]
+    names = ("val_loss", "alignment", "uniformity", "effective_rank")
+    table = torch.zeros(len(batches), len(names), dtype=torch.float64, device=stars.device)
+    for k in range(ranks.rank, len(batches), ranks.size):
+        part = batches[k]
         views = make_views(data, stars[part], preset, recipe, draws, keys[part])
         with torch.autocast(data.mag.device.type, torch.bfloat16, enabled=mixed):
             pooled = torch.stack([encoder(view) for view in views])
             z = encoder.project(pooled)
-        rows.append({"val_loss": float(nt_xent(z, recipe.temperature)), "alignment": float(alignment(z)),
-                     "uniformity": float(uniformity(z[0])), "effective_rank": float(effective_rank(pooled[0]))})
+        table[k] = torch.stack([nt_xent(z, recipe.temperature), alignment(z), uniformity(z[0]),
+                                effective_rank(pooled[0])])  # fmt: skip
     encoder.train(was_training)
-    return pd.DataFrame(rows).mean().to_dict()
+    ranks.sum_([table])  # what another rank computed is 0 here
+    return dict(zip(names, table.mean(0).tolist(), strict=True))
 
 
 def pretrain(lc: LightCurves | Source, preset: str | Preset = "tiny", recipe: str | Recipe = "corrected", *,
@@ -214,7 +218,8 @@ def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device
             seconds = time.perf_counter() - began
             if (step + 1) % preset.evaluate_every == 0 or step + 1 == preset.steps:
                 seed_now = 0 if recipe.fixed_validation else step
-                record |= validate(run.encoder, few, few_rows, preset, recipe, seed_now, mixed, keys.to(device))
+                record |= validate(run.encoder, few, few_rows, preset, recipe, seed_now, mixed, keys.to(device),
+                                   ranks)  # fmt: skip
             run.note(record, seconds, batches.size)
             bar.set_postfix_str(run.summary(), refresh=False)
             # Ranks stop after the same step: one that went on would wait for the others for ever.

@@ -204,15 +204,16 @@ class Shards:
         """Columns mjd, mag and magerr of some stars, and offsets."""
         counts, first = np.empty((len(rows), len(self.bands)), np.int64), np.empty(len(rows), np.int64)
         order = np.argsort(rows, kind="stable")
-        groups = np.split(order, np.flatnonzero(np.diff(shard[order])) + 1) if len(rows) else []
-        for group in groups:
-            places, within = self._shard(shard[group[0]]), self._within(rows[group], shard[group[0]])
+        cuts = np.flatnonzero(np.diff(shard[order])) + 1
+        groups = [(int(shard[group[0]]), group) for group in np.split(order, cuts) if len(group)]
+        for s, group in groups:
+            places, within = self._shard(s), self._within(rows[group], s)
             counts[group], first[group] = places.counts[within], places.first[within]
         offsets = np.concatenate([[0], np.cumsum(counts)])
         columns, ends = [np.empty(offsets[-1], t) for t in COLUMNS.values()], offsets[:: len(self.bands)]
         parts = list(zip(first.tolist(), ends[:-1].tolist(), ends[1:].tolist(), strict=True))
-        for group in groups:
-            _fill(columns, self._shard(shard[group[0]]), [parts[k] for k in group])
+        for s, group in groups:
+            _fill(columns, self._shard(s), [parts[k] for k in group])
         return *columns, offsets
 
     def _shard(self, shard: int) -> _Places:

@@ -6,7 +6,7 @@ Stars are simulated in pieces of 996, so that they are never all in memory; 10^5
 temporary one by default) and some minutes. Every measurement runs in a process of its own: writing; then an epoch of
 every batch of 128 stars read and prepared, once after the system was asked to forget the files ("cold", which only
 Linux does) and once more ("warm"); then views of every batch at 300/350/50, for the memory of what training reads.
-The largest set is also cut into as many shards as the paper's stars would fill, 210: a batch then maps many files.
+The largest set is also cut into as many shards as the paper's stars would fill, 210: a batch then opens many files.
 Rates are per CPU second but for the cold ones, which wait for the disk. Writes benchmarks/results/shards.json.
 """
 
@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from astraclr.draws import Draws
 from astraclr.experiments import provenance
 from astraclr.files import replacing
 from astraclr.lightcurves import LightCurves
@@ -116,7 +117,7 @@ def read(folder: Path) -> dict[str, Any]:
     start, every = time.process_time(), torch.arange(BATCH)
     for number, rows in enumerate(shards.batches(0, 2, BATCH)):
         make_views(shards.prepared(rows), every, preset("gpu"), recipe("corrected"),
-                   torch.Generator().manual_seed(number))  # fmt: skip
+                   Draws(number))  # fmt: skip
     out |= {"epoch_with_views_cpu_s": time.process_time() - start, "views_peak_mb": peak_mb()}
     return out
 

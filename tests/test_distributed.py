@@ -28,8 +28,9 @@ from astraclr import pretraining
 from astraclr.distributed import joined
 from astraclr.encoder import new_encoder
 from astraclr.draws import Draws
+from astraclr.preparation import prepare
 from astraclr.presets import RECIPES, preset
-from astraclr.pretraining import _views_of_step, pretrain, update
+from astraclr.pretraining import _views_of_step, pretrain, update, validate
 from astraclr.shards import InMemory
 from astraclr.simulate import simulate
 
@@ -47,6 +48,9 @@ def gradients(ranks):
         optimiser = torch.optim.Adam(encoder.parameters())
         found[f"{name}/loss"], _ = update(encoder, optimiser, views, how, 5, 100, size.replicas, ranks)
         found |= {f"{name}/{k}": p.grad for k, p in encoder.named_parameters()}
+        every, three = torch.arange(24), replace(size, batch_size=8, replicas=1)  # batches, so ranks have two and one
+        seen = validate(encoder, prepare(stars), every, three, how, 0, ranks=ranks)
+        found |= {f"{name}/{k}": torch.tensor(v) for k, v in seen.items()}
     return {k: v.detach().numpy() for k, v in found.items()}
 
 def work(where, ranks):
