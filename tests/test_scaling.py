@@ -103,9 +103,9 @@ def test_the_step_that_is_taken_apart_is_the_step_of_pretraining(scaling, stars)
 @pytest.mark.slow  # three processes that import torch
 def test_scaling_is_measured_along_every_axis(scaling, tmp_path):
     small = {"tiny": (8, 1)}
-    ranks = scaling.in_parts(small, 1e9) + scaling.by_ranks((2,), small, 1e9, tmp_path)
-    found = {"stars": scaling.by_stars((40, 60), 1, 1e9, tmp_path), "epochs": scaling.by_epochs((70, 140), 2, 1, 1e9),
-             "batch": scaling.by_batch(("tiny",), (4, 8), 1, 1e9), "ranks": ranks}  # fmt: skip
+    ranks = scaling.in_parts(small) + scaling.by_ranks((2,), small, tmp_path)
+    found = {"stars": scaling.by_stars((40, 60), 1, tmp_path), "epochs": scaling.by_epochs((70, 140), 2, 1),
+             "batch": scaling.by_batch(("tiny",), (4, 8), 1), "ranks": ranks}  # fmt: skip
     places = [(r["stars"], r["place"]) for r in found["stars"]]
     assert places == [(40, "memory"), (40, "shards"), (60, "memory"), (60, "shards")]
     assert [r["tokens"] for r in found["epochs"]] == [
@@ -113,6 +113,7 @@ def test_scaling_is_measured_along_every_axis(scaling, tmp_path):
     ]  # the whole star, half of the window, and the hard view without half of its bins
     assert [(r["preset"], r["batch"]) for r in found["batch"]] == [("tiny", 4), ("tiny", 8)]
     assert [r["ranks"] for r in found["ranks"]] == [1, 2]
+    scaling.add_floors(found, 1e9)
     for row in [r for rows in found.values() for r in rows]:
         total = sum(row["parts"].values())
         assert row["per_s"] == pytest.approx(row["batch"] / total)  # of one step: medians are sums
