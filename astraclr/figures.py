@@ -122,6 +122,8 @@ def draw_steps(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 def draw_rates(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str | None = None,
                rate: str = "per_cpu_s") -> None:  # fmt: skip
     """Draw rates, and their floors dotted, against `x` on logarithmic axes; a line for each value of `by`."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     for k, name in enumerate(dict.fromkeys(row[by] if by else "" for row in rows)):
         chosen, colour = [row for row in rows if not by or row[by] == name], f"C{k}"
         at = [row[x] for row in chosen]
@@ -129,6 +131,9 @@ def draw_rates(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str | No
         ax.plot(at, [row[f"floor_{rate}"] for row in chosen], ":", lw=1.3, color=colour)
     ax.set(xscale="log", yscale="log")
     ax.set_xticks(sorted({row[x] for row in rows}), [f"{n:,}" for n in sorted({row[x] for row in rows})], fontsize=7)
-    ax.minorticks_off()
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter("{x:g}")
     if by:
         ax.legend(fontsize=8)
