@@ -131,6 +131,9 @@ def draw_rates(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str | No
         ax.plot(at, [row[f"floor_{rate}"] for row in chosen], ":", lw=1.3, color=colour)
     ax.set(xscale="log", yscale="log")
     ax.set_xticks(sorted({row[x] for row in rows}), [f"{n:,}" for n in sorted({row[x] for row in rows})], fontsize=7)
+    low, high = ax.get_ylim()
+    middle = (low * high) ** 0.5  # a decade at least, or a small change would look like a large one
+    ax.set_ylim(min(low, middle / 10**0.5), max(high, middle * 10**0.5))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_minor_locator(NullLocator())
