@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -95,3 +95,48 @@ def draw_confusion(ax: Axes, scores: Scores, title: str = "") -> None:
         ax.text(j, i, f"{share[i, j]:.2f}"[1:] if share[i, j] < 1 else "1", ha="center", va="center", fontsize=6,
                 color="white" if share[i, j] > 0.5 else "black")  # fmt: skip
     ax.figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class")
+
+
+_PARTS = {"views": "#59a14f", "encoder forward": "#4e79a7", "loss": "#f28e2b", "backward": "#a0cbe8",
+          "waiting": "#d3d3d3", "gradient sum": "#e15759", "optimiser": "#9c755f"}  # fmt: skip
+"""Colours of the parts of a training step."""
+
+
+def draw_steps(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw steps as bars of shares; each row has `preset`, `ranks` and `parts` (seconds), as benchmarks/scaling.py."""
+    for y, row in enumerate(rows):
+        total, left = sum(row["parts"].values()), 0.0
+        for part, colour in _PARTS.items():
+            share = row["parts"][part] / total
+            ax.barh(y, share, left=left, color=colour, label=None if y else part)
+            left += share
+        ax.text(1.01, y, f"{total:.2g} s", va="center", fontsize=8)
+    names = [f"{row['preset']}, {row['ranks']} rank{'s' if row['ranks'] > 1 else ''}" for row in rows]
+    ax.set_yticks(range(len(rows)), names)
+    ax.set(xlabel="share of a step", xlim=(0, 1))
+    ax.yaxis.set_inverted(True)
+    ax.grid(axis="y", visible=False)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=4, fontsize=8)
+
+
+def draw_rates(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str | None = None,
+               rate: str = "per_cpu_s") -> None:  # fmt: skip
+    """Draw rates, and their floors dotted, against `x` on logarithmic axes; a line for each value of `by`."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    for k, name in enumerate(dict.fromkeys(row[by] if by else "" for row in rows)):
+        chosen, colour = [row for row in rows if not by or row[by] == name], f"C{k}"
+        at = [row[x] for row in chosen]
+        ax.plot(at, [row[rate] for row in chosen], "o-", ms=4, color=colour, label=name)
+        ax.plot(at, [row[f"floor_{rate}"] for row in chosen], ":", lw=1.3, color=colour)
+    ax.set(xscale="log", yscale="log")
+    ax.set_xticks(sorted({row[x] for row in rows}), [f"{n:,}" for n in sorted({row[x] for row in rows})], fontsize=7)
+    low, high = ax.get_ylim()
+    middle = (low * high) ** 0.5  # a decade at least, or a small change would look like a large one
+    ax.set_ylim(min(low, middle / 10**0.5), max(high, middle * 10**0.5))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter("{x:g}")
+    if by:
+        ax.legend(fontsize=8)
