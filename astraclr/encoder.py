@@ -6,6 +6,8 @@ Names in the mathematics are the names in the code; tensors are (batch, length, 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,6 +96,14 @@ class Embedding(nn.Module):
         return x + self.error(tokens.magerr.clamp(*ERROR_RANGE).log10()[..., None])
 
 
+class Dropout(nn.Dropout):
+    """Drop-out that keeps its mask as bytes; `torch.nn.functional.dropout` keeps floats on a CPU. The draws are equal."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the shape of `input`."""
+        return torch.native_dropout(input, self.p, True)[0] if self.training and self.p else input
+
+
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention; masked keys get no weight."""
 
@@ -119,6 +129,26 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(-2))
 
 
+@contextmanager
+def remade(norm: nn.LayerNorm, x: Tensor) -> Iterator[Tensor]:
+    """``norm(x)``, of which nothing is kept for the gradient within: `x` is kept, and makes it again in less time
+    than memory is worth."""
+    y = norm(x)
+    place = y.untyped_storage().data_ptr()
+
+    def pack(saved: Tensor) -> Tensor | torch.Size:
+        return saved.shape if saved.untyped_storage().data_ptr() == place else saved
+
+    def unpack(kept: Tensor | torch.Size) -> Tensor:
+        return kept if isinstance(kept, Tensor) else norm(x.detach()).detach().view(kept)
+
+    if torch.compiler.is_compiling():
+        yield y
+    else:
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            yield y
+
+
 class EncoderLayer(nn.Module):
     """Attention and feed-forward, each added to its input and then normalised (post-norm)."""
 
@@ -128,12 +158,16 @@ class EncoderLayer(nn.Module):
         self.attention = Attention(config)
         self.norm1, self.norm2 = (nn.LayerNorm(d, eps=1e-6) for _ in range(2))
         self.ffn = nn.Sequential(nn.Linear(d, config.d_ff), nn.ReLU(inplace=True), nn.Linear(config.d_ff, d))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """(batch, length, d_model)."""
-        x = self.norm1(x + self.dropout(self.attention(x, mask)))
-        return self.norm2(x + self.dropout(self.ffn(x)))
+        return self.norm2(self.unnormalised(x, mask))
+
+    def unnormalised(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """What the last normalisation reads."""
+        with remade(self.norm1, x + self.dropout(self.attention(x, mask))) as x:
+            return x + self.dropout(self.ffn(x))
 
 
 class Encoder(nn.Module):
@@ -146,7 +180,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = Embedding(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.n_layers))
         self.projection = nn.Sequential(
             nn.Linear(config.d_model, config.d_model), nn.ReLU(), nn.Linear(config.d_model, config.d_projection)
@@ -159,8 +193,9 @@ class Encoder(nn.Module):
     def tokens_out(self, tokens: Tokens, whole: bool = False) -> Tensor:
         """(batch, length, d_model) after the last layer, one vector a token; `whole`: nothing is masked."""
         x = self.dropout(self.embedding(tokens))
-        for layer in self.layers:
-            x = layer(x, None if whole else tokens.mask)
+        with ExitStack() as stack:
+            for layer in self.layers:
+                x = stack.enter_context(remade(layer.norm2, layer.unnormalised(x, None if whole else tokens.mask)))
         return x
 
     def forward(self, tokens: Tokens) -> Tensor:
