@@ -197,7 +197,7 @@ class Encoder(nn.Module):
         extent = (place * ~tokens.mask).amax(1)
         order = extent.argsort(stable=True)
         parts = []
-        for rows in order.chunk(GROUPS):
+        for rows in order.chunk(GROUPS) if tokens.mask.any() else (order,):
             group = tokens.each(lambda t, rows=rows: t[rows, : int(extent[rows].max())])
             with norms_remade(self):
                 out = self.tokens_out(group, None if group.mask.any() else over_rows(None))

@@ -46,12 +46,13 @@ def over_segments(filled: Tensor, longest: int) -> Mix:
 
     def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, k, v = (t.transpose(0, 1) for t in (q, k, v))
-        return varlen_attn(q, k, v, ends, ends, longest, longest).transpose(0, 1)
+        mixed = varlen_attn(q, k, v, ends, ends, longest, longest)
+        return mixed.transpose(0, 1)  # pyright: ignore[reportAttributeAccessIssue] - a tuple only where one asks for it
 
     return mix
 
 
-@torch.compiler.disable
+@torch.compiler.disable()
 def best_form(device: torch.device, head_width: int) -> Form:
     """The fastest form on a device, at the precision of the moment.
 
@@ -65,7 +66,7 @@ def best_form(device: torch.device, head_width: int) -> Form:
     return "packed" if half and fits and there else "padded"
 
 
-@torch.compiler.disable
+@torch.compiler.disable()
 def packed(tokens: Tokens) -> tuple[Tensor, Tokens, Tensor]:
     """The tokens that are not masked, (n,) one light curve after the other.
 
