@@ -130,7 +130,10 @@ def provenance() -> dict[str, str]:
     root = Path(__file__).parents[1]
 
     def git(*words: str) -> str:
-        found = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+        try:
+            found = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+        except FileNotFoundError:  # git is not installed
+            return ""
         return found.stdout.strip() if found.returncode == 0 else ""
 
     revision = git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "astraclr") else "")
