@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from astraclr.preparation import Tokens
 from astraclr.presets import Preset, Recipe
+from astraclr.ragged import Form, Mix, best_form, norms_remade, over_rows, over_segments, packed
 
 GROUPS = 8
 """Groups of like length that a batch is computed in on a CPU."""
@@ -94,8 +94,16 @@ class Embedding(nn.Module):
         return x + self.error(tokens.magerr.clamp(*ERROR_RANGE).log10()[..., None])
 
 
+class Dropout(nn.Dropout):
+    """Drop-out that keeps its mask as bytes, where that of torch keeps floats on a CPU; the draws are equal."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the shape of `input`."""
+        return torch.native_dropout(input, self.p, True)[0] if self.training and self.p else input
+
+
 class Attention(nn.Module):
-    """Multi-head scaled dot-product attention; masked keys get no weight."""
+    """Multi-head scaled dot-product attention."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -103,8 +111,8 @@ class Attention(nn.Module):
         self.q, self.k, self.v, self.out = (nn.Linear(config.d_model, config.d_model) for _ in range(4))
 
     def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each (batch, heads, length, d_model / heads)."""
-        return tuple(f(x).unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for f in (self.q, self.k, self.v))
+        """Queries, keys and values, each (..., heads, length, d_model / heads)."""
+        return tuple(f(x).unflatten(-1, (self.n_heads, -1)).transpose(-3, -2) for f in (self.q, self.k, self.v))
 
     def weights(self, x: Tensor, mask: Tensor) -> Tensor:
         """(batch, heads, query, key) attention weights, for looking at; `forward` does not build them."""
@@ -112,11 +120,9 @@ class Attention(nn.Module):
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
         return scores.masked_fill(mask[:, None, None], -torch.inf).softmax(-1)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(batch, length, d_model); no mask where nothing is masked, which is faster."""
-        q, k, v = self.heads(x)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else ~mask[:, None, None])
-        return self.out(mixed.transpose(1, 2).flatten(-2))
+    def forward(self, x: Tensor, mix: Mix) -> Tensor:
+        """(..., d_model), of the shape of `x`."""
+        return self.out(mix(*self.heads(x)).transpose(-3, -2).flatten(-2))
 
 
 class EncoderLayer(nn.Module):
@@ -128,25 +134,27 @@ class EncoderLayer(nn.Module):
         self.attention = Attention(config)
         self.norm1, self.norm2 = (nn.LayerNorm(d, eps=1e-6) for _ in range(2))
         self.ffn = nn.Sequential(nn.Linear(d, config.d_ff), nn.ReLU(inplace=True), nn.Linear(config.d_ff, d))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(batch, length, d_model)."""
-        x = self.norm1(x + self.dropout(self.attention(x, mask)))
+    def forward(self, x: Tensor, mix: Mix) -> Tensor:
+        """(..., d_model), of the shape of `x`."""
+        x = self.norm1(x + self.dropout(self.attention(x, mix)))
         return self.norm2(x + self.dropout(self.ffn(x)))
 
 
 class Encoder(nn.Module):
     """The paper's encoder: tokens in, one embedding a light curve out.
 
-    Weights start from Glorot's uniform distribution with zero biases, as Keras has it, or are torch's own.
+    Weights start from Glorot's uniform distribution with zero biases, as Keras has it, or are torch's own. `form` says
+    how batches are computed; None, as it begins, is the fastest on the device.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.form: Form | None = None
         self.embedding = Embedding(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.n_layers))
         self.projection = nn.Sequential(
             nn.Linear(config.d_model, config.d_model), nn.ReLU(), nn.Linear(config.d_model, config.d_projection)
@@ -156,27 +164,44 @@ class Encoder(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
-    def tokens_out(self, tokens: Tokens, whole: bool = False) -> Tensor:
-        """(batch, length, d_model) after the last layer, one vector a token; `whole`: nothing is masked."""
+    def tokens_out(self, tokens: Tokens, mix: Mix | None = None) -> Tensor:
+        """(..., d_model) after the last layer, one vector a token, of the shape of `tokens`.
+
+        `mix` is the attention; by default that over the rows of a rectangle, where masked keys get no weight.
+        """
+        mix = over_rows(tokens.mask) if mix is None else mix
         x = self.dropout(self.embedding(tokens))
         for layer in self.layers:
-            x = layer(x, None if whole else tokens.mask)
+            x = layer(x, mix)
         return x
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """(batch, d_model) embeddings: the mean over the tokens that are not masked.
+        """(batch, d_model) embeddings: the mean over the tokens that are not masked; see `form`."""
+        if torch.compiler.is_compiling() and tokens.mask.device.type == "cpu":
+            form = self.form or "padded"  # groups would each be a graph of its own
+        else:
+            form = self.form or best_form(tokens.mask.device, self.config.d_model // self.config.n_heads)
+        if form == "grouped":
+            return self._grouped(tokens)
+        return masked_mean(self._packed(tokens) if form == "packed" else self.tokens_out(tokens), tokens.mask)
 
-        On a CPU light curves of like length are computed together, each group no wider than its longest.
-        """
-        if tokens.mask.device.type != "cpu" or torch.compiler.is_compiling() or not tokens.mask.any():
-            return masked_mean(self.tokens_out(tokens), tokens.mask)
+    def _packed(self, tokens: Tokens) -> Tensor:
+        """(batch, length, d_model) after the last layer, 0 where a token is masked."""
+        where, flat, filled = packed(tokens)
+        x = self.tokens_out(flat, over_segments(filled, tokens.mask.shape[1]))
+        return x.new_zeros(tokens.mask.numel(), x.shape[-1]).index_copy(0, where, x).unflatten(0, tokens.mask.shape)
+
+    def _grouped(self, tokens: Tokens) -> Tensor:
+        """(batch, d_model); light curves of like length together, each group no wider than its longest."""
         place = torch.arange(1, tokens.mask.shape[1] + 1)
         extent = (place * ~tokens.mask).amax(1)
         order = extent.argsort(stable=True)
         parts = []
-        for rows in order.chunk(GROUPS):
+        for rows in order.chunk(GROUPS) if tokens.mask.any() else (order,):
             group = tokens.each(lambda t, rows=rows: t[rows, : int(extent[rows].max())])
-            parts.append(masked_mean(self.tokens_out(group, whole=not group.mask.any()), group.mask))
+            with norms_remade(self):
+                out = self.tokens_out(group, None if group.mask.any() else over_rows(None))
+            parts.append(masked_mean(out, group.mask))
         return torch.cat(parts)[order.argsort()]
 
     def project(self, embedding: Tensor) -> Tensor:

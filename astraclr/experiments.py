@@ -24,8 +24,8 @@ from astraclr.presets import recipe as recipe_named
 from astraclr.pretraining import pretrain
 from astraclr.simulate import simulate
 
-_METHOD = ("cadence", "simulate", "preparation", "draws", "views", "encoder", "losses", "presets", "pretraining",
-           "runs", "distributed")  # fmt: skip
+_METHOD = ("cadence", "simulate", "preparation", "draws", "views", "ragged", "encoder", "losses", "presets",
+           "pretraining", "runs", "distributed")  # fmt: skip
 """Modules whose text decides what a trained encoder is."""
 _BYTES_PER_STAR = 4 * 620 * 16
 """Some 620 epochs of 16 bytes; the simulator joins its chunks, and training holds a centred copy."""
@@ -130,7 +130,10 @@ def provenance() -> dict[str, str]:
     root = Path(__file__).parents[1]
 
     def git(*words: str) -> str:
-        found = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+        try:
+            found = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+        except FileNotFoundError:  # git is not installed
+            return ""
         return found.stdout.strip() if found.returncode == 0 else ""
 
     revision = git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "astraclr") else "")

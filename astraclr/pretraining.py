@@ -66,11 +66,11 @@ def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], r
     share, device = len(views[0].mag), views[0].mag.device
     batch, losses, summed = share * ranks.size, [], []
     for rows in torch.arange(share, device=device).chunk(max(1, _replicas(recipe, replicas) // ranks.size)):
+        optimiser.zero_grad(set_to_none=True)  # before the forward pass, whose memory comes on top
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             z = project_views(encoder, [view.rows(rows) for view in views])
         z = ranks.gathered(z.float()) if gathered else z
         loss, part = nt_xent(z, recipe.temperature), z.shape[1] / batch
-        optimiser.zero_grad(set_to_none=True)
         (loss * (part * (len(views) * (len(views) - 1) if recipe.loss_sum else 1))).backward()
         gradients = [p.grad for p in parameters if p.grad is not None]
         if gathered:

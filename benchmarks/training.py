@@ -93,10 +93,10 @@ def measure(model: str, kind: str, way: str, threads: int, steps: int) -> dict[s
     wall, cpu = [], []
     for step in range(steps + 1):
         begin, used = time.perf_counter(), time.process_time()
+        optimiser.zero_grad(set_to_none=True)
         views = make_views(data, torch.arange(batch), size, how, Draws(0, step))
         encode = encoder if way == "ours" else lambda view: padded(encoder, view)
         loss = nt_xent(torch.stack([encoder.project(encode(view)) for view in views]))
-        optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         wall.append(time.perf_counter() - begin)

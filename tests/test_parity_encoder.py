@@ -7,6 +7,7 @@ from parity import keras_weights, recipe_weights, tokens_of, torch_name
 
 from astraclr.encoder import Encoder, EncoderConfig
 from astraclr.preparation import Tokens
+from astraclr.ragged import over_rows
 
 ROWS = ("full", "short and without i", "without g", "half of its points dropped", "one observation")
 STAGES = {"positional_encoding": 5e-5, "embedding": 5e-5, "attention_layer_0": 2e-5, "encoder_layer_0": 2e-5,
@@ -21,7 +22,7 @@ def stages(encoder, tokens):
         "positional_encoding": encoder.embedding.encode_time(tokens.times),
         "embedding": embedded,
         "attention_layer_0": encoder.layers[0].attention.weights(embedded, tokens.mask),
-        "encoder_layer_0": encoder.layers[0](embedded, tokens.mask),
+        "encoder_layer_0": encoder.layers[0](embedded, over_rows(tokens.mask)),
         "encoder": encoder.tokens_out(tokens),
         "pooled": pooled,
         "projection": encoder.project(pooled),
