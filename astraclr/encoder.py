@@ -18,6 +18,8 @@ from astraclr.ragged import Form, Mix, best_form, norms_remade, over_rows, over_
 
 GROUPS = 8
 """Groups of like length that a batch is computed in on a CPU."""
+WIDE = 256
+"""d_model from which the memory of a training step counts more than a little time."""
 ERROR_RANGE = (1e-4, 10.0)
 """Magnitudes; errors beyond are read as these."""
 
@@ -95,11 +97,16 @@ class Embedding(nn.Module):
 
 
 class Dropout(nn.Dropout):
-    """Drop-out that keeps its mask as bytes, where that of torch keeps floats on a CPU; the draws are equal."""
+    """Drop-out with equal draws that keeps its mask as bytes, where torch's own keeps floats on a CPU.
+
+    Only of wide encoders: it takes longer, which narrow ones notice and whose memory nobody misses.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the shape of `input`."""
-        return torch.native_dropout(input, self.p, True)[0] if self.training and self.p else input
+        if self.training and self.p and input.shape[-1] >= WIDE:
+            return torch.native_dropout(input, self.p, True)[0]
+        return super().forward(input)
 
 
 class Attention(nn.Module):
