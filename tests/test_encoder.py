@@ -149,8 +149,9 @@ def test_attention_over_segments_asks_torch_for_each_light_curve_alone(monkeypat
     assert asked["same"] and asked["longest"] == (7, 7)
 
 
-def test_drop_out_draws_what_torch_draws_and_keeps_bytes():
-    x, kept = torch.randn(50, 40, requires_grad=True), []
+@pytest.mark.parametrize(("width", "dtype"), [(40, torch.float32), (256, torch.bool)])
+def test_drop_out_draws_what_torch_draws_and_keeps_bytes_where_it_is_wide(width, dtype):
+    x, kept = torch.randn(50, width, requires_grad=True), []
     results = []
     for drop in (Dropout(0.3), torch.nn.Dropout(0.3)):
         torch.manual_seed(1)
@@ -158,7 +159,7 @@ def test_drop_out_draws_what_torch_draws_and_keeps_bytes():
             y = drop(x)
         results.append((y.detach(), torch.autograd.grad(y.sum(), x)[0], torch.rand(1)))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
-    assert kept == [torch.bool, torch.float32]
+    assert kept == [dtype, torch.float32]
     assert Dropout(0.3).eval()(x) is x
 
 
