@@ -139,4 +139,4 @@ def draw_rates(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str | No
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter("{x:g}")
     if by:
-        ax.legend(fontsize=8)
+        ax.legend(fontsize=8, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, frameon=False)
