@@ -120,4 +120,4 @@ def test_scaling_is_measured_along_every_axis(scaling, tmp_path):
         assert row["floor_per_cpu_s"] == pytest.approx(1e9 / row["operations"])
     one, two = ranks
     assert two["floor_per_s"] == pytest.approx(2 * two["floor_per_cpu_s"])
-    assert two["parts"]["gradient sum"] > 0 and one["parts"]["waiting"] < 1e-3
+    assert one["parts"].keys() == two["parts"].keys()
