@@ -1,4 +1,4 @@
-"""The loop: views of unlabelled stars, NT-Xent, Adam with warm-up; seeded, resumable, on one device or many."""
+"""The loop: views of unlabelled stars, their losses, Adam; seeded, resumable, on one device or many."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ from astraclr.presets import preset as preset_named
 from astraclr.presets import recipe as recipe_named
 from astraclr.runs import Run, deliver, finished, held_signals
 from astraclr.shards import InMemory, Source
+from astraclr.summaries import Summaries, summary_loss
 from astraclr.views import make_views
 
+PARTS = ("nt_xent", "summary_loss")
+"""Of the loss, where a recipe has summaries; in a history beside "loss", and with "val_" beside "val_loss"."""
 BETAS, EPSILON, CLIP_NORM = (0.9, 0.98), 1e-9, 1.0
 """Adam and the global gradient norm of the paper's code."""
 TRAIN_SHARE = 0.8
@@ -40,6 +43,27 @@ def learning_rate(step: int, d_model: int, warmup: int) -> float:
     return d_model**-0.5 * min(step**-0.5, step * warmup**-1.5) if step else 0.0
 
 
+def rate_of_step(recipe: Recipe, done: int, d_model: int, warmup: int, steps: int) -> float:
+    """Learning rate of the step after `done` earlier ones, as the recipe's `schedule` says.
+
+    "cosine" (Loshchilov & Hutter 2017, arXiv 1608.03983) rises over 5 % of the `steps`, or 100 where that is more, but
+    never over more than a quarter of them.
+    """
+    if recipe.schedule == "warmup":
+        return learning_rate(done if recipe.keras_adam else done + 1, d_model, warmup)
+    rise = max(1, min(steps // 4, max(100, steps // 20)))
+    return recipe.peak_rate * min(1.0, (done + 1) / rise) * 0.5 * (1 + math.cos(math.pi * min(1.0, done / steps)))
+
+
+def new_optimiser(encoder: Encoder, recipe: Recipe, device: str) -> torch.optim.Adam:
+    """Adam, or AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) where the recipe asks for weight decay."""
+    fused = True if torch.device(device).type == "cuda" else None
+    if recipe.weight_decay:
+        return torch.optim.AdamW(encoder.parameters(), betas=BETAS, eps=EPSILON, weight_decay=recipe.weight_decay,
+                                 fused=fused)  # fmt: skip
+    return torch.optim.Adam(encoder.parameters(), betas=BETAS, eps=EPSILON, fused=fused)
+
+
 def split(n: int, share: float = TRAIN_SHARE, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
     """Numbers 0..n-1 shuffled and cut at int(share n), as the paper's code splits objects."""
     order = np.random.RandomState(seed).permutation(n)  # noqa: NPY002 - the paper's generator
@@ -48,48 +72,79 @@ def split(n: int, share: float = TRAIN_SHARE, seed: int = 42) -> tuple[np.ndarra
 
 def project_views(encoder: Encoder, views: list[Tokens]) -> Tensor:
     """(views, batch, d_projection); each view runs at its own length."""
-    return torch.stack([encoder.project(encoder(view)) for view in views])
+    return heads(encoder, views)[0]
+
+
+def heads(encoder: Encoder, views: list[Tokens]) -> tuple[Tensor, Tensor | None]:
+    """(views, batch, d_projection), and where the encoder learns summaries (views, batch, n_summaries) guesses."""
+    pooled = [encoder(view) for view in views]
+    guesses = None if encoder.summaries is None else torch.stack([encoder.summarise(p) for p in pooled])
+    return torch.stack([encoder.project(p) for p in pooled]), guesses
 
 
 def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], recipe: Recipe, done: int,
-           warmup: int, replicas: int = 1, ranks: Ranks = ALONE,
-           mixed: bool = False) -> tuple[Tensor, float]:  # fmt: skip
-    """One optimiser step after `done` earlier ones; returns the mean pair loss before it, and the learning rate.
+           warmup: int, replicas: int = 1, ranks: Ranks = ALONE, mixed: bool = False, steps: int = 0,
+           truth: Tensor | None = None) -> tuple[Tensor, float, dict[str, Tensor]]:  # fmt: skip
+    """One optimiser step after `done` earlier ones; returns the loss before it, the learning rate, and the loss's parts.
 
     A recipe whose negatives stay in a replica gets `replicas` equal shares of the batch, one after the other: each has
     its own negatives, divides by the whole batch, and clips its own gradient; then the gradients are summed.
 
     Of several `ranks` each brings the views of its share of the batch, and takes its share of the replicas. Where
-    `mixed`, the encoder computes in bfloat16.
+    `mixed`, the encoder computes in bfloat16. A recipe with summaries is given their `truth`, (batch, n_summaries); the
+    loss is then the weighted sum of its parts, and else the mean pair loss. `steps` is the length of the run.
     """
+    if (encoder.summaries is None) != (truth is None):
+        raise ValueError("an encoder that learns summaries needs their truth at every step, and only such a one; see "
+                         "astraclr.summaries.Summaries")  # fmt: skip
     parameters, gathered = list(encoder.parameters()), recipe.negatives == "gathered"
     share, device = len(views[0].mag), views[0].mag.device
     batch, losses, summed = share * ranks.size, [], []
     for rows in torch.arange(share, device=device).chunk(max(1, _replicas(recipe, replicas) // ranks.size)):
         optimiser.zero_grad(set_to_none=True)  # before the forward pass, whose memory comes on top
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-            z = project_views(encoder, [view.rows(rows) for view in views])
+            z, guesses = heads(encoder, [view.rows(rows) for view in views])
         z = ranks.gathered(z.float()) if gathered else z
         loss, part = nt_xent(z, recipe.temperature), z.shape[1] / batch
-        (loss * (part * (len(views) * (len(views) - 1) if recipe.loss_sum else 1))).backward()
+        summed_pairs = len(views) * (len(views) - 1) if recipe.loss_sum else 1
+        total, found = loss * (part * summed_pairs * recipe.contrast), [loss]
+        if guesses is not None and truth is not None:
+            guesses, known = guesses.float(), truth[rows]
+            if gathered:
+                guesses, known = ranks.gathered(guesses), ranks.gathered(known[None])[0]
+            found.append(summary_loss(guesses, known))
+            total = total + found[1] * (part * recipe.summaries)
+        total.backward()
         gradients = [p.grad for p in parameters if p.grad is not None]
         if gathered:
             ranks.sum_(gradients)
         nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
         summed = [a + b for a, b in zip(summed, gradients, strict=True)] if summed else gradients
-        losses.append(loss.detach() * z.shape[1] / batch)
-    loss = torch.stack(losses).sum()
+        losses.append(torch.stack(found).detach() * z.shape[1] / batch)
+    loss = torch.stack(losses).sum(0)
     if not gathered:
         ranks.sum_([loss, *summed])
     for p, gradient in zip(parameters, summed, strict=True):
         p.grad = gradient
-    rate = learning_rate(done if recipe.keras_adam else done + 1, encoder.config.d_model, warmup)
+    rate = rate_of_step(recipe, done, encoder.config.d_model, warmup, steps)
     for group in optimiser.param_groups:
         group["lr"] = rate
         # Keras adds epsilon before the bias correction: torch's epsilon must grow by its inverse.
         group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** (done + 1)) if recipe.keras_adam else EPSILON
     optimiser.step()
-    return loss, rate
+    return _weighted(recipe, loss), rate, _parts(loss)
+
+
+def _weighted(recipe: Recipe, parts: Tensor) -> Tensor:
+    """The loss from NT-Xent and, where there is one, the summary loss along the last axis."""
+    if parts.shape[-1] == 1:
+        return parts[..., 0]  # the only one needs no weight
+    return recipe.contrast * parts[..., 0] + recipe.summaries * parts[..., 1]
+
+
+def _parts(loss: Tensor, prefix: str = "") -> dict[str, Tensor]:
+    """What a record says beside the loss where the loss has parts."""
+    return {f"{prefix}{name}": value for name, value in zip(PARTS, loss, strict=True)} if len(loss) == 2 else {}
 
 
 def _replicas(recipe: Recipe, replicas: int) -> int:
@@ -98,11 +153,12 @@ def _replicas(recipe: Recipe, replicas: int) -> int:
 
 @torch.no_grad()
 def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe,
-             seed: int, mixed: bool = False, keys: Tensor | None = None,
-             ranks: Ranks = ALONE) -> dict[str, float]:  # fmt: skip
+             seed: int, mixed: bool = False, keys: Tensor | None = None, ranks: Ranks = ALONE,
+             truth: Tensor | None = None) -> dict[str, float]:  # fmt: skip
     """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars.
 
-    `keys` are the numbers of `stars` in the whole set, where `data` is a part of it. Means over at most 4 batches of
+    With the `truth` of their summaries the loss is the one that training reduces, and its parts follow; without, it is
+    NT-Xent. `keys` are the numbers of `stars` in the whole set, where `data` is a part of it. Means over at most 4 batches of
     the preset's size (a replica's share of it, where negatives stay there), or of all the stars where there are fewer:
     then the chance level is lower too. Of several `ranks`, each takes some of the batches.
     """
@@ -111,16 +167,21 @@ def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, re
     size = min(preset.batch_size // _replicas(recipe, preset.replicas), len(stars))
     keys, draws = stars if keys is None else keys, Draws(seed, VALIDATION)
     batches = [slice(first, first + size) for first in range(0, min(len(stars) - size + 1, 4 * size), size)]
-    names = ("val_loss", "alignment", "uniformity", "effective_rank")
+    names = ["val_loss", "alignment", "uniformity", "effective_rank"]
+    names += [] if truth is None else [f"val_{part}" for part in PARTS]
     table = torch.zeros(len(batches), len(names), dtype=torch.float64, device=stars.device)
     for k in range(ranks.rank, len(batches), ranks.size):
         part = batches[k]
         views = make_views(data, stars[part], preset, recipe, draws, keys[part])
         with torch.autocast(data.mag.device.type, torch.bfloat16, enabled=mixed):
             pooled = torch.stack([encoder(view) for view in views])
-            z = encoder.project(pooled)
-        table[k] = torch.stack([nt_xent(z, recipe.temperature), alignment(z), uniformity(z[0]),
-                                effective_rank(pooled[0])])  # fmt: skip
+            z, guesses = encoder.project(pooled), None if truth is None else encoder.summarise(pooled)
+        found = [nt_xent(z, recipe.temperature)]
+        if guesses is not None and truth is not None:
+            found.append(summary_loss(guesses.float(), truth[part]))
+        loss = torch.stack(found)
+        table[k] = torch.stack([_weighted(recipe, loss), alignment(z), uniformity(z[0]), effective_rank(pooled[0]),
+                                *_parts(loss).values()])  # fmt: skip
     encoder.train(was_training)
     ranks.sum_([table])  # what another rank computed is 0 here
     return dict(zip(names, table.mean(0).tolist(), strict=True))
@@ -176,11 +237,10 @@ def pretrain(lc: LightCurves | Source, preset: str | Preset = "tiny", recipe: st
     with joined(device) as ranks:
         preset = shared(preset, recipe, min(preset.batch_size, len(train)), ranks)
         before = None if folder is None else finished(folder, preset, recipe, seed, source.fingerprint)
-        encoder = new_encoder(preset, recipe, seed).to(device).train()
-        optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS, eps=EPSILON,
-                                     fused=True if torch.device(device).type == "cuda" else None)  # fmt: skip
-        run = Run(encoder, optimiser, preset, recipe, seed, source.fingerprint, folder, writes=ranks.rank == 0,
-                  save_every=save_every or preset.evaluate_every, tensorboard=tensorboard)  # fmt: skip
+        encoder = new_encoder(preset, recipe, seed, len(source.bands)).to(device).train()
+        run = Run(encoder, new_optimiser(encoder, recipe, device), preset, recipe, seed, source.fingerprint, folder, writes=ranks.rank == 0,
+                  save_every=save_every or preset.evaluate_every, tensorboard=tensorboard,
+                  n_bands=len(source.bands))  # fmt: skip
         ranks.check_agreement(f"{run.settings} {run.done} {before is None}", device)
         if before is not None:
             return before
@@ -201,6 +261,8 @@ def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device
     mixed, batches, stop = mixed_precision_pays(device), _Batches(source, train, preset.batch_size, seed), 0
     held = held[: 4 * preset.batch_size]  # no more are looked at
     few, few_rows, keys = source.prepared(held, device), torch.arange(len(held), device=device), torch.as_tensor(held)
+    summaries = Summaries(source, train, device) if recipe.summaries else None
+    few_truth = None if summaries is None else summaries.of(held)
     bar = tqdm(range(run.done, preset.steps), initial=run.done, total=preset.steps, desc="pre-training", unit="step",
                disable=not progress)  # fmt: skip
     with held_signals() as signalled, closing(run.log):
@@ -212,14 +274,16 @@ def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device
             torch.manual_seed(seed * 1_000_003 + step + ranks.rank * _DROPOUT_APART)
             rows = batches[drawn][ranks.share(batches.size)]
             views = _views_of_step(source, rows, preset, recipe, Draws(seed, drawn // batches.per_epoch), device)
-            loss, rate = update(run.encoder, run.optimiser, views, recipe, step, preset.warmup, preset.replicas, ranks,
-                                mixed)  # fmt: skip
+            truth = None if summaries is None else summaries.of(rows)
+            loss, rate, parts = update(run.encoder, run.optimiser, views, recipe, step, preset.warmup, preset.replicas,
+                                       ranks, mixed, preset.steps, truth)  # fmt: skip
             record = {"step": step + 1, "loss": float(loss), "learning_rate": rate}
+            record |= {name: float(value) for name, value in parts.items()}
             seconds = time.perf_counter() - began
             if (step + 1) % preset.evaluate_every == 0 or step + 1 == preset.steps:
                 seed_now = 0 if recipe.fixed_validation else step
                 record |= validate(run.encoder, few, few_rows, preset, recipe, seed_now, mixed, keys.to(device),
-                                   ranks)  # fmt: skip
+                                   ranks, few_truth)  # fmt: skip
             run.note(record, seconds, batches.size)
             bar.set_postfix_str(run.summary(), refresh=False)
             # Ranks stop after the same step: one that went on would wait for the others for ever.

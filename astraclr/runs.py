@@ -46,6 +46,7 @@ class Run:
     out : folder, or None to write nothing; a run that was begun there is read from it
     writes : whether this process writes (of several that train together only one does)
     save_every : steps between two states
+    n_bands : of the stars, as `new_encoder` was given it
 
     Raises
     ------
@@ -55,7 +56,8 @@ class Run:
 
     def __init__(self, encoder: Encoder, optimiser: torch.optim.Adam, preset: Preset, recipe: Recipe, seed: int,
                  data: str, out: Path | None, *, writes: bool = True, save_every: int = 0,
-                 tensorboard: bool = False) -> None:  # fmt: skip
+                 tensorboard: bool = False, n_bands: int | None = None) -> None:  # fmt: skip
+        self.n_bands = n_bands
         self.encoder, self.optimiser, self.preset, self.recipe = encoder, optimiser, preset, recipe
         self.seed, self.data, self.out = seed, data, out
         self.folder = out if writes else None
@@ -118,7 +120,7 @@ class Run:
 
     def result(self) -> Checkpoint:
         """The encoder of the best validation loss; it replaces the states on disk."""
-        encoder = new_encoder(self.preset, self.recipe, self.seed)
+        encoder = new_encoder(self.preset, self.recipe, self.seed, self.n_bands)
         encoder.load_state_dict(self.best)
         encoder = encoder.to(next(self.encoder.parameters()).device).eval()
         checkpoint = Checkpoint(encoder, self.preset, self.recipe, self.seed, self.data, pd.DataFrame(self.history))
