@@ -51,6 +51,8 @@ def rate_of_step(recipe: Recipe, done: int, d_model: int, warmup: int, steps: in
     """
     if recipe.schedule == "warmup":
         return learning_rate(done if recipe.keras_adam else done + 1, d_model, warmup)
+    if steps < 1:
+        raise ValueError(f"the cosine schedule of recipe {recipe.name!r} needs the number of steps, got {steps}")
     rise = max(1, min(steps // 4, max(100, steps // 20)))
     return recipe.peak_rate * min(1.0, (done + 1) / rise) * 0.5 * (1 + math.cos(math.pi * min(1.0, done / steps)))
 

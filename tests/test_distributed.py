@@ -46,7 +46,7 @@ def gradients(ranks):
         rows = np.arange(16)[ranks.share(16)]
         views = _views_of_step(InMemory(stars), rows, size, how, Draws(0), "cpu")
         optimiser = torch.optim.Adam(encoder.parameters())
-        found[f"{name}/loss"], _ = update(encoder, optimiser, views, how, 5, 100, size.replicas, ranks)
+        found[f"{name}/loss"], *_ = update(encoder, optimiser, views, how, 5, 100, size.replicas, ranks)
         found |= {f"{name}/{k}": p.grad for k, p in encoder.named_parameters()}
         every, three = torch.arange(24), replace(size, batch_size=8, replicas=1)  # batches, so ranks have two and one
         seen = validate(encoder, prepare(stars), every, three, how, 0, ranks=ranks)

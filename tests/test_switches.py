@@ -136,7 +136,7 @@ def test_negatives_replica_equals_separate_devices_with_summed_gradients(data, n
         own, losses = gradients(encoder), [*losses, pairs.mean().item()]
         expected = own if expected is None else [a + b for a, b in zip(expected, own, strict=True)]
     optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS)
-    loss, _ = update(encoder, optimiser, views, how, 0, 100, replicas=n_replicas)
+    loss, *_ = update(encoder, optimiser, views, how, 0, 100, replicas=n_replicas)
     assert loss.item() == pytest.approx(np.mean(losses), abs=1e-6)
     for ours, theirs in zip(gradients(encoder), expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
@@ -147,7 +147,7 @@ def test_negatives_gathered_takes_the_whole_batch_whatever_the_replicas(data):
     encoder = Encoder(EncoderConfig.of(SIZE, how)).train()
     views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
     expected = nt_xent(project_views(encoder, views)).item()
-    loss, _ = update(encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100, replicas=4)
+    loss, *_ = update(encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100, replicas=4)
     assert loss.item() == pytest.approx(expected, abs=1e-6)
 
 
@@ -155,9 +155,9 @@ def test_pretraining_and_validation_share_the_batch_among_the_replicas(stars, mo
     import astraclr.pretraining
 
     size, how, batches = replace(SIZE, replicas=4, steps=2, evaluate_every=2), switched(negatives="replica"), []
-    project = astraclr.pretraining.project_views
-    monkeypatch.setattr(astraclr.pretraining, "project_views",
-                        lambda e, views: batches.append(len(views[0].mag)) or project(e, views))  # fmt: skip
+    heads = astraclr.pretraining.heads
+    monkeypatch.setattr(astraclr.pretraining, "heads",
+                        lambda e, views: batches.append(len(views[0].mag)) or heads(e, views))  # fmt: skip
     losses = []
     monkeypatch.setattr(astraclr.pretraining, "nt_xent", lambda z, t: losses.append(z.shape[1]) or nt_xent(z, t))
     pretrain(stars, size, how, progress=False)
@@ -272,7 +272,7 @@ def test_keras_adam_adds_epsilon_outside_the_bias_correction(data, monkeypatch, 
     weight = encoder.layers[0].ffn[0].weight
     expected, m, v = weight.detach().double(), 0.0, 0.0
     for t in (1, 2, 3):
-        _, rate = update(encoder, optimiser, views, how, t - 1, 100)
+        _, rate, _ = update(encoder, optimiser, views, how, t - 1, 100)
         g = weight.grad.double()
         m, v = 0.9 * m + 0.1 * g, 0.98 * v + 0.02 * g**2
         if keras:
