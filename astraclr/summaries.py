@@ -139,18 +139,19 @@ def periodogram(mag: Tensor, magerr: Tensor, times: Tensor, segment: Tensor, cou
     grid = grid.view(n, N_CELLS)
     # One star at a time on a processor: its libraries may round a batch of transforms by its size.
     if grid.device.type == "cpu":
-        highest = torch.stack([_highest(torch.fft.rfft(one).abs()) for one in grid])
+        highest = torch.stack([_highest(torch.fft.rfft(one)) for one in grid])
     else:
-        highest = _highest(torch.fft.rfft(grid).abs())
+        highest = _highest(torch.fft.rfft(grid))
     power = highest.double().square() / (square * weight.view(n, n_bands).sum(1)).clamp(min=1e-12)[:, None]
     silent = (square <= 0) | (count.sum(1) < FEWEST)
     return power.clamp(min=LEAST_POWER).log10().masked_fill(silent[:, None], torch.nan)
 
 
-def _highest(amplitude: Tensor) -> Tensor:
+def _highest(spectrum: Tensor) -> Tensor:
     """Largest amplitude in each bin of frequency."""
     edges = np.geomspace(*FREQUENCIES, N_FREQUENCIES + 1) * N_CELLS / CELLS_PER_DAY
     cuts = np.ceil(edges).astype(int).tolist()  # a bin begins with the first frequency that is not below its edge
+    amplitude = spectrum[..., : cuts[-1]].abs()
     return torch.stack([amplitude[..., a:b].amax(-1) for a, b in zip(cuts[:-1], cuts[1:], strict=True)], dim=-1)
 
 
