@@ -243,10 +243,15 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(config.d_model, eps=1e-6) if config.norm == "pre" else nn.Identity()
         width = config.d_embedding
         self.projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.d_projection))
+        self._begin(self)
         # Made last, so that the other weights are the same without it.
         self.summaries = nn.Linear(width, config.n_summaries) if config.n_summaries else None
-        for module in self.modules():
-            if isinstance(module, nn.Linear) and config.initial_weights == "glorot":
+        if self.summaries is not None:
+            self._begin(self.summaries)
+
+    def _begin(self, part: nn.Module) -> None:
+        for module in part.modules():
+            if isinstance(module, nn.Linear) and self.config.initial_weights == "glorot":
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 

@@ -112,10 +112,10 @@ def structure_function(mag: Tensor, times: Tensor, segment: Tensor, n_segments: 
 def periodogram(mag: Tensor, magerr: Tensor, times: Tensor, segment: Tensor, count: Tensor) -> Tensor:
     """log10 of the largest normalised power in each of 32 log-spaced bins of frequency, all bands together.
 
-    ``P = |sum w m exp(i 2 pi f t)|^2 / (sum w m^2 sum w)``, with w from the errors and each band's mean subtracted: the
-    periodogram of Lomb (1976) and Scargle (1982) for evenly spread phases, between 0 and 1. Times are rounded to cells
-    of a grid, so that a Fourier transform gives all frequencies. Its period is 2,048 days; later cells wrap around,
-    which changes nothing at its frequencies.
+    ``P = |sum w m exp(i 2 pi f t)|^2 / (sum w m^2 sum w)``, with w from the errors and each band's mean subtracted: for
+    evenly spread phases half the periodogram of Lomb (1976, Ap&SS 39, 447) and Scargle (1982, ApJ 263, 835), so that a
+    sine has 1/2. Times are rounded to cells of a grid, and a Fourier transform gives all frequencies. Its period is
+    2,048 days; later cells wrap around, which changes nothing at its frequencies.
 
     Parameters
     ----------
