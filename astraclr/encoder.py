@@ -104,7 +104,7 @@ class Steps(nn.Module):
         # Beside padding, and at the first observation of a band, the token before is another one's: nothing is read.
         dt = (tokens.times - t_before).clamp(min=0).to(m.dtype) * there
         dm = (m - m_before) * there
-        step = (torch.log10(dt + 1e-3) + 0.5) * there, torch.asinh(5 * dm), torch.asinh(dm / torch.hypot(e, e_before)) / 2
+        step = (torch.log10(dt + 1e-3) + 0.5) * there, torch.asinh(5 * dm), torch.asinh(dm / e.hypot(e_before)) / 2
         point = torch.asinh(5 * m), torch.asinh(m / e) / 2, e.log10() + 1.5, 10 * (tokens.band - 3.75)
         return torch.stack([*point, *step, there], dim=-1)
 

@@ -203,7 +203,8 @@ RECIPES: dict[str, Recipe] = {
     "recommended": _RECOMMENDED,
 }
 """`paper`: as its authors ran it, and their variant of two views; `corrected`: the same design without the slips (the
-default); `recommended`: another input, a second loss and more damage, which make training pay. Any other mixture: ``dataclasses.replace(recipe("corrected"), name="mine", time_rates="days")``."""
+default); `recommended`: another input, a second loss and more damage, so that training pays. Any other mixture:
+``dataclasses.replace(recipe("corrected"), name="mine", time_rates="days")``."""
 
 
 def preset(name: str | Preset) -> Preset:

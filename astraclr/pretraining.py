@@ -87,7 +87,7 @@ def heads(encoder: Encoder, views: list[Tokens]) -> tuple[Tensor, Tensor | None]
 def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], recipe: Recipe, done: int,
            warmup: int, replicas: int = 1, ranks: Ranks = ALONE, mixed: bool = False, steps: int = 0,
            truth: Tensor | None = None) -> tuple[Tensor, float, dict[str, Tensor]]:  # fmt: skip
-    """One optimiser step after `done` earlier ones; returns the loss before it, the learning rate, and the loss's parts.
+    """One optimiser step after `done` earlier ones; returns the loss before it, the learning rate, the loss's parts.
 
     A recipe whose negatives stay in a replica gets `replicas` equal shares of the batch, one after the other: each has
     its own negatives, divides by the whole batch, and clips its own gradient; then the gradients are summed.
@@ -144,9 +144,9 @@ def _weighted(recipe: Recipe, parts: Tensor) -> Tensor:
     return recipe.contrast * parts[..., 0] + recipe.summaries * parts[..., 1]
 
 
-def _parts(loss: Tensor, prefix: str = "") -> dict[str, Tensor]:
+def _parts(loss: Tensor) -> dict[str, Tensor]:
     """What a record says beside the loss where the loss has parts."""
-    return {f"{prefix}{name}": value for name, value in zip(PARTS, loss, strict=True)} if len(loss) == 2 else {}
+    return dict(zip(PARTS, loss, strict=True)) if len(loss) == len(PARTS) else {}
 
 
 def _replicas(recipe: Recipe, replicas: int) -> int:
@@ -160,9 +160,9 @@ def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, re
     """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars.
 
     With the `truth` of their summaries the loss is the one that training reduces, and its parts follow; without, it is
-    NT-Xent. `keys` are the numbers of `stars` in the whole set, where `data` is a part of it. Means over at most 4 batches of
-    the preset's size (a replica's share of it, where negatives stay there), or of all the stars where there are fewer:
-    then the chance level is lower too. Of several `ranks`, each takes some of the batches.
+    NT-Xent. `keys` are the numbers of `stars` in the whole set, where `data` is a part of it. Means over at most 4
+    batches of the preset's size (a replica's share of it, where negatives stay there), or of all the stars where there
+    are fewer: then the chance level is lower too. Of several `ranks`, each takes some of the batches.
     """
     was_training = encoder.training
     encoder.eval()
@@ -182,8 +182,8 @@ def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, re
         if guesses is not None and truth is not None:
             found.append(summary_loss(guesses.float(), truth[part]))
         loss = torch.stack(found)
-        table[k] = torch.stack([_weighted(recipe, loss), alignment(z), uniformity(z[0]), effective_rank(pooled[0]),
-                                *_parts(loss).values()])  # fmt: skip
+        gauges = alignment(z), uniformity(z[0]), effective_rank(pooled[0])
+        table[k] = torch.stack([_weighted(recipe, loss), *gauges, *_parts(loss).values()])
     encoder.train(was_training)
     ranks.sum_([table])  # what another rank computed is 0 here
     return dict(zip(names, table.mean(0).tolist(), strict=True))
@@ -240,9 +240,9 @@ def pretrain(lc: LightCurves | Source, preset: str | Preset = "tiny", recipe: st
         preset = shared(preset, recipe, min(preset.batch_size, len(train)), ranks)
         before = None if folder is None else finished(folder, preset, recipe, seed, source.fingerprint)
         encoder = new_encoder(preset, recipe, seed, len(source.bands)).to(device).train()
-        run = Run(encoder, new_optimiser(encoder, recipe, device), preset, recipe, seed, source.fingerprint, folder, writes=ranks.rank == 0,
-                  save_every=save_every or preset.evaluate_every, tensorboard=tensorboard,
-                  n_bands=len(source.bands))  # fmt: skip
+        optimiser = new_optimiser(encoder, recipe, device)
+        run = Run(encoder, optimiser, preset, recipe, seed, source.fingerprint, folder, writes=ranks.rank == 0,
+                  save_every=save_every or preset.evaluate_every, tensorboard=tensorboard)  # fmt: skip
         ranks.check_agreement(f"{run.settings} {run.done} {before is None}", device)
         if before is not None:
             return before

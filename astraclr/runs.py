@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from astraclr.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from astraclr.encoder import Encoder, new_encoder
+from astraclr.encoder import Encoder
 from astraclr.files import replacing
 from astraclr.presets import Preset, Recipe, to_dict
 from astraclr.runlog import RunLog
@@ -46,7 +46,6 @@ class Run:
     out : folder, or None to write nothing; a run that was begun there is read from it
     writes : whether this process writes (of several that train together only one does)
     save_every : steps between two states
-    n_bands : of the stars, as `new_encoder` was given it
 
     Raises
     ------
@@ -56,8 +55,7 @@ class Run:
 
     def __init__(self, encoder: Encoder, optimiser: torch.optim.Adam, preset: Preset, recipe: Recipe, seed: int,
                  data: str, out: Path | None, *, writes: bool = True, save_every: int = 0,
-                 tensorboard: bool = False, n_bands: int | None = None) -> None:  # fmt: skip
-        self.n_bands = n_bands
+                 tensorboard: bool = False) -> None:  # fmt: skip
         self.encoder, self.optimiser, self.preset, self.recipe = encoder, optimiser, preset, recipe
         self.seed, self.data, self.out = seed, data, out
         self.folder = out if writes else None
@@ -120,7 +118,8 @@ class Run:
 
     def result(self) -> Checkpoint:
         """The encoder of the best validation loss; it replaces the states on disk."""
-        encoder = new_encoder(self.preset, self.recipe, self.seed, self.n_bands)
+        with torch.random.fork_rng():
+            encoder = Encoder(self.encoder.config)
         encoder.load_state_dict(self.best)
         encoder = encoder.to(next(self.encoder.parameters()).device).eval()
         checkpoint = Checkpoint(encoder, self.preset, self.recipe, self.seed, self.data, pd.DataFrame(self.history))

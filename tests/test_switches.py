@@ -437,8 +437,9 @@ def test_inputs_decide_what_the_encoder_reads(data, inputs):
     slower = encoder(tokens._replace(times=3 * tokens.times))
     assert ((slower - expected).abs().max() > 1e-3) == steps
     if steps:
-        filled = tokens._replace(magerr=tokens.magerr.masked_fill(tokens.mask, 1e6), follows=tokens.follows | tokens.mask,
-                                 times=tokens.times.masked_fill(tokens.mask, -1e6))  # fmt: skip
+        filled = tokens._replace(magerr=tokens.magerr.masked_fill(tokens.mask, 1e6),
+                                 times=tokens.times.masked_fill(tokens.mask, -1e6),
+                                 follows=tokens.follows | tokens.mask)  # fmt: skip
         assert torch.equal(encoder(filled), expected)
         for lacking in ({"magerr": None}, {"follows": None}):
             with pytest.raises(ValueError, match="this encoder reads errors and steps"):
