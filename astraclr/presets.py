@@ -114,7 +114,7 @@ class Recipe:
         encoder is not told the time (with `inputs` of "steps" it is told time differences)
     error_input : the logarithm of each point's error is an input of the encoder
     inputs : "paper": magnitude and band; "steps": also the error, and the step from the observation before in the same
-        band (`encoder.Steps`)
+        band (`inputs.Steps`)
     norm : layers normalise after ("post", as the paper) or before ("pre", with GELU) attention and feed-forward
     pooling : an embedding is the mean over tokens, or their mean and standard deviation (twice as wide)
     initial_weights : Glorot's uniform distribution and zero biases (Keras), or torch's own

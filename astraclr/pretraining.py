@@ -25,45 +25,18 @@ from astraclr.presets import Preset, Recipe
 from astraclr.presets import preset as preset_named
 from astraclr.presets import recipe as recipe_named
 from astraclr.runs import Run, deliver, finished, held_signals
+from astraclr.schedules import BETAS, EPSILON, learning_rate, new_optimiser, rate_of_step  # noqa: F401
 from astraclr.shards import InMemory, Source
 from astraclr.summaries import Summaries, summary_loss
 from astraclr.views import make_views
 
 PARTS = ("nt_xent", "summary_loss")
 """Of the loss, where a recipe has summaries; in a history beside "loss", and with "val_" beside "val_loss"."""
-BETAS, EPSILON, CLIP_NORM = (0.9, 0.98), 1e-9, 1.0
-"""Adam and the global gradient norm of the paper's code."""
+CLIP_NORM = 1.0
+"""The global gradient norm of the paper's code."""
 TRAIN_SHARE = 0.8
 _DROPOUT_APART = 1_000_000_007
 """Between the seeds of two ranks' drop-out."""
-
-
-def learning_rate(step: int, d_model: int, warmup: int) -> float:
-    """``d^-0.5 min(step^-0.5, step warmup^-1.5)`` (Vaswani et al. 2017, equation 3); 0 at step 0."""
-    return d_model**-0.5 * min(step**-0.5, step * warmup**-1.5) if step else 0.0
-
-
-def rate_of_step(recipe: Recipe, done: int, d_model: int, warmup: int, steps: int) -> float:
-    """Learning rate of the step after `done` earlier ones, as the recipe's `schedule` says.
-
-    "cosine" (Loshchilov & Hutter 2017, arXiv 1608.03983) rises over 5 % of the `steps`, or 100 where that is more, but
-    never over more than a quarter of them.
-    """
-    if recipe.schedule == "warmup":
-        return learning_rate(done if recipe.keras_adam else done + 1, d_model, warmup)
-    if steps < 1:
-        raise ValueError(f"the cosine schedule of recipe {recipe.name!r} needs the number of steps, got {steps}")
-    rise = max(1, min(steps // 4, max(100, steps // 20)))
-    return recipe.peak_rate * min(1.0, (done + 1) / rise) * 0.5 * (1 + math.cos(math.pi * min(1.0, done / steps)))
-
-
-def new_optimiser(encoder: Encoder, recipe: Recipe, device: str) -> torch.optim.Adam:
-    """Adam, or AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) where the recipe asks for weight decay."""
-    fused = True if torch.device(device).type == "cuda" else None
-    if recipe.weight_decay:
-        return torch.optim.AdamW(encoder.parameters(), betas=BETAS, eps=EPSILON, weight_decay=recipe.weight_decay,
-                                 fused=fused)  # fmt: skip
-    return torch.optim.Adam(encoder.parameters(), betas=BETAS, eps=EPSILON, fused=fused)
 
 
 def split(n: int, share: float = TRAIN_SHARE, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
@@ -86,15 +59,15 @@ def heads(encoder: Encoder, views: list[Tokens]) -> tuple[Tensor, Tensor | None]
 
 def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], recipe: Recipe, done: int,
            warmup: int, replicas: int = 1, ranks: Ranks = ALONE, mixed: bool = False, steps: int = 0,
-           truth: Tensor | None = None) -> tuple[Tensor, float, dict[str, Tensor]]:  # fmt: skip
-    """One optimiser step after `done` earlier ones; returns the loss before it, the learning rate, the loss's parts.
+           truth: Tensor | None = None) -> tuple[Tensor, float]:  # fmt: skip
+    """One optimiser step after `done` earlier ones; returns the mean pair loss before it, and the learning rate.
 
     A recipe whose negatives stay in a replica gets `replicas` equal shares of the batch, one after the other: each has
     its own negatives, divides by the whole batch, and clips its own gradient; then the gradients are summed.
 
     Of several `ranks` each brings the views of its share of the batch, and takes its share of the replicas. Where
-    `mixed`, the encoder computes in bfloat16. A recipe with summaries is given their `truth`, (batch, n_summaries); the
-    loss is then the weighted sum of its parts, and else the mean pair loss. `steps` is the length of the run.
+    `mixed`, the encoder computes in bfloat16. A recipe with summaries is given their `truth`, (batch, n_summaries);
+    both losses are then returned, (2,), as in `PARTS`. `steps` is the length of the run, for a schedule with an end.
     """
     if (encoder.summaries is None) != (truth is None):
         raise ValueError("an encoder that learns summaries needs their truth at every step, and only such a one; see "
@@ -134,19 +107,12 @@ def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], r
         # Keras adds epsilon before the bias correction: torch's epsilon must grow by its inverse.
         group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** (done + 1)) if recipe.keras_adam else EPSILON
     optimiser.step()
-    return _weighted(recipe, loss), rate, _parts(loss)
+    return loss if len(loss) == len(PARTS) else loss[0], rate
 
 
 def _weighted(recipe: Recipe, parts: Tensor) -> Tensor:
-    """The loss from NT-Xent and, where there is one, the summary loss along the last axis."""
-    if parts.shape[-1] == 1:
-        return parts[..., 0]  # the only one needs no weight
-    return recipe.contrast * parts[..., 0] + recipe.summaries * parts[..., 1]
-
-
-def _parts(loss: Tensor) -> dict[str, Tensor]:
-    """What a record says beside the loss where the loss has parts."""
-    return dict(zip(PARTS, loss, strict=True)) if len(loss) == len(PARTS) else {}
+    """The loss of a recipe with summaries from its `PARTS`."""
+    return recipe.contrast * parts[0] + recipe.summaries * parts[1]
 
 
 def _replicas(recipe: Recipe, replicas: int) -> int:
@@ -178,12 +144,11 @@ def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, re
         with torch.autocast(data.mag.device.type, torch.bfloat16, enabled=mixed):
             pooled = torch.stack([encoder(view) for view in views])
             z, guesses = encoder.project(pooled), None if truth is None else encoder.summarise(pooled)
-        found = [nt_xent(z, recipe.temperature)]
+        loss, gauges = nt_xent(z, recipe.temperature), [alignment(z), uniformity(z[0]), effective_rank(pooled[0])]
         if guesses is not None and truth is not None:
-            found.append(summary_loss(guesses.float(), truth[part]))
-        loss = torch.stack(found)
-        gauges = alignment(z), uniformity(z[0]), effective_rank(pooled[0])
-        table[k] = torch.stack([_weighted(recipe, loss), *gauges, *_parts(loss).values()])
+            parts = torch.stack([loss, summary_loss(guesses.float(), truth[part])])
+            loss, gauges = _weighted(recipe, parts), [*gauges, *parts]
+        table[k] = torch.stack([loss, *gauges])
     encoder.train(was_training)
     ranks.sum_([table])  # what another rank computed is 0 here
     return dict(zip(names, table.mean(0).tolist(), strict=True))
@@ -277,10 +242,12 @@ def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device
             rows = batches[drawn][ranks.share(batches.size)]
             views = _views_of_step(source, rows, preset, recipe, Draws(seed, drawn // batches.per_epoch), device)
             truth = None if summaries is None else summaries.of(rows)
-            loss, rate, parts = update(run.encoder, run.optimiser, views, recipe, step, preset.warmup, preset.replicas,
-                                       ranks, mixed, preset.steps, truth)  # fmt: skip
-            record = {"step": step + 1, "loss": float(loss), "learning_rate": rate}
-            record |= {name: float(value) for name, value in parts.items()}
+            loss, rate = update(run.encoder, run.optimiser, views, recipe, step, preset.warmup, preset.replicas, ranks,
+                                mixed, preset.steps, truth)  # fmt: skip
+            total = loss if truth is None else _weighted(recipe, loss)
+            record = {"step": step + 1, "loss": float(total), "learning_rate": rate}
+            if truth is not None:
+                record |= dict(zip(PARTS, loss.tolist(), strict=True))
             seconds = time.perf_counter() - began
             if (step + 1) % preset.evaluate_every == 0 or step + 1 == preset.steps:
                 seed_now = 0 if recipe.fixed_validation else step

@@ -50,9 +50,8 @@ def gradients(ranks):
         optimiser = torch.optim.Adam(encoder.parameters())
         summaries = Summaries(InMemory(stars), np.arange(20)) if how.summaries else None
         truth, all_truth = (None, None) if summaries is None else (summaries.of(rows), summaries.of(np.arange(24)))
-        found[f"{name}/loss"], _, parts = update(encoder, optimiser, views, how, 5, 100, size.replicas, ranks, False, 8,
+        found[f"{name}/loss"], _ = update(encoder, optimiser, views, how, 5, 100, size.replicas, ranks, False, 8,
                                                  truth)
-        found |= {f"{name}/{k}": v for k, v in parts.items()}
         found |= {f"{name}/{k}": p.grad for k, p in encoder.named_parameters()}
         every, three = torch.arange(24), replace(size, batch_size=8, replicas=1)  # batches, so ranks have two and one
         seen = validate(encoder, prepare(stars), every, three, how, 0, ranks=ranks, truth=all_truth)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from parity import keras_weights, tokens_of
 
-from astraclr.encoder import Dropout, Encoder, EncoderConfig, angular_rates, masked_mean, new_encoder
+from astraclr.encoder import Dropout, Encoder, EncoderConfig, masked_mean, new_encoder
+from astraclr.inputs import angular_rates
 from astraclr.preparation import Tokens
 from astraclr.presets import RECIPES, preset
 from astraclr.ragged import best_form, norms_remade, over_segments

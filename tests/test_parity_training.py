@@ -41,7 +41,7 @@ def six_steps(arrays):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.nn.utils, "clip_grad_norm_", watched)
         for step in range(6):
-            loss, rate, _ = update(encoder, optimiser, views_of(arrays, step), RECIPE, step, WARMUP)
+            loss, rate = update(encoder, optimiser, views_of(arrays, step), RECIPE, step, WARMUP)
             seen["losses"].append(float(loss))
             seen["learning_rates"].append(rate)
             seen["weights"].append({n: w.clone() for n, w in encoder.state_dict().items()})
