@@ -84,10 +84,9 @@ class View:
     lost_band: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, most in (("thinning", 1), ("lost_band", 1), ("colour_jitter", None), ("error_jitter", None)):
-            if not 0 <= (value := getattr(self, name)) <= (math.inf if most is None else most):
-                limit = "0 or more" if most is None else f"between 0 and {most}"
-                raise ValueError(f"view {self.name!r}: {name} is {value}; give a number {limit}")
+        for name, most in (("thinning", 1), ("lost_band", 1), ("colour_jitter", math.inf), ("error_jitter", math.inf)):
+            if not 0 <= (value := getattr(self, name)) <= most:
+                raise ValueError(f"view {self.name!r}: {name} is {value}; give a number from 0 to {most}")
 
     @property
     def thins(self) -> bool:
