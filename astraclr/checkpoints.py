@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -116,9 +116,13 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
     if found != config["sha256"]:
         raise ValueError(f"{folder / config['weights']} has SHA-256 {found[:12]}..., its config expects "
                          f"{config['sha256'][:12]}...: copy the checkpoint again")  # fmt: skip
-    encoder = Encoder(EncoderConfig.of(preset, recipe))
     try:
-        encoder.load_state_dict(load(weights))
+        tensors = load(weights)
+        shape = EncoderConfig.of(preset, recipe)
+        if "summaries.bias" in tensors:  # of as many bands as the light curves had, whatever the preset's
+            shape = replace(shape, n_summaries=len(tensors["summaries.bias"]))
+        encoder = Encoder(shape)
+        encoder.load_state_dict(tensors)
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"the weights in {folder} do not fit preset {preset.name} (d_model {preset.d_model}, "
                          f"{preset.n_layers} layers) of its config: {_first(error)}") from error  # fmt: skip

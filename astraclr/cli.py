@@ -111,8 +111,8 @@ def pretrain(
     file: Annotated[Path | None, typer.Argument(show_default=False,
                     help="Light curves, as for `info`, or a folder of shards; left out: simulated stars.")] = None,
     preset: Annotated[str, typer.Option(help="How big: tiny, laptop, gpu or paper.")] = "tiny",
-    recipe: Annotated[str, typer.Option(help="Which method: corrected, or with its quirks paper, "
-                                             "paper-two-views.")] = "corrected",
+    recipe: Annotated[str, typer.Option(help="Which method: corrected; recommended, which learns more; or "
+                                             "with its quirks paper, paper-two-views.")] = "corrected",
     seed: Seed = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.", show_default=False)] = None,
     threads: Threads = 1,

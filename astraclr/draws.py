@@ -33,6 +33,11 @@ class Purpose(IntEnum):
     OUTLIER_PLACE = 4
     OUTLIER_VALUE = 5
     OUTLIER_SIDE = 6
+    COLOUR = 7
+    ERRORS = 8
+    THINNING = 9
+    THINNED = 10
+    LOST_BAND = 11
 
 
 @dataclass(frozen=True)

@@ -75,12 +75,12 @@ def crop_tokens(data: Prepared, stars: Tensor, preset: Preset, crop: str, recipe
     begin = first + crop_starts(count, longest, crop, before)
     index, segment = ranges(begin.ravel(), torch.minimum(count, longest).ravel())
     by_window = recipe.centring == "window"
-    magerr = data.magerr.index_select(0, index) if by_window or recipe.error_input else None
+    magerr = data.magerr.index_select(0, index) if by_window or recipe.reads_errors else None
     mag = data.mag.index_select(0, index)
     if magerr is not None and by_window:
         mag = centred_in_segments(mag, magerr, segment)
-    return to_tokens(data, segment, index, len(stars), mag, magerr if recipe.error_input else None,
-                     layout if padded else None)  # fmt: skip
+    return to_tokens(data, segment, index, len(stars), mag, magerr if recipe.reads_errors else None,
+                     layout if padded else None, recipe.inputs == "steps")  # fmt: skip
 
 
 def fuse(crops: Tensor, fusion: Fusion = "mean") -> Tensor:
@@ -103,7 +103,7 @@ def embed(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion = "mean", b
 
     Returns
     -------
-    (n_stars, d_model) float32, or (n_stars, 3 * d_model) for "concat", in the order of `lc`
+    (n_stars, d_embedding) float32, or (n_stars, 3 * d_embedding) for "concat", in the order of `lc`
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     encoder = checkpoint.encoder.to(device).eval()
@@ -114,7 +114,7 @@ def embed(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion = "mean", b
     # those that share a rectangle then leave little of it empty.
     several = np.any(lc.counts > longest, axis=1)
     order = np.lexsort((np.minimum(lc.counts, longest).sum(1), several))
-    out = np.empty((len(lc), encoder.config.d_model * (1 if fusion == "mean" else len(CROPS))), np.float32)
+    out = np.empty((len(lc), encoder.config.d_embedding * (1 if fusion == "mean" else len(CROPS))), np.float32)
     bar = tqdm(total=len(lc), desc="embedding", unit="star", disable=not progress)
     for first in range(0, len(lc), batch_size):
         rows = order[first : first + batch_size]
@@ -137,7 +137,7 @@ def embedding_table(lc: LightCurves, checkpoint: Checkpoint, **how: object) -> p
     """Embeddings with what a reader needs to judge them, one row a star.
 
     Columns: object_id, label, ``n_<band>`` epochs used by at least one crop, missing_bands, checkpoint (SHA-256 of
-    the weights), preset, recipe, embedding (list of d_model float32). `how` goes to `embed`.
+    the weights), preset, recipe, embedding (list of d_embedding float32). `how` goes to `embed`.
     """
     vectors = embed(lc, checkpoint, **how)  # type: ignore[arg-type]
     longest = np.array([checkpoint.preset.window(b, w) for b, w in lc.bands.items()])

@@ -1,4 +1,4 @@
-"""A light curve becomes a vector: embedding, post-norm attention layers, masked mean, and a head for the loss.
+"""A light curve becomes a vector: embedding, attention layers, pooling over the tokens, and heads for the losses.
 
 Names in the mathematics are the names in the code; tensors are (batch, length, d_model) unless said otherwise.
 """
@@ -12,16 +12,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from astraclr.inputs import Embedding, angular_rates  # noqa: F401 - chapters
 from astraclr.preparation import Tokens
 from astraclr.presets import Preset, Recipe
 from astraclr.ragged import Form, Mix, best_form, norms_remade, over_rows, over_segments, packed
+from astraclr.summaries import n_summaries
 
 GROUPS = 8
 """Groups of like length that a batch is computed in on a CPU."""
 WIDE = 256
 """d_model from which the memory of a training step counts more than a little time."""
-ERROR_RANGE = (1e-4, 10.0)
-"""Magnitudes; errors beyond are read as these."""
 
 
 @dataclass(frozen=True)
@@ -35,65 +35,34 @@ class EncoderConfig:
     d_projection: int = 256
     d_band: int = 32
     dropout: float = 0.1
-    time_rates: Literal["days", "log"] = "days"
+    time_rates: Literal["days", "log", "none"] = "days"
     error_input: bool = False
     initial_weights: Literal["glorot", "torch"] = "glorot"
+    inputs: Literal["paper", "steps"] = "paper"
+    norm: Literal["post", "pre"] = "post"
+    pooling: Literal["mean", "mean_std"] = "mean"
+    n_summaries: int = 0
 
     def __post_init__(self) -> None:
         if self.d_model % self.n_heads or self.d_model % 2:
             raise ValueError(f"d_model {self.d_model} must be even and a multiple of n_heads {self.n_heads}")
 
+    @property
+    def d_embedding(self) -> int:
+        """Length of an embedding."""
+        return self.d_model * (2 if self.pooling == "mean_std" else 1)
+
     @classmethod
-    def of(cls, preset: Preset, recipe: Recipe) -> EncoderConfig:
-        """The encoder that a preset and a recipe ask for."""
+    def of(cls, preset: Preset, recipe: Recipe, n_bands: int | None = None) -> EncoderConfig:
+        """The encoder that a preset and a recipe ask for.
+
+        `n_bands` is that of the light curves whose summaries it learns to predict, by default the preset's.
+        """
+        bands = len(preset.windows) if n_bands is None else n_bands
         return cls(preset.d_model, preset.n_layers, preset.n_heads, preset.d_ff, preset.d_model // 2,
                    dropout=recipe.dropout, time_rates=recipe.time_rates, error_input=recipe.error_input,
-                   initial_weights=recipe.initial_weights)  # fmt: skip
-
-
-def angular_rates(d_model: int, kind: Literal["days", "log"]) -> Tensor:
-    """(d_model / 2,) float64 angular rates of the time encoding, rad/day.
-
-    "days": ``10000^(-2j/d)``, 1 rad/day and slower (Vaswani et al. 2017, section 3.5).
-    "log": periods log-spaced from 0.05 to 1,000 days.
-    """
-    j = torch.arange(d_model // 2, dtype=torch.float64)
-    if kind == "days":
-        return torch.exp(-2 * j * math.log(10_000) / d_model)
-    return 2 * math.pi / (0.05 * (1_000 / 0.05) ** (j / max(1, len(j) - 1)))
-
-
-class Embedding(nn.Module):
-    """Sum of magnitude, time and band: ``Dense(m) + PE(t) + MLP(band)``, and where asked for ``Dense(log10 error)``."""
-
-    rates: Tensor
-    turn: Tensor
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        d = config.d_model
-        self.magnitude = nn.Linear(1, d)
-        self.band = nn.Sequential(nn.Linear(1, config.d_band), nn.ReLU(), nn.Linear(config.d_band, d))
-        self.error = nn.Linear(1, d) if config.error_input else None
-        self.register_buffer("rates", angular_rates(d, config.time_rates), persistent=False)
-        # Not a plain number: the ONNX exporter would round it to float32, and phases drift over thousands of turns.
-        self.register_buffer("turn", torch.tensor(2 * math.pi, dtype=torch.float64), persistent=False)
-
-    def encode_time(self, times: Tensor) -> Tensor:
-        """Sines (even entries) and cosines (odd entries) of (batch, length) days; phases are reduced in float64."""
-        phase = torch.remainder(times[..., None] * self.rates, self.turn).float()
-        return torch.stack([phase.sin(), phase.cos()], dim=-1).flatten(-2)
-
-    def forward(self, tokens: Tokens) -> Tensor:
-        """(batch, length, d_model)."""
-        x = (self.magnitude(tokens.mag[..., None]) + self.encode_time(tokens.times)
-             + self.band(tokens.band[..., None]))  # fmt: skip
-        if self.error is None:
-            return x
-        if tokens.magerr is None:
-            raise ValueError("this encoder reads errors, and the tokens hold none; make them with its own recipe")
-        # Padding has error 0, whose logarithm would spread as NaN.
-        return x + self.error(tokens.magerr.clamp(*ERROR_RANGE).log10()[..., None])
+                   initial_weights=recipe.initial_weights, inputs=recipe.inputs, norm=recipe.norm,
+                   pooling=recipe.pooling, n_summaries=n_summaries(bands) if recipe.summaries else 0)  # fmt: skip
 
 
 class Dropout(nn.Dropout):
@@ -133,18 +102,26 @@ class Attention(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Attention and feed-forward, each added to its input and then normalised (post-norm)."""
+    """Attention and feed-forward, each added to its input: the sum is normalised (post-norm), or what they read (pre).
+
+    Pre-norm as in Xiong et al. 2020 (arXiv 2002.04745), with GELU.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         d = config.d_model
         self.attention = Attention(config)
         self.norm1, self.norm2 = (nn.LayerNorm(d, eps=1e-6) for _ in range(2))
-        self.ffn = nn.Sequential(nn.Linear(d, config.d_ff), nn.ReLU(inplace=True), nn.Linear(config.d_ff, d))
+        self.first = config.norm == "pre"
+        between = nn.GELU() if self.first else nn.ReLU(inplace=True)
+        self.ffn = nn.Sequential(nn.Linear(d, config.d_ff), between, nn.Linear(config.d_ff, d))
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
         """(..., d_model), of the shape of `x`."""
+        if self.first:
+            x = x + self.dropout(self.attention(self.norm1(x), mix))
+            return x + self.dropout(self.ffn(self.norm2(x)))
         x = self.norm1(x + self.dropout(self.attention(x, mix)))
         return self.norm2(x + self.dropout(self.ffn(x)))
 
@@ -163,11 +140,18 @@ class Encoder(nn.Module):
         self.embedding = Embedding(config)
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.n_layers))
-        self.projection = nn.Sequential(
-            nn.Linear(config.d_model, config.d_model), nn.ReLU(), nn.Linear(config.d_model, config.d_projection)
-        )
-        for module in self.modules():
-            if isinstance(module, nn.Linear) and config.initial_weights == "glorot":
+        self.norm = nn.LayerNorm(config.d_model, eps=1e-6) if config.norm == "pre" else nn.Identity()
+        width = config.d_embedding
+        self.projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.d_projection))
+        self._begin(self)
+        # Made last, so that the other weights are the same without it.
+        self.summaries = nn.Linear(width, config.n_summaries) if config.n_summaries else None
+        if self.summaries is not None:
+            self._begin(self.summaries)
+
+    def _begin(self, part: nn.Module) -> None:
+        for module in part.modules():
+            if isinstance(module, nn.Linear) and self.config.initial_weights == "glorot":
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
@@ -180,17 +164,20 @@ class Encoder(nn.Module):
         x = self.dropout(self.embedding(tokens))
         for layer in self.layers:
             x = layer(x, mix)
-        return x
+        return self.norm(x)
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """(batch, d_model) embeddings: the mean over the tokens that are not masked; see `form`."""
+        """(batch, d_embedding), pooled over the tokens that are not masked; see `form`."""
         if torch.compiler.is_compiling() and tokens.mask.device.type == "cpu":
             form = self.form or "padded"  # groups would each be a graph of its own
         else:
             form = self.form or best_form(tokens.mask.device, self.config.d_model // self.config.n_heads)
         if form == "grouped":
             return self._grouped(tokens)
-        return masked_mean(self._packed(tokens) if form == "packed" else self.tokens_out(tokens), tokens.mask)
+        return self._pooled(self._packed(tokens) if form == "packed" else self.tokens_out(tokens), tokens.mask)
+
+    def _pooled(self, x: Tensor, mask: Tensor) -> Tensor:
+        return masked_mean(x, mask) if self.config.pooling == "mean" else masked_mean_std(x, mask)
 
     def _packed(self, tokens: Tokens) -> Tensor:
         """(batch, length, d_model) after the last layer, 0 where a token is masked."""
@@ -199,7 +186,7 @@ class Encoder(nn.Module):
         return x.new_zeros(tokens.mask.numel(), x.shape[-1]).index_copy(0, where, x).unflatten(0, tokens.mask.shape)
 
     def _grouped(self, tokens: Tokens) -> Tensor:
-        """(batch, d_model); light curves of like length together, each group no wider than its longest."""
+        """(batch, d_embedding); light curves of like length together, each group no wider than its longest."""
         place = torch.arange(1, tokens.mask.shape[1] + 1)
         extent = (place * ~tokens.mask).amax(1)
         order = extent.argsort(stable=True)
@@ -208,12 +195,18 @@ class Encoder(nn.Module):
             group = tokens.each(lambda t, rows=rows: t[rows, : int(extent[rows].max())])
             with norms_remade(self):
                 out = self.tokens_out(group, None if group.mask.any() else over_rows(None))
-            parts.append(masked_mean(out, group.mask))
+            parts.append(self._pooled(out, group.mask))
         return torch.cat(parts)[order.argsort()]
 
     def project(self, embedding: Tensor) -> Tensor:
         """(batch, d_projection) vectors for the contrastive loss only."""
         return self.projection(embedding)
+
+    def summarise(self, embedding: Tensor) -> Tensor:
+        """(batch, n_summaries) guesses at the standardised `summaries` of the whole light curve, for a loss only."""
+        if self.summaries is None:
+            raise ValueError("this encoder learns no summaries; its recipe gives them no weight")
+        return self.summaries(embedding)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
@@ -222,8 +215,20 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     return (x * keep).sum(1) / keep.sum(1)
 
 
-def new_encoder(preset: Preset, recipe: Recipe, seed: int) -> Encoder:
-    """An encoder with random weights that depend on `seed` alone; the global random state is left as it was."""
+def masked_mean_std(x: Tensor, mask: Tensor) -> Tensor:
+    """(batch, 2d) mean and standard deviation over the tokens where `mask` is False; all masked gives NaN.
+
+    As in the pooling of Snyder et al. 2018 (ICASSP). 1e-4 is added to the variance, whose root has no slope at 0.
+    """
+    mean = masked_mean(x, mask)
+    return torch.cat([mean, (masked_mean((x - mean[:, None]).square(), mask) + 1e-4).sqrt()], dim=-1)
+
+
+def new_encoder(preset: Preset, recipe: Recipe, seed: int, n_bands: int | None = None) -> Encoder:
+    """An encoder with random weights that depend on `seed` alone; the global random state is left as it was.
+
+    `n_bands` as in `EncoderConfig.of`.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Encoder(EncoderConfig.of(preset, recipe))
+        return Encoder(EncoderConfig.of(preset, recipe, n_bands))

@@ -99,14 +99,15 @@ def trained_shorter(preset: Preset) -> bool:
 
 
 def _refuse_other_inputs(recipe: Recipe) -> None:
-    if not recipe.error_input:
+    if not recipe.reads_errors:
         return
 
     def differing(other: Recipe) -> int:
         return sum(getattr(other, f.name) != getattr(recipe, f.name) for f in fields(Recipe) if f.name != "name")
 
-    nearest = min((r for r in RECIPES.values() if not r.error_input), key=differing)
-    raise ValueError(f"recipe {recipe.name!r} feeds the encoder each point's error (error_input), an input that the "
+    nearest = min((r for r in RECIPES.values() if not r.reads_errors), key=differing)
+    switch = "inputs='steps'" if recipe.inputs == "steps" else "error_input"
+    raise ValueError(f"recipe {recipe.name!r} feeds the encoder each point's error ({switch}), an input that the "
                      f"exchange format lacks; the nearest recipe that exports is {nearest.name!r}")  # fmt: skip
 
 

@@ -59,10 +59,11 @@ def draw_tokens(ax: Axes, tokens: Tokens, row: int, bands: Mapping[str, float], 
 
 
 def draw_training(ax: Axes, history: pd.DataFrame, n_views: int, batch: int) -> None:
-    """Draw training and validation loss between the chance line ln(VB - 1) and the floor ln(V - 1)."""
-    ax.plot(history["step"], history["loss"], lw=0.8, alpha=0.6, color="#1f77b4", label="training batch")
+    """Draw training and validation NT-Xent between the chance line ln(VB - 1) and the floor ln(V - 1)."""
+    part = "nt_xent" if "nt_xent" in history else "loss"  # of a recipe with a second loss
+    ax.plot(history["step"], history[part], lw=0.8, alpha=0.6, color="#1f77b4", label="training batch")
     held = history.dropna(subset="val_loss")
-    ax.plot(held["step"], held["val_loss"], "o-", ms=4, color="#d1495b", label="validation")
+    ax.plot(held["step"], held[f"val_{part}"], "o-", ms=4, color="#d1495b", label="validation")
     chance, floor = chance_level(n_views, batch), floor_level(n_views)
     ax.axhline(chance, ls="--", color="#555555", lw=1, label=f"chance, ln({n_views}·{batch} - 1) = {chance:.2f}")
     ax.axhline(floor, ls=":", color="#555555", lw=1, label=f"floor, ln({n_views} - 1) = {floor:.2f}")

@@ -28,7 +28,7 @@ class FineTuned:
 
     Attributes
     ----------
-    encoder, head : modules in evaluation mode; head maps (batch, 3 * d_model) to class scores
+    encoder, head : modules in evaluation mode; head maps (batch, 3 * d_embedding) to class scores
     classes : (n_classes,) names
     history : one row an epoch: epoch, loss, accuracy on the validation stars
     """
@@ -92,7 +92,8 @@ def finetune(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, *, l
     device = next(encoder.parameters()).device
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        head = nn.Sequential(nn.Dropout(PAPER_DROPOUT), nn.Linear(len(CROPS) * encoder.config.d_model, len(classes)))
+        width = len(CROPS) * encoder.config.d_embedding
+        head = nn.Sequential(nn.Dropout(PAPER_DROPOUT), nn.Linear(width, len(classes)))
         head.to(device)
         model = FineTuned(encoder, head, checkpoint.preset, checkpoint.recipe, classes, pd.DataFrame())
         trainable = [*head.parameters(), *thawed.parameters()]

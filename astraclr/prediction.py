@@ -101,9 +101,9 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
                          "fit it again with `astraclr probe --save-head`")  # fmt: skip
     if missing := {"coefficients", "intercepts", "centre", "precision"} - set(arrays):
         raise ValueError(f"{path} is not a head written by astraclr: it lacks {', '.join(sorted(missing))}")
-    if (d := arrays["coefficients"].shape[1]) != checkpoint.encoder.config.d_model:
+    if (d := arrays["coefficients"].shape[1]) != checkpoint.encoder.config.d_embedding:
         raise ValueError(f"{path} reads embeddings of {d} numbers, checkpoint {checkpoint.name} makes "
-                         f"{checkpoint.encoder.config.d_model}; fit it on embeddings with fusion mean")  # fmt: skip
+                         f"{checkpoint.encoder.config.d_embedding}; fit it on embeddings with fusion mean")  # fmt: skip
     accuracy = facts.get("accuracy")
     return Head(classes, threshold=threshold, checkpoint=made_with,
                 accuracy=math.nan if accuracy is None else accuracy, **arrays)  # fmt: skip

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from astraclr.lightcurves import LightCurves
@@ -26,6 +27,8 @@ class Tokens(NamedTuple):
     band : (batch, length) float32, log10 of the effective wavelength in angstrom
     mask : (batch, length) bool, True = ignore (padding)
     magerr : (batch, length) float32 mag, only for an encoder that reads errors
+    follows : (batch, length) bool, whether the token before is the previous observation of the same band; only for an
+        encoder that reads steps
     """
 
     mag: Tensor
@@ -33,11 +36,11 @@ class Tokens(NamedTuple):
     band: Tensor
     mask: Tensor
     magerr: Tensor | None = None
+    follows: Tensor | None = None
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Tokens:
         """The same with every tensor changed."""
-        magerr = None if self.magerr is None else change(self.magerr)
-        return Tokens(change(self.mag), change(self.times), change(self.band), change(self.mask), magerr)
+        return Tokens(*(None if t is None else change(t) for t in self))  # pyright: ignore[reportArgumentType]
 
     def to(self, device: torch.device | str) -> Tokens:
         """The same on another device."""
@@ -116,7 +119,8 @@ def centred_starts(before: Tensor, count: Tensor, longest: Tensor) -> Tensor:
 
 
 def to_tokens(data: Prepared, segment: Tensor, index: Tensor, n_rows: int, mag: Tensor | None = None,
-              magerr: Tensor | None = None, layout: tuple[int, ...] | None = None) -> Tokens:  # fmt: skip
+              magerr: Tensor | None = None, layout: tuple[int, ...] | None = None, steps: bool = False
+              ) -> Tokens:  # fmt: skip
     """Lay observations out in a rectangle.
 
     Parameters
@@ -128,6 +132,7 @@ def to_tokens(data: Prepared, segment: Tensor, index: Tensor, n_rows: int, mag: 
     magerr : (n,) errors, for an encoder that reads them
     layout : tokens reserved for each band (the paper's 300, 350, 50); without it rows are filled from the left and
         are as long as the longest needs, which gives the same embedding: attention does not see positions
+    steps : tell which tokens follow the previous observation of their band, for an encoder that reads steps
 
     Raises
     ------
@@ -151,5 +156,7 @@ def to_tokens(data: Prepared, segment: Tensor, index: Tensor, n_rows: int, mag: 
     mag = data.mag.index_select(0, index) if mag is None else mag
     band = data.log_wavelength.repeat(n_rows).index_select(0, segment)
     mask = torch.ones(n_rows * width, dtype=torch.bool, device=device).index_fill_(0, target, False)
+    # Observations of a segment lie side by side in any layout, so that the previous one is the token before.
+    follows = lay(F.pad(segment[1:] == segment[:-1], (1, 0))) if steps else None
     return Tokens(lay(mag), lay(data.times.index_select(0, index)), lay(band), mask.view(n_rows, width),
-                  None if magerr is None else lay(magerr))  # fmt: skip
+                  None if magerr is None else lay(magerr), follows)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -58,13 +59,39 @@ PRESETS: dict[str, Preset] = {
 
 @dataclass(frozen=True)
 class View:
-    """One view of a star: window as a fraction of the preset's, noise, dropped share of 5-day bins, outlier or not."""
+    """One view of a star, and how it is damaged.
+
+    Attributes
+    ----------
+    fraction : window lengths, as a fraction of the preset's
+    noise : in the recipe's `noise_unit`
+    bin_dropout : share of the occupied 5-day bins that is dropped
+    outlier : whether one observation becomes an outlier
+    colour_jitter : mag, standard deviation of one shift for each band
+    error_jitter : standard deviation of the logarithm of one factor on all stated errors
+    thinning : largest share of observations lost at random; the share is drawn uniformly between 0 and this
+    lost_band : chance that the band with the fewest observations is lost, where another is left
+    """
 
     name: str
     fraction: float = 1.0
     noise: float = 0.0
     bin_dropout: float = 0.0
     outlier: bool = False
+    colour_jitter: float = 0.0
+    error_jitter: float = 0.0
+    thinning: float = 0.0
+    lost_band: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, most in (("thinning", 1), ("lost_band", 1), ("colour_jitter", math.inf), ("error_jitter", math.inf)):
+            if not 0 <= (value := getattr(self, name)) <= most:
+                raise ValueError(f"view {self.name!r}: {name} is {value}; give a number from 0 to {most}")
+
+    @property
+    def thins(self) -> bool:
+        """Whether it may hold fewer observations than its windows take."""
+        return bool(self.bin_dropout or self.thinning or self.lost_band)
 
 
 @dataclass(frozen=True)
@@ -82,8 +109,13 @@ class Recipe:
     outlier_sides : outliers only brighter, or brighter and fainter
     centring : subtract one mean magnitude a star, or one for each band of each window (as `light_curve.embed` does)
     middle_crop : the middle of each band, or of all epochs of the star (as astra-infer cuts)
-    time_rates : "days": 1 rad/day and slower (Vaswani et al. 2017); "log": 0.05 to 1,000 days, log-spaced
+    time_rates : "days": 1 rad/day and slower (Vaswani et al. 2017); "log": 0.05 to 1,000 days, log-spaced; "none": the
+        encoder is not told the time (with `inputs` of "steps" it is told time differences)
     error_input : the logarithm of each point's error is an input of the encoder
+    inputs : "paper": magnitude and band; "steps": also the error, and the step from the observation before in the same
+        band (`inputs.Steps`)
+    norm : layers normalise after ("post", as the paper) or before ("pre", with GELU) attention and feed-forward
+    pooling : an embedding is the mean over tokens, or their mean and standard deviation (twice as wide)
     initial_weights : Glorot's uniform distribution and zero biases (Keras), or torch's own
     loss_sum : multiply the mean loss by V(V-1), as summing pairs and dividing by the batch does
     negatives : from the whole batch, or only from the stars of the same replica, whose gradient is then clipped alone
@@ -91,6 +123,12 @@ class Recipe:
     frozen_views : batches and views of the first epoch are repeated for ever, as a cache after shuffling does
     fixed_validation : the same seeded views at every validation, not fresh ones
     thaw_embedding : partial fine-tuning trains the embedding layer too
+    contrast : weight of NT-Xent in the loss
+    summaries : weight of the mean squared error in predicting `summaries` of the whole light curve from each view; 0
+        for none
+    schedule : "warmup": the paper's rate, which falls with the root of the step; "cosine": up to `peak_rate` and down
+        to 0 at the last step
+    weight_decay : of AdamW; 0 is Adam
     """
 
     name: str
@@ -103,8 +141,11 @@ class Recipe:
     outlier_sides: Literal["bright", "both"] = "both"
     centring: Literal["star", "window"] = "star"
     middle_crop: Literal["band", "epoch"] = "band"
-    time_rates: Literal["days", "log"] = "log"
+    time_rates: Literal["days", "log", "none"] = "log"
     error_input: bool = False
+    inputs: Literal["paper", "steps"] = "paper"
+    norm: Literal["post", "pre"] = "post"
+    pooling: Literal["mean", "mean_std"] = "mean"
     initial_weights: Literal["glorot", "torch"] = "glorot"
     loss_sum: bool = False
     negatives: Literal["gathered", "replica"] = "gathered"
@@ -112,6 +153,11 @@ class Recipe:
     frozen_views: bool = False
     fixed_validation: bool = True
     thaw_embedding: bool = False
+    contrast: float = 1.0
+    summaries: float = 0.0
+    schedule: Literal["warmup", "cosine"] = "warmup"
+    peak_rate: float = 3e-3
+    weight_decay: float = 0.0
     temperature: float = 0.1
     dropout: float = 0.1
 
@@ -119,6 +165,17 @@ class Recipe:
         for name, kind in get_type_hints(Recipe).items():
             if get_origin(kind) is Literal and (value := getattr(self, name)) not in get_args(kind):
                 raise ValueError(f"recipe {self.name!r}: {name} is {value!r}; choose {' or '.join(get_args(kind))}")
+        for name in ("contrast", "summaries", "weight_decay", "peak_rate"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"recipe {self.name!r}: {name} is {value}; give a number of 0 or more")
+        if not self.contrast and not self.summaries:
+            raise ValueError(f"recipe {self.name!r}: contrast and summaries are both 0; give one a weight, or there is "
+                             "nothing to learn")  # fmt: skip
+
+    @property
+    def reads_errors(self) -> bool:
+        """Whether the encoder's tokens hold errors."""
+        return self.error_input or self.inputs == "steps"
 
 
 _PAPER = Recipe(
@@ -127,6 +184,14 @@ _PAPER = Recipe(
     noise_unit="mag", bin_rule="ranks", drop_in_place=True, last_start=False, outlier_sides="bright",
     time_rates="days", loss_sum=True, negatives="replica", keras_adam=True, fixed_validation=False, thaw_embedding=True,
 )  # fmt: skip
+_JITTER: dict[str, Any] = {"colour_jitter": 0.15, "error_jitter": 0.3, "thinning": 0.5, "lost_band": 0.3}
+_RECOMMENDED = Recipe(
+    "recommended",
+    (View("anchor", 1.0, 1.0, **_JITTER), View("canonical", 0.5, **_JITTER),
+     View("hard", 1.0, 2.0, 0.5, True, **_JITTER)),
+    time_rates="none", inputs="steps", norm="pre", pooling="mean_std", initial_weights="torch", contrast=0.05,
+    summaries=1.0, schedule="cosine", peak_rate=3e-3, weight_decay=1e-4, dropout=0.0,
+)  # fmt: skip
 _TWO_VIEWS = (View("first", 1.0, 0.06, 0.05, True), View("second", 1.0, 0.05, 0.06, True))
 RECIPES: dict[str, Recipe] = {
     "paper": _PAPER,
@@ -134,9 +199,11 @@ RECIPES: dict[str, Recipe] = {
     "corrected": Recipe(
         "corrected", (View("anchor", 1.0, 1.0), View("canonical", 0.5), View("hard", 1.0, 2.0, 0.5, True))
     ),
+    "recommended": _RECOMMENDED,
 }
 """`paper`: as its authors ran it, and their variant of two views; `corrected`: the same design without the slips (the
-default). Any other mixture: ``dataclasses.replace(recipe("corrected"), name="mine", time_rates="days")``."""
+default); `recommended`: another input, a second loss and more damage, so that training pays. Any other mixture:
+``dataclasses.replace(recipe("corrected"), name="mine", time_rates="days")``."""
 
 
 def preset(name: str | Preset) -> Preset:

@@ -1,4 +1,4 @@
-"""The loop: views of unlabelled stars, NT-Xent, Adam with warm-up; seeded, resumable, on one device or many."""
+"""The loop: views of unlabelled stars, their losses, Adam; seeded, resumable, on one device or many."""
 
 from __future__ import annotations
 
@@ -25,19 +25,18 @@ from astraclr.presets import Preset, Recipe
 from astraclr.presets import preset as preset_named
 from astraclr.presets import recipe as recipe_named
 from astraclr.runs import Run, deliver, finished, held_signals
+from astraclr.schedules import BETAS, EPSILON, learning_rate, new_optimiser, rate_of_step  # noqa: F401 - chapters
 from astraclr.shards import InMemory, Source
+from astraclr.summaries import Summaries, summary_loss
 from astraclr.views import make_views
 
-BETAS, EPSILON, CLIP_NORM = (0.9, 0.98), 1e-9, 1.0
-"""Adam and the global gradient norm of the paper's code."""
+PARTS = ("nt_xent", "summary_loss")
+"""Of the loss, where a recipe has summaries; in a history beside "loss", and with "val_" beside "val_loss"."""
+CLIP_NORM = 1.0
+"""The global gradient norm of the paper's code."""
 TRAIN_SHARE = 0.8
 _DROPOUT_APART = 1_000_000_007
 """Between the seeds of two ranks' drop-out."""
-
-
-def learning_rate(step: int, d_model: int, warmup: int) -> float:
-    """``d^-0.5 min(step^-0.5, step warmup^-1.5)`` (Vaswani et al. 2017, equation 3); 0 at step 0."""
-    return d_model**-0.5 * min(step**-0.5, step * warmup**-1.5) if step else 0.0
 
 
 def split(n: int, share: float = TRAIN_SHARE, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
@@ -48,48 +47,72 @@ def split(n: int, share: float = TRAIN_SHARE, seed: int = 42) -> tuple[np.ndarra
 
 def project_views(encoder: Encoder, views: list[Tokens]) -> Tensor:
     """(views, batch, d_projection); each view runs at its own length."""
-    return torch.stack([encoder.project(encoder(view)) for view in views])
+    return heads(encoder, views)[0]
+
+
+def heads(encoder: Encoder, views: list[Tokens]) -> tuple[Tensor, Tensor | None]:
+    """(views, batch, d_projection), and where the encoder learns summaries (views, batch, n_summaries) guesses."""
+    pooled = [encoder(view) for view in views]
+    guesses = None if encoder.summaries is None else torch.stack([encoder.summarise(p) for p in pooled])
+    return torch.stack([encoder.project(p) for p in pooled]), guesses
 
 
 def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], recipe: Recipe, done: int,
-           warmup: int, replicas: int = 1, ranks: Ranks = ALONE,
-           mixed: bool = False) -> tuple[Tensor, float]:  # fmt: skip
+           warmup: int, replicas: int = 1, ranks: Ranks = ALONE, mixed: bool = False, steps: int = 0,
+           truth: Tensor | None = None) -> tuple[Tensor, float]:  # fmt: skip
     """One optimiser step after `done` earlier ones; returns the mean pair loss before it, and the learning rate.
 
     A recipe whose negatives stay in a replica gets `replicas` equal shares of the batch, one after the other: each has
     its own negatives, divides by the whole batch, and clips its own gradient; then the gradients are summed.
 
     Of several `ranks` each brings the views of its share of the batch, and takes its share of the replicas. Where
-    `mixed`, the encoder computes in bfloat16.
+    `mixed`, the encoder computes in bfloat16. A recipe with summaries is given their `truth`, (batch, n_summaries);
+    both losses are then returned, (2,), as in `PARTS`. `steps` is the length of the run, for a schedule with an end.
     """
+    if (encoder.summaries is None) != (truth is None):
+        raise ValueError("an encoder that learns summaries needs their truth at every step, and only such a one; see "
+                         "astraclr.summaries.Summaries")  # fmt: skip
     parameters, gathered = list(encoder.parameters()), recipe.negatives == "gathered"
     share, device = len(views[0].mag), views[0].mag.device
     batch, losses, summed = share * ranks.size, [], []
     for rows in torch.arange(share, device=device).chunk(max(1, _replicas(recipe, replicas) // ranks.size)):
         optimiser.zero_grad(set_to_none=True)  # before the forward pass, whose memory comes on top
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-            z = project_views(encoder, [view.rows(rows) for view in views])
+            z, guesses = heads(encoder, [view.rows(rows) for view in views])
         z = ranks.gathered(z.float()) if gathered else z
         loss, part = nt_xent(z, recipe.temperature), z.shape[1] / batch
-        (loss * (part * (len(views) * (len(views) - 1) if recipe.loss_sum else 1))).backward()
+        summed_pairs = len(views) * (len(views) - 1) if recipe.loss_sum else 1
+        total, found = loss * (part * summed_pairs * recipe.contrast), [loss]
+        if guesses is not None and truth is not None:
+            guesses, known = guesses.float(), truth[rows]
+            if gathered:
+                guesses, known = ranks.gathered(guesses), ranks.gathered(known[None])[0]
+            found.append(summary_loss(guesses, known))
+            total = total + found[1] * (part * recipe.summaries)
+        total.backward()
         gradients = [p.grad for p in parameters if p.grad is not None]
         if gathered:
             ranks.sum_(gradients)
         nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
         summed = [a + b for a, b in zip(summed, gradients, strict=True)] if summed else gradients
-        losses.append(loss.detach() * z.shape[1] / batch)
-    loss = torch.stack(losses).sum()
+        losses.append(torch.stack(found).detach() * z.shape[1] / batch)
+    loss = torch.stack(losses).sum(0)
     if not gathered:
         ranks.sum_([loss, *summed])
     for p, gradient in zip(parameters, summed, strict=True):
         p.grad = gradient
-    rate = learning_rate(done if recipe.keras_adam else done + 1, encoder.config.d_model, warmup)
+    rate = rate_of_step(recipe, done, encoder.config.d_model, warmup, steps)
     for group in optimiser.param_groups:
         group["lr"] = rate
         # Keras adds epsilon before the bias correction: torch's epsilon must grow by its inverse.
         group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** (done + 1)) if recipe.keras_adam else EPSILON
     optimiser.step()
-    return loss, rate
+    return loss if len(loss) == len(PARTS) else loss[0], rate
+
+
+def _weighted(recipe: Recipe, parts: Tensor) -> Tensor:
+    """The loss of a recipe with summaries from its `PARTS`."""
+    return recipe.contrast * parts[0] + recipe.summaries * parts[1]
 
 
 def _replicas(recipe: Recipe, replicas: int) -> int:
@@ -98,29 +121,34 @@ def _replicas(recipe: Recipe, replicas: int) -> int:
 
 @torch.no_grad()
 def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe,
-             seed: int, mixed: bool = False, keys: Tensor | None = None,
-             ranks: Ranks = ALONE) -> dict[str, float]:  # fmt: skip
+             seed: int, mixed: bool = False, keys: Tensor | None = None, ranks: Ranks = ALONE,
+             truth: Tensor | None = None) -> dict[str, float]:  # fmt: skip
     """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars.
 
-    `keys` are the numbers of `stars` in the whole set, where `data` is a part of it. Means over at most 4 batches of
-    the preset's size (a replica's share of it, where negatives stay there), or of all the stars where there are fewer:
-    then the chance level is lower too. Of several `ranks`, each takes some of the batches.
+    With the `truth` of their summaries the loss is the one that training reduces, and its parts follow; without, it is
+    NT-Xent. `keys` are the numbers of `stars` in the whole set, where `data` is a part of it. Means over at most 4
+    batches of the preset's size (a replica's share of it, where negatives stay there), or of all the stars where there
+    are fewer: then the chance level is lower too. Of several `ranks`, each takes some of the batches.
     """
     was_training = encoder.training
     encoder.eval()
     size = min(preset.batch_size // _replicas(recipe, preset.replicas), len(stars))
     keys, draws = stars if keys is None else keys, Draws(seed, VALIDATION)
     batches = [slice(first, first + size) for first in range(0, min(len(stars) - size + 1, 4 * size), size)]
-    names = ("val_loss", "alignment", "uniformity", "effective_rank")
+    names = ["val_loss", "alignment", "uniformity", "effective_rank"]
+    names += [] if truth is None else [f"val_{part}" for part in PARTS]
     table = torch.zeros(len(batches), len(names), dtype=torch.float64, device=stars.device)
     for k in range(ranks.rank, len(batches), ranks.size):
         part = batches[k]
         views = make_views(data, stars[part], preset, recipe, draws, keys[part])
         with torch.autocast(data.mag.device.type, torch.bfloat16, enabled=mixed):
             pooled = torch.stack([encoder(view) for view in views])
-            z = encoder.project(pooled)
-        table[k] = torch.stack([nt_xent(z, recipe.temperature), alignment(z), uniformity(z[0]),
-                                effective_rank(pooled[0])])  # fmt: skip
+            z, guesses = encoder.project(pooled), None if truth is None else encoder.summarise(pooled)
+        loss, gauges = nt_xent(z, recipe.temperature), [alignment(z), uniformity(z[0]), effective_rank(pooled[0])]
+        if guesses is not None and truth is not None:
+            parts = torch.stack([loss, summary_loss(guesses.float(), truth[part])])
+            loss, gauges = _weighted(recipe, parts), [*gauges, *parts]
+        table[k] = torch.stack([loss, *gauges])
     encoder.train(was_training)
     ranks.sum_([table])  # what another rank computed is 0 here
     return dict(zip(names, table.mean(0).tolist(), strict=True))
@@ -176,9 +204,8 @@ def pretrain(lc: LightCurves | Source, preset: str | Preset = "tiny", recipe: st
     with joined(device) as ranks:
         preset = shared(preset, recipe, min(preset.batch_size, len(train)), ranks)
         before = None if folder is None else finished(folder, preset, recipe, seed, source.fingerprint)
-        encoder = new_encoder(preset, recipe, seed).to(device).train()
-        optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS, eps=EPSILON,
-                                     fused=True if torch.device(device).type == "cuda" else None)  # fmt: skip
+        encoder = new_encoder(preset, recipe, seed, len(source.bands)).to(device).train()
+        optimiser = new_optimiser(encoder, recipe, device)
         run = Run(encoder, optimiser, preset, recipe, seed, source.fingerprint, folder, writes=ranks.rank == 0,
                   save_every=save_every or preset.evaluate_every, tensorboard=tensorboard)  # fmt: skip
         ranks.check_agreement(f"{run.settings} {run.done} {before is None}", device)
@@ -201,6 +228,8 @@ def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device
     mixed, batches, stop = mixed_precision_pays(device), _Batches(source, train, preset.batch_size, seed), 0
     held = held[: 4 * preset.batch_size]  # no more are looked at
     few, few_rows, keys = source.prepared(held, device), torch.arange(len(held), device=device), torch.as_tensor(held)
+    summaries = Summaries(source, train, device) if recipe.summaries else None
+    few_truth = None if summaries is None else summaries.of(held)
     bar = tqdm(range(run.done, preset.steps), initial=run.done, total=preset.steps, desc="pre-training", unit="step",
                disable=not progress)  # fmt: skip
     with held_signals() as signalled, closing(run.log):
@@ -212,14 +241,18 @@ def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device
             torch.manual_seed(seed * 1_000_003 + step + ranks.rank * _DROPOUT_APART)
             rows = batches[drawn][ranks.share(batches.size)]
             views = _views_of_step(source, rows, preset, recipe, Draws(seed, drawn // batches.per_epoch), device)
+            truth = None if summaries is None else summaries.of(rows)
             loss, rate = update(run.encoder, run.optimiser, views, recipe, step, preset.warmup, preset.replicas, ranks,
-                                mixed)  # fmt: skip
-            record = {"step": step + 1, "loss": float(loss), "learning_rate": rate}
+                                mixed, preset.steps, truth)  # fmt: skip
+            total = loss if truth is None else _weighted(recipe, loss)
+            record = {"step": step + 1, "loss": float(total), "learning_rate": rate}
+            if truth is not None:
+                record |= dict(zip(PARTS, loss.tolist(), strict=True))
             seconds = time.perf_counter() - began
             if (step + 1) % preset.evaluate_every == 0 or step + 1 == preset.steps:
                 seed_now = 0 if recipe.fixed_validation else step
                 record |= validate(run.encoder, few, few_rows, preset, recipe, seed_now, mixed, keys.to(device),
-                                   ranks)  # fmt: skip
+                                   ranks, few_truth)  # fmt: skip
             run.note(record, seconds, batches.size)
             bar.set_postfix_str(run.summary(), refresh=False)
             # Ranks stop after the same step: one that went on would wait for the others for ever.

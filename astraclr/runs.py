@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from astraclr.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from astraclr.encoder import Encoder, new_encoder
+from astraclr.encoder import Encoder
 from astraclr.files import replacing
 from astraclr.presets import Preset, Recipe, to_dict
 from astraclr.runlog import RunLog
@@ -118,7 +118,8 @@ class Run:
 
     def result(self) -> Checkpoint:
         """The encoder of the best validation loss; it replaces the states on disk."""
-        encoder = new_encoder(self.preset, self.recipe, self.seed)
+        with torch.random.fork_rng():
+            encoder = Encoder(self.encoder.config)
         encoder.load_state_dict(self.best)
         encoder = encoder.to(next(self.encoder.parameters()).device).eval()
         checkpoint = Checkpoint(encoder, self.preset, self.recipe, self.seed, self.data, pd.DataFrame(self.history))

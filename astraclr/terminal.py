@@ -285,13 +285,13 @@ def describe_export(checkpoint: Checkpoint, path: Path) -> str:
     from astraclr.exchange import DROP_IN_WIDTH, TOLERANCE
     from astraclr.strategies import N_TOKENS
 
-    d_model = checkpoint.preset.d_model
-    fits = (f"a drop-in for light-curve and astra-infer: embeddings of {d_model} numbers" if d_model == DROP_IN_WIDTH
-            else f"no drop-in: embeddings of {d_model} numbers, light-curve and astra-infer document {DROP_IN_WIDTH}"
+    width = checkpoint.encoder.config.d_embedding
+    fits = (f"a drop-in for light-curve and astra-infer: embeddings of {width} numbers" if width == DROP_IN_WIDTH
+            else f"no drop-in: embeddings of {width} numbers, light-curve and astra-infer document {DROP_IN_WIDTH}"
             )  # fmt: skip
     return (f"{checkpoint.name}, {path.stat().st_size / 1e6:.1f} MB, agrees with torch within {TOLERANCE:.0e}: {path}\n"
             f"takes input, times, band_info (n, {N_TOKENS}, 1) and mask (n, {N_TOKENS}), float32, mask 1 = padding; "
-            f"gives mean (n, {d_model})\n{fits}")  # fmt: skip
+            f"gives mean (n, {width})\n{fits}")  # fmt: skip
 
 
 def cautions_on_export(checkpoint: Checkpoint, name: str) -> list[str]:

@@ -1,7 +1,7 @@
 """A star is cut into views: a long anchor, a short canonical positive, a long and damaged hard positive.
 
-Whole batches at once, on any device: observations of a batch are one flat list, and every step (noise, bin drop-out,
-window, outlier) acts on that list.
+Whole batches at once, on any device: observations of a batch are one flat list, and every step (bin drop-out, window,
+thinning, noise, outlier, jitter) acts on that list.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ def make_view(data: Prepared, stars: Tensor, view: View, preset: Preset, recipe:
     first, count = data.segments(stars)
     index, segment = _observations(data, first, count, torch.tensor(window, device=stars.device), view, recipe, lots)
     row = _rows(count).index_select(0, segment)
+    if view.thinning or view.lost_band:
+        keep = kept_after_thinning(index - first[:, 0].index_select(0, row), row, view.thinning, lots)
+        index, segment, row = index[keep], segment[keep], row[keep]
+        keep = ~in_lost_band(segment, len(data.bands), view.lost_band, lots)
+        index, segment, row = index[keep], segment[keep], row[keep]
     mag, magerr = data.mag.index_select(0, index), data.magerr.index_select(0, index)
     if recipe.centring == "window":
         mag = centred_in_segments(mag, magerr, segment)
@@ -56,7 +61,13 @@ def make_view(data: Prepared, stars: Tensor, view: View, preset: Preset, recipe:
         magerr = torch.hypot(magerr, sigma)  # what an instrument that noisy would state
     if view.outlier:
         mag = with_outlier(mag, row, recipe.outlier_sides, lots)
-    return to_tokens(data, segment, index, len(stars), mag, magerr if recipe.error_input else None)
+    if view.colour_jitter:
+        shift = lots.normal(Purpose.COLOUR, torch.arange(len(data.bands), device=stars.device))
+        mag = mag + view.colour_jitter * shift.ravel().index_select(0, segment)
+    if view.error_jitter:
+        magerr = magerr * (view.error_jitter * lots.normal(Purpose.ERRORS)).exp().index_select(0, row)
+    return to_tokens(data, segment, index, len(stars), mag, magerr if recipe.reads_errors else None,
+                     steps=recipe.inputs == "steps")  # fmt: skip
 
 
 def _observations(data: Prepared, first: Tensor, count: Tensor, longest: Tensor, view: View, recipe: Recipe,
@@ -180,6 +191,34 @@ def _rank_of_appearance(bin_of: Tensor, bin_row: Tensor, size: Tensor) -> Tensor
     seen = torch.full_like(bin_row, n).scatter_reduce(0, bin_of, torch.arange(n, device=bin_of.device), "amin")
     new = torch.zeros_like(bin_of).index_fill_(0, seen, 1)
     return new.cumsum(0).index_select(0, seen) - 1 - (size.cumsum(0) - size).index_select(0, bin_row)
+
+
+def kept_after_thinning(place: Tensor, row: Tensor, most: float, lots: StarDraws) -> Tensor:
+    """Which observations survive when every light curve loses each of its own with one probability.
+
+    Parameters
+    ----------
+    place, row : (n,) int, each observation's place in its star; which light curve it belongs to, ascending
+    most : the probability is drawn uniformly between 0 and this for each light curve
+
+    Returns
+    -------
+    (n,) bool; a light curve that would lose everything keeps everything
+    """
+    probability = (most * lots.uniform(Purpose.THINNING)).index_select(0, row)
+    return _or_all_of_a_row(lots.uniform(Purpose.THINNED, place, row) >= probability, row, len(lots))
+
+
+def in_lost_band(segment: Tensor, n_bands: int, chance: float, lots: StarDraws) -> Tensor:
+    """(n,) bool, which observations go when a light curve loses the band with the fewest, where another is left.
+
+    Of bands with equally few it is the first; `segment` is row * n_bands + band.
+    """
+    size = torch.bincount(segment, minlength=len(lots) * n_bands).view(-1, n_bands)
+    sparsest = size.masked_fill(size == 0, torch.iinfo(size.dtype).max).argmin(1, keepdim=True)
+    loses = (lots.uniform(Purpose.LOST_BAND) < chance) & ((size > 0).sum(1) > 1)
+    lost = torch.zeros_like(size, dtype=torch.bool).scatter_(1, sparsest, loses[:, None])
+    return lost.view(-1).index_select(0, segment)
 
 
 def with_outlier(mag: Tensor, row: Tensor, sides: str, lots: StarDraws) -> Tensor:

@@ -33,11 +33,13 @@ from astraclr.presets import RECIPES, preset
 from astraclr.pretraining import _views_of_step, pretrain, update, validate
 from astraclr.shards import InMemory
 from astraclr.simulate import simulate
+from astraclr.summaries import Summaries
 
 torch.set_num_threads(1)
 out, stars = Path(sys.argv[1]), simulate(24, seed=2)
 size = replace(preset("tiny"), d_model=32, d_ff=64, n_layers=1, batch_size=16, steps=8, evaluate_every=4, replicas=4)
-recipes = {name: replace(RECIPES[name], dropout=0.0) for name in ("corrected", "paper")}
+recipes = {name: replace(RECIPES[name], dropout=0.0) for name in ("corrected", "paper", "recommended")}
+recipes["parted"] = replace(recipes["recommended"], negatives="replica")
 
 def gradients(ranks):
     found = {}
@@ -46,10 +48,13 @@ def gradients(ranks):
         rows = np.arange(16)[ranks.share(16)]
         views = _views_of_step(InMemory(stars), rows, size, how, Draws(0), "cpu")
         optimiser = torch.optim.Adam(encoder.parameters())
-        found[f"{name}/loss"], _ = update(encoder, optimiser, views, how, 5, 100, size.replicas, ranks)
+        summaries = Summaries(InMemory(stars), np.arange(20)) if how.summaries else None
+        truth, all_truth = (None, None) if summaries is None else (summaries.of(rows), summaries.of(np.arange(24)))
+        found[f"{name}/loss"], _ = update(encoder, optimiser, views, how, 5, 100, size.replicas, ranks, False, 8,
+                                                 truth)
         found |= {f"{name}/{k}": p.grad for k, p in encoder.named_parameters()}
         every, three = torch.arange(24), replace(size, batch_size=8, replicas=1)  # batches, so ranks have two and one
-        seen = validate(encoder, prepare(stars), every, three, how, 0, ranks=ranks)
+        seen = validate(encoder, prepare(stars), every, three, how, 0, ranks=ranks, truth=all_truth)
         found |= {f"{name}/{k}": torch.tensor(v) for k, v in seen.items()}
     return {k: v.detach().numpy() for k, v in found.items()}
 
@@ -121,11 +126,11 @@ def close(a, b, tolerance):
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_loss_and_gradients_of_two_ranks_are_those_of_one_process(ran, rank):
-    """Negatives from the whole batch (corrected), and inside four replicas, clipped each for itself (paper)."""
+    """Negatives from the whole batch, and inside four replicas, clipped each for itself (paper, parted)."""
     close(ran / "two" / f"gradients-{rank}.npz", ran / "one" / "gradients-0.npz", 2e-5)
 
 
-@pytest.mark.parametrize("name", ["corrected", "paper"])
+@pytest.mark.parametrize("name", ["corrected", "paper", "recommended", "parted"])
 def test_the_steps_of_two_ranks_are_those_of_one_process(ran, name):
     one = pd.read_csv(ran / "one" / f"{name}-0.csv")
     for rank in (0, 1):

@@ -5,7 +5,8 @@ import pytest
 import torch
 from parity import keras_weights, tokens_of
 
-from astraclr.encoder import Dropout, Encoder, EncoderConfig, angular_rates, masked_mean, new_encoder
+from astraclr.encoder import Dropout, Encoder, EncoderConfig, masked_mean, new_encoder
+from astraclr.inputs import angular_rates
 from astraclr.preparation import Tokens
 from astraclr.presets import RECIPES, preset
 from astraclr.ragged import best_form, norms_remade, over_segments
@@ -69,7 +70,8 @@ def some_tokens(n):
     mask |= torch.arange(60) >= torch.randint(1, 61, (n, 1), generator=draw)
     mask[1:2], mask[:, 0], mask[0], mask[-1] = True, False, False, False
     mag, times, band = (torch.randn(n, 60, generator=draw).masked_fill(mask, 0.0) for _ in range(3))
-    return Tokens(mag, times.double(), band, mask)
+    follows = (torch.rand(n, 60, generator=draw) < 0.8) & ~mask & ~torch.cat([mask[:, :1] | True, mask[:, :-1]], dim=1)
+    return Tokens(mag, times.double(), band, mask, mag.abs(), follows)
 
 
 def row_by_row(filled, longest):
@@ -83,11 +85,12 @@ def row_by_row(filled, longest):
     return mix
 
 
+@pytest.mark.parametrize("recipe", ["corrected", "recommended"])
 @pytest.mark.parametrize("form", ["grouped", "packed"])
 @pytest.mark.parametrize("n", [1, 3, 8, 21])
-def test_every_form_gives_the_embeddings_and_gradients_of_the_padded_form(n, form, monkeypatch):
+def test_every_form_gives_the_embeddings_and_gradients_of_the_padded_form(n, form, recipe, monkeypatch):
     monkeypatch.setattr("astraclr.encoder.over_segments", row_by_row)
-    encoder, tokens = new_encoder(preset("tiny"), RECIPES["corrected"], 0).eval(), some_tokens(n)
+    encoder, tokens = new_encoder(preset("tiny"), RECIPES[recipe], 0).eval(), some_tokens(n)
     parameters, found = list(encoder.embedding.parameters()) + list(encoder.layers.parameters()), {}
     for encoder.form in ("padded", form):
         embedding = encoder(tokens)

@@ -81,6 +81,19 @@ def test_a_recipe_with_another_input_is_refused_with_the_nearest_that_exports(tm
     assert not list(tmp_path.iterdir())
 
 
+def test_the_recommended_recipe_is_refused_by_name_and_remedy(tmp_path):
+    with pytest.raises(ValueError, match="recipe 'recommended' .*inputs='steps'.* nearest .* is 'corrected'"):
+        export_onnx(checkpoint_of(RECIPES["recommended"]), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_pre_norm_both_poolings_no_clock_and_summaries_are_exported(tmp_path):
+    recipe = dataclasses.replace(RECIPES["corrected"], name="mine", norm="pre", pooling="mean_std", time_rates="none",
+                                 summaries=1.0)  # fmt: skip
+    export_onnx(checkpoint_of(recipe), tmp_path / "model.onnx")  # which compares it with torch
+    assert open_onnx(tmp_path / "model.onnx").get_outputs()[0].shape[1] == 32
+
+
 def test_which_presets_were_trained_on_shorter_windows():
     assert trained_shorter(PRESETS["tiny"]) and not trained_shorter(PRESETS["paper"])
 

@@ -164,7 +164,7 @@ def test_views(recipe):
         views = make_views(data, torch.arange(len(data)), MINI, recipe, Draws(seed))
         for view, tokens in zip(recipe.views, views, strict=True):
             windows = [max(1, int(MINI.window(b, w) * view.fraction)) for b, w in data.bands.items()]
-            check_tokens(tokens, data, windows, exact=not view.bin_dropout)
+            check_tokens(tokens, data, windows, exact=not view.thins)
 
     check()
 
@@ -208,7 +208,7 @@ def test_long_light_curves_in_the_windows_of_the_paper(models, drawn, name):
     for crop in CROPS:
         check_tokens(crop_tokens(data, stars, WIDE, crop, model.recipe), data, windows, exact=True)
     anchor = make_views(data, stars, WIDE, model.recipe, Draws(0))[0]
-    check_tokens(anchor, data, windows, exact=not model.recipe.views[0].bin_dropout)
+    check_tokens(anchor, data, windows, exact=not model.recipe.views[0].thins)
     assert np.isfinite(embed(lc, model)).all()
 
 

@@ -13,7 +13,7 @@ import torch
 
 import astraclr.runs
 from astraclr.checkpoints import load_checkpoint
-from astraclr.presets import preset
+from astraclr.presets import RECIPES, preset
 from astraclr.pretraining import pretrain, update
 
 SMALL = replace(preset("tiny"), batch_size=16, steps=6, evaluate_every=3)
@@ -259,3 +259,18 @@ def test_how_often_a_state_is_written(stars, tmp_path, monkeypatch):
     pretrain(stars, SMALL, out=tmp_path / "a", progress=False)
     pretrain(stars, SMALL, out=tmp_path / "b", progress=False, save_every=4)
     assert written == [0, 3, 6, 0, 4, 6]
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_the_recommended_recipe_resumes_with_equal_bytes(stars, tmp_path, monkeypatch, step):
+    """Stopped before and after its first validation: summaries made anew, AdamW and the cosine schedule go on."""
+    how, size = RECIPES["recommended"], replace(SMALL, steps=10)  # more steps than batches in an epoch
+    whole = pretrain(stars, size, how, out=tmp_path / "whole", progress=False)
+    stop_after(monkeypatch, step, lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit):
+        pretrain(stars, size, how, out=tmp_path / "run", progress=False, save_every=1)
+    monkeypatch.undo()
+    end = pretrain(stars, size, how, out=tmp_path / "run", progress=False, save_every=1)
+    assert end.sha256 == whole.sha256 and end.history.equals(whole.history)
+    assert {"nt_xent", "summary_loss", "val_nt_xent", "val_summary_loss"} < set(end.history)
+    assert steps_logged(tmp_path / "run") == list(range(1, 11))

@@ -1,22 +1,28 @@
 """Switches of a recipe, both ways: those that the tests of views, encoder and parity do not hold already."""
 
+import hashlib
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 
-from astraclr.checkpoints import Checkpoint
+from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control, save_checkpoint
 from astraclr.draws import VALIDATION, Draws
-from astraclr.embedding import crop_tokens, embed
+from astraclr.embedding import CROPS, crop_tokens, embed, embedding_table
 from astraclr.encoder import Encoder, EncoderConfig, new_encoder
 from astraclr.finetuning import finetune
+from astraclr.inputs import Steps
 from astraclr.lightcurves import LightCurves
 from astraclr.losses import nt_xent, nt_xent_pairs
 from astraclr.preparation import prepare
 from astraclr.presets import RECIPES, Recipe, View, preset, recipe_from_dict, to_dict
-from astraclr.pretraining import BETAS, CLIP_NORM, pretrain, project_views, update
-from astraclr.views import make_view, make_views
+from astraclr.pretraining import BETAS, CLIP_NORM, new_optimiser, pretrain, project_views, rate_of_step, update
+from astraclr.probing import linear_probe
+from astraclr.ragged import over_rows
+from astraclr.shards import InMemory
+from astraclr.summaries import Summaries
+from astraclr.views import in_lost_band, kept_after_thinning, make_view, make_views
 
 SIZE = replace(preset("tiny"), batch_size=16, steps=12, evaluate_every=6)
 PLAIN = View("plain")
@@ -155,9 +161,9 @@ def test_pretraining_and_validation_share_the_batch_among_the_replicas(stars, mo
     import astraclr.pretraining
 
     size, how, batches = replace(SIZE, replicas=4, steps=2, evaluate_every=2), switched(negatives="replica"), []
-    project = astraclr.pretraining.project_views
-    monkeypatch.setattr(astraclr.pretraining, "project_views",
-                        lambda e, views: batches.append(len(views[0].mag)) or project(e, views))  # fmt: skip
+    heads = astraclr.pretraining.heads
+    monkeypatch.setattr(astraclr.pretraining, "heads",
+                        lambda e, views: batches.append(len(views[0].mag)) or heads(e, views))  # fmt: skip
     losses = []
     monkeypatch.setattr(astraclr.pretraining, "nt_xent", lambda z, t: losses.append(z.shape[1]) or nt_xent(z, t))
     pretrain(stars, size, how, progress=False)
@@ -292,3 +298,270 @@ def test_a_recipe_saved_before_a_switch_existed_keeps_its_method():
     values = to_dict(RECIPES["paper"])
     del values["negatives"], values["thaw_embedding"]
     assert recipe_from_dict(values) == RECIPES["paper"]
+
+
+# --- switches of the recommended recipe ------------------------------------------------------------------------------
+
+
+def test_corrected_and_paper_begin_and_learn_as_they_always_did(stars):
+    """Numbers of the release before these switches: equal bytes at the start, then equal to rounding anywhere."""
+    losses = {"paper": [4.3504, 4.0433, 4.0380], "paper-two-views": [3.7426, 3.3723, 3.1948],
+              "corrected": [3.8034, 3.6126, 3.8277]}  # fmt: skip
+    for name, expected in losses.items():
+        weights = new_encoder(SIZE, RECIPES[name], 4).state_dict()
+        digest = hashlib.sha256(b"".join(k.encode() + weights[k].numpy().tobytes() for k in sorted(weights)))
+        assert digest.hexdigest()[:16] == "5f896ef3038f3007"
+        history = pretrain(stars, SIZE, name, seed=4, steps=3, progress=False).history
+        assert history["loss"].tolist() == pytest.approx(expected, abs=1e-3)
+
+
+def noisy_and_not(data, view, recipe=None, n=64, seed=0):
+    """A plain view of the first stars, and the same with a switch of `View`."""
+    recipe = recipe or switched(error_input=True)
+    return [make_view(data, torch.arange(n), v, SIZE, recipe, Draws(seed)) for v in (PLAIN, view)]
+
+
+def test_colour_jitter_shifts_every_band_of_a_view_by_one_draw(data):
+    plain, shifted = noisy_and_not(data, View("v", colour_jitter=0.15))
+    added, seen = shifted.mag - plain.mag, []
+    for star, keep in enumerate(~plain.mask):
+        for band in data.log_wavelength:
+            there = keep & (plain.band[star] == band)
+            if there.any():
+                assert added[star][there].std(unbiased=False) < 1e-5
+                seen.append(added[star][there].mean().item())
+    assert len(set(np.round(seen, 6))) > 0.95 * len(seen) > 100
+    assert np.std(seen) == pytest.approx(0.15, rel=0.15) and abs(np.mean(seen)) < 0.05
+
+
+def test_error_jitter_scales_all_errors_of_a_view_by_one_factor(data):
+    plain, scaled = noisy_and_not(data, View("v", error_jitter=0.3))
+    assert torch.equal(plain.mag, scaled.mag)
+    factor = [(scaled.magerr[k] / plain.magerr[k])[~plain.mask[k]] for k in range(64)]
+    assert all((f.max() / f.min()).item() == pytest.approx(1, abs=1e-5) for f in factor)
+    assert np.std([np.log(f[0].item()) for f in factor]) == pytest.approx(0.3, rel=0.3)
+
+
+def test_thinning_loses_a_share_between_none_and_the_most():
+    n, length = 2_000, 100
+    row, place = torch.arange(n).repeat_interleave(length), torch.arange(length).repeat(n)
+    lots = Draws(0).of(torch.arange(n))
+    lost = 1 - kept_after_thinning(place, row, 0.5, lots).view(n, length).float().mean(1)
+    assert lost.mean().item() == pytest.approx(0.25, abs=0.01) and lost.max() < 0.7
+    shares = [((lost >= a) & (lost < a + 0.1)).float().mean().item() for a in (0.05, 0.15, 0.25, 0.35)]
+    assert shares == pytest.approx([0.2] * 4, abs=0.05)  # uniform
+    assert kept_after_thinning(place, row, 0.0, lots).all()
+    alone = Draws(0).of(torch.arange(50))
+    assert kept_after_thinning(torch.zeros(50).long(), torch.arange(50), 1.0, alone).all()  # nobody is left with none
+
+
+def test_thinning_takes_out_of_the_window_and_keeps_the_order(data):
+    plain, thin = noisy_and_not(data, View("v", thinning=0.9))
+    for star in range(64):
+        whole = list(zip(plain.band[star][~plain.mask[star]].tolist(), plain.times[star][~plain.mask[star]].tolist(),
+                         strict=True))  # fmt: skip
+        left = list(zip(thin.band[star][~thin.mask[star]].tolist(), thin.times[star][~thin.mask[star]].tolist(),
+                        strict=True))  # fmt: skip
+        assert left == [x for x in whole if x in set(left)] and 0 < len(left) <= len(whole)
+    assert (~thin.mask).sum() < 0.8 * (~plain.mask).sum()
+
+
+def test_lost_band_is_the_sparsest_where_another_is_left():
+    counts = torch.tensor([[5, 3, 4], [2, 0, 0], [0, 7, 9], [4, 4, 6]] * 500)
+    segment = torch.arange(counts.numel()).repeat_interleave(counts.ravel())
+    for chance in (0.0, 0.3, 1.0):
+        lost = in_lost_band(segment, 3, chance, Draws(0).of(torch.arange(2_000)))
+        left = torch.bincount(segment[~lost], minlength=counts.numel()).view(500, 4, 3)
+        went = left != counts.view(500, 4, 3)
+        for star, band in ((0, 1), (2, 1), (3, 0)):
+            gone = went[:, star, band]
+            assert gone.float().mean().item() == pytest.approx(chance, abs=0.08) and (left[gone, star, band] == 0).all()
+            went[:, star, band] = False
+        assert not went.any()
+
+
+def test_new_damage_gives_a_star_the_same_view_in_any_batch(data):
+    every = View("v", 1.0, 1.0, 0.5, True, 0.15, 0.3, 0.5, 0.3)
+    how = replace(RECIPES["recommended"], views=(every, every))
+    whole = make_views(data, torch.arange(30), SIZE, how, Draws(2, 1))
+    for rows in torch.arange(30).flip(0).split(7):
+        for ours, all_of_them in zip(make_views(data, rows, SIZE, how, Draws(2, 1)), whole, strict=True):
+            for k, row in enumerate(rows.tolist()):
+                for a, b in zip(ours, all_of_them, strict=True):
+                    assert torch.equal(a[k][~ours.mask[k]], b[row][~all_of_them.mask[row]])
+
+
+@pytest.mark.parametrize("wrong", [{"thinning": 1.5}, {"lost_band": -0.1}, {"colour_jitter": -1.0},
+                                   {"error_jitter": float("nan")}])  # fmt: skip
+def test_damage_out_of_range_is_refused(wrong):
+    with pytest.raises(ValueError, match=f"view 'v': {next(iter(wrong))} is .*; give a number"):
+        View("v", **wrong)
+
+
+def slow_steps(data, windows):
+    """Rows of eight numbers, one an observation, by the formulas of `Steps`."""
+    rows = []
+    for band, wavelength in enumerate(data.log_wavelength.tolist()):
+        before = None
+        for t, m, e in windows[band]:
+            row = [np.arcsinh(5 * m), np.arcsinh(m / e) / 2, np.log10(e) + 1.5, 10 * (wavelength - 3.75), 0, 0, 0, 0]
+            if before is not None:
+                dt, dm, de = t - before[0], m - before[1], np.hypot(e, before[2])
+                row[4:] = np.log10(dt + 1e-3) + 0.5, np.arcsinh(5 * dm), np.arcsinh(dm / de) / 2, 1
+            rows.append(row)
+            before = t, m, e
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("crop", CROPS)
+def test_steps_are_what_a_loop_over_the_observations_of_each_band_gives(data, crop, padded):
+    tokens = crop_tokens(data, torch.arange(12), SIZE, crop, switched(inputs="steps"), padded=padded)
+    found = Steps.numbers(tokens)
+    assert found.isfinite().all()
+    for star in range(12):
+        keep = ~tokens.mask[star]
+        columns = [c[star][keep].double() for c in (tokens.times, tokens.mag, tokens.magerr)]
+        band = tokens.band[star][keep]
+        windows = [torch.stack([c[band == b] for c in columns], dim=1).tolist() for b in data.log_wavelength]
+        np.testing.assert_allclose(found[star][keep].numpy(), slow_steps(data, windows), atol=1e-4)
+
+
+@pytest.mark.parametrize("inputs", ["paper", "steps"])
+def test_inputs_decide_what_the_encoder_reads(data, inputs):
+    how = switched(inputs=inputs, time_rates="none")
+    encoder, tokens = new_encoder(SIZE, how, 0).eval(), crop_tokens(data, torch.arange(8), SIZE, "start", how)
+    expected, steps = encoder(tokens), inputs == "steps"
+    assert (tokens.follows is not None) == (tokens.magerr is not None) == steps
+    # Nothing but time differences is read of the times, and of them nothing by the paper's input without a clock.
+    torch.testing.assert_close(encoder(tokens._replace(times=tokens.times + 64)), expected, atol=1e-5, rtol=0)
+    slower = encoder(tokens._replace(times=3 * tokens.times))
+    assert ((slower - expected).abs().max() > 1e-3) == steps
+    if steps:
+        filled = tokens._replace(magerr=tokens.magerr.masked_fill(tokens.mask, 1e6),
+                                 times=tokens.times.masked_fill(tokens.mask, -1e6),
+                                 follows=tokens.follows | tokens.mask)  # fmt: skip
+        assert torch.equal(encoder(filled), expected)
+        for lacking in ({"magerr": None}, {"follows": None}):
+            with pytest.raises(ValueError, match="this encoder reads errors and steps"):
+                encoder(tokens._replace(**lacking))
+
+
+@pytest.mark.parametrize("rates", ["days", "log", "none"])
+def test_time_rates_none_is_no_clock(data, rates):
+    how = switched(time_rates=rates)
+    encoder, tokens = new_encoder(SIZE, how, 0).eval(), crop_tokens(data, torch.arange(8), SIZE, "start", how)
+    moved = encoder(tokens._replace(times=tokens.times + 3.3)) - encoder(tokens)
+    assert (moved.abs().max() == 0) == (rates == "none")
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_norm_before_or_after(data, norm):
+    encoder = new_encoder(SIZE, switched(norm=norm), 0).eval()
+    layer, x = encoder.layers[0], torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(0))
+
+    def attended(y):
+        weights = layer.attention.weights(y, torch.zeros(2, 5, dtype=torch.bool))
+        return layer.attention.out((weights @ layer.attention.heads(y)[2]).transpose(1, 2).flatten(-2))
+
+    def fed(y):
+        hidden = layer.ffn[0](y)
+        hidden = torch.nn.functional.gelu(hidden) if norm == "pre" else hidden.relu()
+        return layer.ffn[2](hidden)
+
+    if norm == "pre":
+        expected = x + attended(layer.norm1(x))
+        expected = expected + fed(layer.norm2(expected))
+    else:
+        expected = layer.norm1(x + attended(x))
+        expected = layer.norm2(expected + fed(expected))
+    torch.testing.assert_close(layer(x, over_rows(None)), expected, atol=1e-5, rtol=0)
+    tokens = crop_tokens(data, torch.arange(8), SIZE, "start")
+    size = encoder.tokens_out(tokens)[~tokens.mask].square().mean(-1)  # normalised either way, at the end
+    assert size.min() > 0.8 and size.max() < 1.2
+
+
+@pytest.mark.parametrize("pooling", ["mean", "mean_std"])
+def test_pooling_and_everything_that_asks_for_the_width(stars, data, pooling, tmp_path):
+    how, width = switched(pooling=pooling), 64 if pooling == "mean" else 128
+    checkpoint = Checkpoint(new_encoder(SIZE, how, 0).eval(), SIZE, how, 0)
+    encoder, tokens = checkpoint.encoder, crop_tokens(data, torch.arange(6), SIZE, "start", how)
+    assert encoder.config.d_embedding == width
+    with torch.no_grad():
+        found, out = encoder(tokens), encoder.tokens_out(tokens)
+    for star, keep in enumerate(~tokens.mask):
+        own = out[star][keep]
+        expected = [own.mean(0), (own.var(0, unbiased=False) + 1e-4).sqrt()][: width // 64]
+        torch.testing.assert_close(found[star], torch.cat(expected), atol=1e-5, rtol=1e-5)
+    x = embed(stars[:24], checkpoint)
+    assert x.shape == (24, width) and embed(stars[:3], checkpoint, fusion="concat").shape == (3, 3 * width)
+    assert len(embedding_table(stars[:3], checkpoint)["embedding"][0]) == width
+    assert linear_probe(x, stars[:24].label, x, stars[:24].label).accuracy > 0
+    tuned = finetune(checkpoint, stars[:24], stars[24:48], epochs=1, progress=False)
+    assert tuned.head[1].in_features == 3 * width and len(tuned.predict(stars[:4])) == 4
+    save_checkpoint(checkpoint, tmp_path)
+    assert np.array_equal(embed(stars[:24], load_checkpoint(tmp_path)), x)
+    assert np.array_equal(embed(stars[:24], random_control(checkpoint)), x)
+
+
+def test_cosine_rises_to_its_peak_and_falls_to_nothing():
+    how = switched(schedule="cosine", peak_rate=2e-3)
+    rates = [rate_of_step(how, done, 64, 500, 4_000) for done in range(4_000)]
+    assert rates[0] == pytest.approx(2e-3 / 200) and np.argmax(rates) in (198, 199)  # 5 % of the steps
+    assert max(rates) == pytest.approx(2e-3, rel=0.01)
+    assert rates[2_000] == pytest.approx(1e-3) and rates[-1] < 1e-8
+    assert np.argmax([rate_of_step(how, done, 64, 500, 800) for done in range(800)]) in range(90, 100)
+    assert np.argmax([rate_of_step(how, done, 64, 500, 12) for done in range(12)]) == 2  # a quarter
+    for steps in (0, 10):  # the other one knows of no end
+        assert rate_of_step(switched(), 9, 64, 500, steps) == pytest.approx(64**-0.5 * 10 * 500**-1.5)
+    with pytest.raises(ValueError, match="cosine schedule of recipe 'switched' needs the number of steps"):
+        rate_of_step(how, 0, 64, 500, 0)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_weight_decay_shrinks_weights_beside_adam(data, decay):
+    views, found = make_views(data, torch.arange(16), SIZE, RECIPES["corrected"], Draws(0)), {}
+    for value in (0.0, decay):
+        how = switched(dropout=0.0, weight_decay=value)
+        encoder = new_encoder(SIZE, how, 0)
+        before = encoder.layers[0].ffn[0].weight.detach().clone()
+        _, rate = update(encoder, new_optimiser(encoder, how, "cpu"), views, how, 0, 100)
+        found[value] = encoder.layers[0].ffn[0].weight.detach()
+    torch.testing.assert_close(found[decay], found[0.0] - rate * decay * before, atol=1e-6, rtol=0)
+
+
+def test_contrast_and_summaries_weigh_the_parts_of_the_loss(stars, data):
+    truth, found, ratio = Summaries(InMemory(stars), np.arange(96)).of(np.arange(16)), {}, {}
+    for contrast, weight in ((1.0, 0.0), (1.0, 1.0), (0.5, 2.0), (0.0, 1.0)):
+        how = switched(dropout=0.0, contrast=contrast, summaries=weight)
+        encoder = new_encoder(SIZE, how, 0)
+        views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
+        assert (encoder.summaries is not None) == bool(weight)
+        loss, _ = update(encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100,
+                         truth=truth if weight else None)  # fmt: skip
+        found[contrast, weight] = loss.tolist()
+        assert (encoder.projection[0].weight.grad.abs().max() > 0) == bool(contrast)
+        if weight:  # the gradient is clipped as a whole, which leaves ratios
+            norms = [part.weight.grad.norm().item() for part in (encoder.projection[0], encoder.summaries)]
+            ratio[contrast, weight] = norms[0] / norms[1]
+    # The other weights are the same with and without the head.
+    assert found[1.0, 0.0] == found[1.0, 1.0][0] == found[0.5, 2.0][0] == found[0.0, 1.0][0]
+    assert found[1.0, 1.0][1] == found[0.5, 2.0][1] > 0
+    assert ratio[0.5, 2.0] == pytest.approx(ratio[1.0, 1.0] / 4, rel=1e-4) and ratio[0.0, 1.0] == 0
+    with pytest.raises(ValueError, match="needs their truth at every step"):
+        update(encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100)
+
+
+@pytest.mark.parametrize("wrong", [{"contrast": -1.0}, {"summaries": float("inf")}, {"weight_decay": -0.1},
+                                   {"contrast": 0.0}])  # fmt: skip
+def test_weights_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match="recipe 'switched': .*(give a number of 0 or more|nothing to learn)"):
+        switched(**wrong)
+
+
+def test_the_recommended_recipe_switches_everything_on():
+    how, default = RECIPES["recommended"], RECIPES["corrected"]
+    on = {"inputs": "steps", "time_rates": "none", "norm": "pre", "pooling": "mean_std", "schedule": "cosine"}
+    assert all(getattr(how, name) == value != getattr(default, name) for name, value in on.items())
+    assert how.summaries > 0 and how.contrast > 0 and how.weight_decay > 0
+    assert all(v.colour_jitter and v.error_jitter and v.thinning and v.lost_band for v in how.views)
