@@ -34,6 +34,7 @@ import torch
 from astraclr import bench, surveys
 from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control
 from astraclr.cost import Assumed, cost
+from astraclr.distributed import own_device
 from astraclr.embedding import embed, shown
 from astraclr.encoder import new_encoder
 from astraclr.experiments import COST, Splits, method_digest, provenance, run_folder, trained
@@ -140,6 +141,7 @@ class Table:
         """The encoder trained with labels alone: its own head, and the probes on its embeddings."""
         start, begin = self.encoder(name, seed), (time.process_time(), time.perf_counter())
         start.recipe = replace(start.recipe, thaw_embedding=True)  # all of it learns
+        start.encoder.to(own_device())
         tuned = finetune(start, stars.fit, stars.choose, layers=start.preset.n_layers, epochs=self.sizes.epochs,
                          seed=seed, **SUPERVISED)  # fmt: skip
         spent = time.process_time() - begin[0], time.perf_counter() - begin[1]
@@ -182,13 +184,27 @@ def spending(cpu_seconds: float, seconds: float, seen: float, device: str) -> di
             "device": device, "kwh_estimate": float(f"{energy:.3g}")}  # fmt: skip
 
 
+def over_seeds(seeds: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Mean and, of several, standard deviation over training seeds of every accuracy and macro-F1, by reader."""
+    out: dict[str, Any] = {}
+    first, *_ = seeds.values()
+    places = [(reader,) for reader in first if "accuracy" in (first[reader] if isinstance(first[reader], dict) else ())]
+    places += [("few_labels", n) for n in first.get("few_labels", ())]
+    for place in places:
+        found = [scores[place[0]] if len(place) == 1 else scores[place[0]][place[1]] for scores in seeds.values()]
+        for metric in ("accuracy", "macro_f1"):
+            values = [f[metric] for f in found]
+            spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            out.setdefault(" ".join(place), {})[metric] = {"mean": float(np.mean(values)), "sd": spread}
+    return rounded(out) | {"n": len(seeds)}
+
+
 def cost_of(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
     """What `trained` noted about a run that it keeps."""
     steps, file = len(checkpoint.history), folder / COST
     seconds = json.loads((folder / LOG).read_text().splitlines()[-1])["seconds"]
     cpu = json.loads(file.read_text())["cpu_seconds"] if file.exists() else seconds
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return spending(cpu, seconds, steps * checkpoint.preset.batch_size, device) | {"steps": steps}
+    return spending(cpu, seconds, steps * checkpoint.preset.batch_size, own_device()) | {"steps": steps}
 
 
 def rounded(value: Any) -> Any:
@@ -214,7 +230,10 @@ class Results:
         return self.rows[name]["seeds"].setdefault(str(seed), {})
 
     def write(self) -> None:
-        rows = {name: row for name, row in self.rows.items() if any(row["seeds"].values())}
+        rows = {}
+        for name, row in self.rows.items():
+            if seeds := {seed: scores for seed, scores in row["seeds"].items() if scores}:
+                rows[name] = {"digest": row["digest"], "over_seeds": over_seeds(seeds), "seeds": seeds}
         with replacing(self.path) as part:
             part.write_text(json.dumps(self.head | {"rows": rows}, indent=1) + "\n")
 

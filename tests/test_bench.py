@@ -201,3 +201,11 @@ def test_rows_by_name(script):
     with pytest.raises(ValueError, match="number of steps"):
         table.chosen("paper@many")
 
+
+def test_seeds_are_put_together(script):
+    found = script.over_seeds({str(k): {"knn": {"accuracy": a, "macro_f1": 0.1}, "width": 3, "few_labels": {
+        "5": {"accuracy": 2 * a, "macro_f1": 0.2}}} for k, a in enumerate((0.2, 0.3, 0.4))})  # fmt: skip
+    assert found["n"] == 3 and found["knn"]["accuracy"] == {"mean": 0.3, "sd": 0.1}
+    assert found["few_labels 5"]["accuracy"] == {"mean": 0.6, "sd": 0.2} and set(found) == {"n", "knn", "few_labels 5"}
+    alone = script.over_seeds({"0": {"majority": {"accuracy": 0.1, "macro_f1": 0.0}}})
+    assert alone["majority"]["accuracy"] == {"mean": 0.1, "sd": None}

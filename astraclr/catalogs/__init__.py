@@ -94,7 +94,7 @@ def labelled_by(lc: LightCurves, path: str | Path, column: str) -> LightCurves:
             table = file.read(columns=wanted).to_pandas()
         else:
             tidying.need(pd.read_csv(path, nrows=0).columns, wanted)
-            table = pd.read_csv(path, usecols=wanted)
+            table = pd.read_csv(path, usecols=wanted, dtype={column: str})
         star, ids = pd.factorize(tidying.identifiers(table["object_id"]))
         ids = np.asarray(ids).astype(str)
         said = pd.Series(tidying.one_a_star(table[column], star, ids, column), dtype=object).fillna("").astype(str)
