@@ -22,12 +22,13 @@ export NUMBA_NUM_THREADS ?= 1
 # Where chapters keep what they trained.
 export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
 
-.PHONY: help setup book test lint wheel clean
+.PHONY: help setup book test bench-representation lint wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book [PRESET=tiny|laptop|gpu|paper] [SEED=0]  run the chapters, build the pages: _build/html/index.html"
 	@echo "make test [ARGS='-k views']                        ruff, the tests, and the stored outputs of the chapters"
+	@echo "make bench-representation [PRESET=tiny] [ARGS='--rows paper* --seeds 1']  every encoder beside its controls, as JSON"
 	@echo "make setup                                         the environment only: $(VENV), Python >= 3.11 (PYTHON=...)"
 	@echo "make lint                                          ruff and pyright"
 	@echo "make wheel                                         dist/*.whl"
@@ -56,6 +57,9 @@ book: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest tests $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
+
+bench-representation: $(STAMP)
+	$(BIN)/python benchmarks/representation.py --preset $(PRESET) $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -240,9 +240,14 @@ def embed(
 
 @app.command()
 def probe(
-    embeddings: Annotated[Path, typer.Argument(help="Labelled table that `astraclr embed` wrote.", show_default=False)],
+    embeddings: Annotated[Path, typer.Argument(show_default=False, help="Labelled table that `astraclr embed` wrote; "
+                                               "with --checkpoint, light curves as for `info`.")],
+    checkpoint: Annotated[str | None, typer.Option(metavar="DIR", show_default=False,
+                          help="Embed light curves with this encoder, and as a control with random weights; a folder, "
+                               "or the name of a shipped one.")] = None,
+    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of light curves that holds labels.")] = "label",
     test: Annotated[Path | None, typer.Option(show_default=False,
-                    help="Test on this table, and train on all of EMBEDDINGS but its stars.")] = None,
+                    help="Test on this file, and train on all of EMBEDDINGS but its stars.")] = None,
     C: Annotated[float, typer.Option("--C", help="Inverse regularisation of the logistic regression.")] = 10.0,
     bootstraps: Annotated[int, typer.Option(min=0, help="Refits on resampled training stars, as in the paper.")] = 50,
     test_share: Annotated[float, typer.Option(help="Share of the stars of each class to test on.")] = 0.3,
@@ -251,6 +256,9 @@ def probe(
                          help="Keep a head for `astraclr predict`, fitted on all labelled stars of EMBEDDINGS: into "
                               "a checkpoint's folder, or a .safetensors file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the metrics, as JSON.", show_default=False)] = None,
+    band: Band = None,
+    drop_unknown_bands: DropUnknown = False,
+    drop_repeated: DropRepeated = False,
 ) -> None:  # fmt: skip
     """Measure how well embeddings tell classes.
 
@@ -259,18 +267,32 @@ def probe(
 
     \b
     Example: astraclr probe embeddings.parquet --save-head head.safetensors --out metrics.json
+    Light curves: astraclr probe stars.parquet --checkpoint tiny --label type
     """
     if out is not None:
         term.check_output(out, [".json"], embeddings, test)
+    if checkpoint is None and (label != "label" or band or drop_unknown_bands or drop_repeated):
+        raise ValueError("--label, --band, --drop-unknown-bands and --drop-repeated are for light curves: name the "
+                         "encoder that is to embed them with --checkpoint")  # fmt: skip
     from astraclr import evaluation, summary
 
-    stars = evaluation.read_embeddings(embeddings)
-    head_file = None if save_head is None else term.head_place(save_head, stars.checkpoint, stars.fusion)
-    other = None if test is None else evaluation.read_embeddings(test)
-    train, held, notes = evaluation.train_and_test(stars, other, test_share, seed)
+    files, control = [embeddings] if test is None else [embeddings, test], None
+    if checkpoint is None:
+        tables = [evaluation.read_embeddings(file) for file in files]
+        head_file = None if save_head is None else term.head_place(save_head, tables[0].checkpoint, tables[0].fusion)
+    else:
+        encoder, _ = term.find_checkpoint(checkpoint)
+        head_file = None if save_head is None else term.head_place(save_head, encoder.sha256, "mean")
+        curves = [term.read_labelled(file, label, band, drop_unknown_bands, drop_repeated) for file in files]
+        tables, control = evaluation.embedded_with_control(curves, encoder, progress=True)
+    train, held, notes = evaluation.train_and_test(*tables, test_share=test_share, seed=seed)
     for reason, n in notes.items():
         term.say(f"note: {reason}: {n:,}")
     metrics = evaluation.evaluate(train, held, C=C, bootstraps=bootstraps, seed=seed, progress=True)
+    if control is not None:
+        same = evaluation.train_and_test(*control, test_share=test_share, seed=seed)[:2]
+        beside = evaluation.evaluate(*same, C=C, bootstraps=0, seed=seed)
+        metrics["random_weights"] = {name: beside[name] for name in ("linear_probe", "knn")}
     typer.echo(summary.describe_metrics(metrics))
     if out is not None:
         term.write_json(metrics | {"notes": notes}, out)
@@ -278,8 +300,8 @@ def probe(
     if head_file is not None:
         from astraclr import prediction
 
-        known, _ = evaluation.labelled(stars)
-        head = prediction.fit_head(known.x, known.label, stars.checkpoint, C)
+        known, _ = evaluation.labelled(tables[0])
+        head = prediction.fit_head(known.x, known.label, known.checkpoint, C)
         prediction.save_head(replace(head, accuracy=metrics["linear_probe"]["accuracy"]), head_file)
         typer.echo(f"head, fitted on all {len(known):,} labelled stars of {embeddings}: {head_file}")
 

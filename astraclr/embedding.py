@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -65,15 +67,31 @@ def before_middle(data: Prepared, stars: Tensor) -> Tensor:
     return torch.zeros_like(count).view(-1).index_add(0, segment[order], early).view(count.shape)
 
 
-def crop_tokens(data: Prepared, stars: Tensor, preset: Preset, crop: str, recipe: Recipe = RECIPES["corrected"], *,
-                padded: bool = False) -> Tokens:  # fmt: skip
-    """One crop of every star of a batch; `padded` gives every band its full window (the paper's 300 + 350 + 50)."""
-    layout = tuple(preset.window(band, wavelength) for band, wavelength in data.bands.items())
+def crop_observations(data: Prepared, stars: Tensor, layout: Sequence[int], crop: str,
+                      recipe: Recipe) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Places in `data` of what one crop shows, at most `layout` of each band, and segments (row * n_bands + band)."""
     longest = torch.tensor(layout, device=stars.device)
     first, count = data.segments(stars)
     before = before_middle(data, stars) if crop == "middle" and recipe.middle_crop == "epoch" else None
     begin = first + crop_starts(count, longest, crop, before)
-    index, segment = ranges(begin.ravel(), torch.minimum(count, longest).ravel())
+    return ranges(begin.ravel(), torch.minimum(count, longest).ravel())
+
+
+def shown(lc: LightCurves, preset: Preset, recipe: Recipe = RECIPES["corrected"]) -> LightCurves:
+    """Only those epochs that an encoder of that preset sees in at least one of its crops, for a fair comparison."""
+    data, layout = prepare(lc), tuple(preset.window(b, w) for b, w in lc.bands.items())
+    seen = np.zeros(lc.n_obs, bool)
+    for crop in CROPS:
+        seen[crop_observations(data, torch.arange(len(lc)), layout, crop, recipe)[0].numpy()] = True
+    return replace(lc, mjd=lc.mjd[seen], mag=lc.mag[seen], magerr=lc.magerr[seen], notes={},
+                   offsets=np.concatenate([[0], np.cumsum(seen)])[lc.offsets])  # fmt: skip
+
+
+def crop_tokens(data: Prepared, stars: Tensor, preset: Preset, crop: str, recipe: Recipe = RECIPES["corrected"], *,
+                padded: bool = False) -> Tokens:  # fmt: skip
+    """One crop of every star of a batch; `padded` gives every band its full window (the paper's 300 + 350 + 50)."""
+    layout = tuple(preset.window(band, wavelength) for band, wavelength in data.bands.items())
+    index, segment = crop_observations(data, stars, layout, crop, recipe)
     by_window = recipe.centring == "window"
     magerr = data.magerr.index_select(0, index) if by_window or recipe.reads_errors else None
     mag = data.mag.index_select(0, index)

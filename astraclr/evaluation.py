@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astraclr import tidying
 from astraclr.probing import PAPER_BOOTSTRAPS, PAPER_C, PAPER_K, Scores, linear_probe, majority, weighted_knn
 from astraclr.storage import open_parquet
+
+if TYPE_CHECKING:  # torch would make tables of embeddings wait
+    from astraclr.checkpoints import Checkpoint
+    from astraclr.lightcurves import LightCurves
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +74,19 @@ def read_embeddings(path: str | Path) -> Embeddings:
     x = np.asarray(values, np.float32).reshape(len(length), length[0])
     ids, labels = (np.array([v or "" for v in table[c].to_pylist()], dtype=str) for c in ("object_id", "label"))
     return Embeddings(ids, labels, x, **said)
+
+
+def embedded_with_control(curves: Sequence[LightCurves], checkpoint: Checkpoint,
+                          progress: bool = False) -> tuple[list[Embeddings], list[Embeddings]]:  # fmt: skip
+    """Embeddings of several sets of light curves, and those of the same encoder with random weights."""
+    from astraclr.checkpoints import random_control
+    from astraclr.embedding import embed
+
+    def of(encoder: Checkpoint) -> list[Embeddings]:
+        return [Embeddings(lc.object_id, lc.label, embed(lc, encoder, progress=progress), encoder.sha256, "mean")
+                for lc in curves]  # fmt: skip
+
+    return of(checkpoint), of(random_control(checkpoint))
 
 
 def objects_by_class(object_id: np.ndarray,
@@ -199,16 +217,20 @@ def metrics(scores: Scores) -> dict[str, Any]:
 
 
 def with_intervals(scores: Scores, truth: np.ndarray, object_id: np.ndarray, seed: int = 0,
-                   resamples: int = 1_000) -> dict[str, Any]:  # fmt: skip
-    """`metrics` and central 95 % intervals: objects are drawn with replacement, each with all its rows."""
+                   resamples: int = 1_000, weight: np.ndarray | None = None) -> dict[str, Any]:  # fmt: skip
+    """`metrics` and central 95 % intervals: objects are drawn with replacement, each with all its rows.
+
+    `weight` is that of every row, the one that `scores` were counted with.
+    """
     names, n, (_, object_of) = scores.classes, len(scores.classes), np.unique(object_id, return_inverse=True)
     cell = np.searchsorted(names, truth) * n + np.searchsorted(names, scores.predicted)
     n_objects, rng, draws = int(object_of.max()) + 1, np.random.default_rng(seed), []
     for _ in range(resamples):
         times = np.bincount(rng.integers(n_objects, size=n_objects), minlength=n_objects)
-        confusion = np.bincount(cell, times[object_of], n * n).reshape(n, n)
+        drawn = times[object_of] if weight is None else times[object_of] * weight
+        confusion = np.bincount(cell, drawn, n * n).reshape(n, n)
         hit, real, said = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-        f1 = np.where(real > 0, 2 * hit / np.maximum(real + said, 1), np.nan)
+        f1 = np.where(real > 0, 2 * hit / np.where(real > 0, real + said, 1), np.nan)
         draws.append([hit.sum() / real.sum(), np.nanmean(f1), *f1])
     seen = np.isin(names, truth)  # a class that is only predicted has no F1 to vary
     low, high = np.nanpercentile(np.array(draws)[:, [True, True, *seen]], [2.5, 97.5], axis=0).tolist()

@@ -9,6 +9,9 @@ import os
 import platform
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +30,8 @@ from astraclr.simulate import simulate
 _METHOD = ("cadence", "simulate", "preparation", "draws", "views", "ragged", "encoder", "losses", "presets",
            "pretraining", "runs", "distributed")  # fmt: skip
 """Modules whose text decides what a trained encoder is."""
+COST = "cost.json"
+"""In the folder of a run: the CPU seconds that it took."""
 _BYTES_PER_STAR = 4 * 620 * 16
 """Some 620 epochs of 16 bytes; the simulator joins its chunks, and training holds a centred copy."""
 
@@ -76,12 +81,12 @@ def run_folder(preset: str | Preset, recipe: str = "corrected", seed: int = 0) -
     return cache_folder() / "runs" / name
 
 
-def method_digest(*settings: Preset | Recipe) -> str:
-    """Eight characters that change with the settings and with the code of the method."""
+def method_digest(*settings: Preset | Recipe | str, modules: Sequence[str] = ()) -> str:
+    """Eight characters that change with the settings, with the code of the method, and of more `modules`."""
     here = Path(__file__).parent
-    text = json.dumps([to_dict(s) for s in settings], sort_keys=True)
+    text = json.dumps([s if isinstance(s, str) else to_dict(s) for s in settings], sort_keys=True)
     # The syntax tree leaves out comments and layout, which change nothing.
-    code = "".join(ast.dump(ast.parse((here / f"{name}.py").read_text())) for name in _METHOD)
+    code = "".join(ast.dump(ast.parse((here / f"{name}.py").read_text())) for name in (*_METHOD, *modules))
     return hashlib.sha256(f"{text}{code}".encode()).hexdigest()[:8]
 
 
@@ -91,7 +96,20 @@ def trained(preset: str | Preset = "tiny", recipe: str = "corrected", seed: int 
     folder = run_folder(preset, recipe, seed)
     if (folder / "config.json").exists():
         return load_checkpoint(folder)
-    return pretrain(training_stars(preset, seed, progress), preset, recipe, seed=seed, out=folder, progress=progress)
+    stars = training_stars(preset, seed, progress)
+    with _cost_noted(folder / COST):
+        return pretrain(stars, preset, recipe, seed=seed, out=folder, progress=progress)
+
+
+@contextmanager
+def _cost_noted(path: Path) -> Iterator[None]:
+    """Add the CPU seconds of the block to those of the parts before it; a part that was killed is not counted."""
+    before, begin = json.loads(path.read_text())["cpu_seconds"] if path.exists() else 0.0, time.process_time()
+    try:
+        yield
+    finally:
+        with replacing(path) as part:
+            part.write_text(json.dumps({"cpu_seconds": before + time.process_time() - begin}) + "\n")
 
 
 def save_metrics(chapter: str, preset: str, seed: int, values: dict[str, float],

@@ -40,14 +40,18 @@ class FineTuned:
     classes: np.ndarray
     history: pd.DataFrame
 
-    @torch.inference_mode()
     def predict(self, lc: LightCurves, batch_size: int = 256) -> np.ndarray:
         """(n_stars,) class names."""
+        return self.classes[self.probabilities(lc, batch_size).argmax(1)]
+
+    @torch.inference_mode()
+    def probabilities(self, lc: LightCurves, batch_size: int = 256) -> np.ndarray:
+        """(n_stars, n_classes) class probabilities."""
         device = next(self.encoder.parameters()).device
         data = prepare(lc, device)
-        parts = [self._scores(data, stars).argmax(1).cpu().numpy()
+        parts = [self._scores(data, stars).softmax(1).cpu().numpy()
                  for stars in torch.arange(len(lc), device=device).split(batch_size)]  # fmt: skip
-        return self.classes[np.concatenate(parts)]
+        return np.concatenate(parts)
 
     def _scores(self, data: Prepared, stars: Tensor, noise: float = 0.0,
                 generator: torch.Generator | None = None) -> Tensor:  # fmt: skip

@@ -49,16 +49,17 @@ class Scores:
         return out
 
 
-def score(truth: np.ndarray, predicted: np.ndarray) -> Scores:
-    """Accuracy, macro-F1, F1 per class and confusion of predictions."""
+def score(truth: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None) -> Scores:
+    """Accuracy, macro-F1, F1 per class and confusion of predictions, each counted with its `weight` if given."""
     from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
     classes = np.unique(np.concatenate([truth, predicted]))
-    how = {"average": None, "zero_division": 0}
+    how = {"average": None, "zero_division": 0, "sample_weight": weight}
     f1 = np.asarray(f1_score(truth, predicted, labels=classes, **how))  # pyright: ignore[reportArgumentType]
     seen = np.isin(classes, truth)
-    return Scores(float(accuracy_score(truth, predicted)), float(f1[seen].mean()), classes, f1,
-                  np.asarray(predicted), confusion_matrix(truth, predicted, labels=classes))  # fmt: skip
+    return Scores(float(accuracy_score(truth, predicted, sample_weight=weight)), float(f1[seen].mean()), classes, f1,
+                  np.asarray(predicted),
+                  confusion_matrix(truth, predicted, labels=classes, sample_weight=weight))  # fmt: skip
 
 
 def linear_probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray, *,

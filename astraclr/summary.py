@@ -94,9 +94,12 @@ def _cuts(lc: LightCurves, cut: Mapping[str, int] | None, preset: Preset) -> lis
 
 
 def describe_metrics(metrics: Mapping[str, Any]) -> str:
-    """What `astraclr.evaluation.evaluate` measured: three readers, then every class."""
-    readers = {"linear probe": metrics["linear_probe"], f"weighted {metrics['knn']['k']}-NN": metrics["knn"],
-               "most frequent class": metrics["majority"]}  # fmt: skip
+    """What `astraclr.evaluation.evaluate` measured: three readers, beside random weights if known, then every class."""
+    readers = {"linear probe": metrics["linear_probe"], f"weighted {metrics['knn']['k']}-NN": metrics["knn"]}
+    control = metrics.get("random_weights", {})
+    for name in control:
+        readers[f"random weights, {name.replace('_', ' ').replace('knn', 'k-NN')}"] = control[name]
+    readers["most frequent class"] = metrics["majority"]
 
     def cell(scores: Mapping[str, float], metric: str) -> str:
         low, high = scores.get(f"{metric}_low"), scores.get(f"{metric}_high")

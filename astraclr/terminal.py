@@ -198,6 +198,15 @@ def read_stars(path: Path, band: Sequence[str] | None, drop_unknown_bands: bool,
     return stars
 
 
+def read_labelled(path: Path, column: str, band: Sequence[str] | None, drop_unknown_bands: bool,
+                  drop_repeated: bool) -> LightCurves:  # fmt: skip
+    """Light curves as `read_stars`, labels from that column of the file."""
+    from astraclr.catalogs import labelled_by
+
+    stars = read_stars(path, band, drop_unknown_bands, drop_repeated)
+    return stars if column == "label" else labelled_by(stars, path, column)
+
+
 def read_source(path: Path, band: Sequence[str] | None, drop_unknown_bands: bool,
                 drop_repeated: bool, quiet: bool = False) -> LightCurves | Shards:  # fmt: skip
     """What to train on: shards where the folder holds them, else as `read_stars`."""

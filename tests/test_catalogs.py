@@ -309,3 +309,20 @@ def test_read_real_irsa_files(real_data, tmp_path):
     by_position = catalogs.read(tmp_path)
     np.testing.assert_array_equal(by_position.counts, lc.counts)
     np.testing.assert_array_equal(by_position.mag, lc.mag)
+
+
+def test_labels_of_another_column(stars, tmp_path):
+    table = stars[:6].to_table()
+    table["kind"] = table["object_id"].str[-1].where(table["object_id"] != table["object_id"][0])
+    table.to_csv(tmp_path / "s.csv", index=False)
+    lc = catalogs.labelled_by(catalogs.read(tmp_path / "s.csv"), tmp_path / "s.csv", "kind")
+    assert lc.label.tolist() == ["", *(name[-1] for name in lc.object_id[1:])]
+    with pytest.raises(ValueError, match="missing column type"):
+        catalogs.labelled_by(lc, tmp_path / "s.csv", "type")
+    with pytest.raises(ValueError, match="is a folder: labels"):
+        catalogs.labelled_by(lc, tmp_path, "kind")
+    table.loc[1, "kind"] = "x"
+    table.loc[2, "kind"] = "y"
+    table.to_csv(tmp_path / "s.csv", index=False)
+    with pytest.raises(ValueError, match="kind"):
+        catalogs.labelled_by(lc, tmp_path / "s.csv", "kind")

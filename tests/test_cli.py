@@ -17,7 +17,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from astraclr import __version__, terminal
+from astraclr import __version__, evaluation, terminal
 from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control, save_checkpoint
 from astraclr.cli import app
 from astraclr.embedding import embed
@@ -538,3 +538,37 @@ def test_a_lost_shard_is_named_before_training(made, tmp_path):
     lost.unlink()
     assert lost.name in refused("pretrain", tmp_path / "shards", "--out", tmp_path / "ck")
     assert not (tmp_path / "ck" / "log.jsonl").exists()
+
+
+def test_probe_of_light_curves_stands_beside_random_weights(made, tmp_path):
+    rows = LightCurves.load(made / "stars.parquet").to_rows()
+    rows["type"] = rows.pop("label")
+    rows.to_parquet(tmp_path / "rows.parquet")
+    common = ["--bootstraps", 0, "--C", 1, "--out"]
+    done("probe", made / "embeddings.parquet", *common, tmp_path / "a.json")
+    result = done("probe", tmp_path / "rows.parquet", "--checkpoint", made / "ck", "--label", "type", *common,
+                  tmp_path / "b.json")  # fmt: skip
+    a, b = (json.loads((tmp_path / f"{name}.json").read_text()) for name in "ab")
+    control = b.pop("random_weights")
+    assert a == b
+    stars, random = LightCurves.load(made / "stars.parquet"), random_control(load_checkpoint(made / "ck"))
+    table = evaluation.Embeddings(stars.object_id, stars.label, embed(stars, random), "", "mean")
+    expected = evaluation.evaluate(*evaluation.train_and_test(table)[:2], C=1, bootstraps=0)
+    assert control == {name: expected[name] for name in ("linear_probe", "knn")}
+    assert "random weights, linear probe" in result.stdout and "most frequent class" in result.stdout
+    assert "random weights" not in done("probe", made / "embeddings.parquet", "--bootstraps", 0).stdout
+
+
+def test_probe_of_light_curves_refuses(made, tmp_path):
+    rows = LightCurves.load(made / "stars.parquet").to_rows()
+    rows.to_parquet(tmp_path / "rows.parquet")
+    assert "missing column type" in refused_after_notes("probe", tmp_path / "rows.parquet", "--checkpoint", made / "ck",
+                                                        "--label", "type")  # fmt: skip
+    assert "with --checkpoint" in refused("probe", made / "embeddings.parquet", "--label", "type")
+    assert "no checkpoint nothing" in refused("probe", tmp_path / "rows.parquet", "--checkpoint", "nothing")
+
+
+def refused_after_notes(*args):
+    result = run(*args)
+    assert result.exit_code == 2 and result.stdout == ""
+    return result.stderr.splitlines()[-1]

@@ -134,3 +134,15 @@ def test_intervals_draw_whole_objects():
     assert alone["f1_low"]["a"] < alone["f1"]["a"] < alone["f1_high"]["a"]
     wrong = with_intervals(score(truth, np.where(predicted == "a", "c", "b")), truth, np.arange(100).astype(str))
     assert set(wrong["f1_low"]) == {"a", "b"} and set(wrong["f1"]) == {"a", "b", "c"}
+
+
+def test_weights_count_a_row_so_often():
+    truth, predicted = np.array(list("aaabb")), np.array(list("aabbb"))
+    weight = np.array([1, 2, 1, 3, 1])
+    ids, (often, said) = np.arange(5).astype(str), (np.repeat(v, weight) for v in (truth, predicted))
+    weighted = with_intervals(score(truth, predicted, weight), truth, ids, weight=weight)
+    repeated = with_intervals(score(often, said), often, np.repeat(ids, weight))
+    for name in ("accuracy", "macro_f1", "accuracy_low", "accuracy_high", "macro_f1_low", "f1", "f1_high"):
+        assert weighted[name] == pytest.approx(repeated[name])
+    small = with_intervals(score(truth, predicted, weight / 100), truth, ids, weight=weight / 100)
+    assert small["macro_f1_low"] == pytest.approx(weighted["macro_f1_low"])

@@ -51,3 +51,20 @@ def test_words_are_checked_in_ci_only(monkeypatch):
     assert not experiments.words_are_checked("tiny", 0)
     monkeypatch.setenv("CI", "true")
     assert experiments.words_are_checked("tiny", 0) and not experiments.words_are_checked("laptop", 0)
+
+
+def test_a_kept_run_knows_what_it_cost(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASTRACLR_CACHE", str(tmp_path))
+
+    def fails(*_, **__):
+        raise KeyboardInterrupt
+
+    clock = iter([1.0, 4.0, 10.0, 12.5])
+    monkeypatch.setattr(experiments.time, "process_time", lambda: next(clock))
+    real = experiments.pretrain
+    monkeypatch.setattr(experiments, "pretrain", fails)
+    with pytest.raises(KeyboardInterrupt):
+        trained(SMALL, progress=False)
+    monkeypatch.setattr(experiments, "pretrain", real)
+    trained(SMALL, progress=False)
+    assert json.loads((run_folder(SMALL) / experiments.COST).read_text()) == {"cpu_seconds": 5.5}

@@ -22,7 +22,7 @@ from astraclr.files import existing
 from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate
 from astraclr.storage import is_own, open_parquet
 
-__all__ = ["MACHO_BANDS", "irsa", "macho_example", "published", "read", "zubercal"]
+__all__ = ["MACHO_BANDS", "irsa", "labelled_by", "macho_example", "published", "read", "zubercal"]
 
 _EPOCH = ("mjd", "mag", "magerr", "band")
 _KNOWN = ("object_id, mjd, mag, magerr, band (one row an observation, or lists in one row a star); "
@@ -73,6 +73,32 @@ def read(
         return _read_folder(light_curve_files(path), path, how)
     with about(path):
         return _READERS[layout(path)](path, **how)
+
+
+def labelled_by(lc: LightCurves, path: str | Path, column: str) -> LightCurves:
+    """The stars that `read` found in a file, with labels from another of its columns.
+
+    Raises
+    ------
+    ValueError
+        If it is no file of rows with an object_id and that column, or a star has several labels.
+    """
+    path = existing(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: labels of a column are read from one file; join its files first")
+    with about(path):
+        wanted = ["object_id", column]
+        if is_parquet(path):
+            file = open_parquet(path)
+            tidying.need(file.schema_arrow.names, wanted)
+            table = file.read(columns=wanted).to_pandas()
+        else:
+            tidying.need(pd.read_csv(path, nrows=0).columns, wanted)
+            table = pd.read_csv(path, usecols=wanted, dtype={column: str})
+        star, ids = pd.factorize(tidying.identifiers(table["object_id"]))
+        ids = np.asarray(ids).astype(str)
+        said = pd.Series(tidying.one_a_star(table[column], star, ids, column), dtype=object).fillna("").astype(str)
+    return replace(lc, label=pd.Series(said.to_numpy(), ids).reindex(lc.object_id).fillna("").to_numpy(str))
 
 
 def layout(path: str | Path) -> str:

@@ -1,0 +1,285 @@
+"""Every claim about an encoder beside its controls: one table of rows, each with the same probes on the same stars.
+
+Usage: python benchmarks/representation.py [--preset tiny] [--rows 'paper*,features*'] [--seeds 3] [--real FOLDER]
+
+Rows are addressed by name, * stands for any characters:
+  majority                            the most frequent class
+  features, features-period           hand-crafted, of whole curves; with the best Lomb-Scargle period (needs the extra
+                                      interop, as those below)
+  features-windows, features-windows-period   the same of only those epochs that the encoder's three crops show
+  RECIPE                              an encoder pre-trained by that recipe (paper, corrected, ...); RECIPE@STEPS takes
+                                      so many steps instead of the preset's: for comparisons at equal cost
+  RECIPE-random                       the same encoder with random weights
+  RECIPE-supervised                   the same encoder trained from random weights with the labels of the first split,
+                                      stopped by the second
+  DIR, DIR-random                     a finished checkpoint, named with --checkpoint DIR
+By default every row of the recipes paper, corrected and, where there is one, recommended. Preset tiny checks the wiring
+with few stars and steps; its scores mean nothing. Writes benchmarks/results/representation-<preset>.json after every
+row: what is there and was made by the same code and settings is kept, so a stopped run goes on where it was. Encoders
+are kept, and resumed, where `astraclr.experiments` keeps them. With --real, rows are also scored on real stars.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import asdict, replace
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from astraclr import bench, surveys
+from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control
+from astraclr.cost import Assumed, cost
+from astraclr.distributed import own_device
+from astraclr.embedding import embed, shown
+from astraclr.encoder import new_encoder
+from astraclr.experiments import COST, Splits, method_digest, provenance, run_folder, trained
+from astraclr.features import features
+from astraclr.files import replacing
+from astraclr.finetuning import finetune
+from astraclr.lightcurves import LightCurves
+from astraclr.presets import RECIPES, Preset, preset, recipe
+from astraclr.runs import LOG
+
+RESULTS = Path(__file__).parent / "results"
+FEATURES = ("features", "features-period", "features-windows", "features-windows-period")
+DEFAULT = [name for name in ("paper", "corrected", "recommended") if name in RECIPES]
+READ_BY = ("bench", "probing", "evaluation", "protocol", "embedding", "features", "finetuning", "surveys")
+WATTS = {"cpu": 30.0, "cuda": 1_000.0}
+"""Assumed, not measured: of one busy core, and of one GPU under load, each with its share of host and cooling."""
+SUPERVISED = {"learning_rate": 1e-3, "patience": 15}
+
+
+class Table:
+    """The rows of one preset, and how each is made."""
+
+    def __init__(self, size: str, sizes: bench.Sizes, folders: dict[str, Path]) -> None:
+        chosen = preset(size)
+        self.size = replace(chosen, n_stars=sizes.unlabelled, steps=sizes.steps or chosen.steps)
+        self.sizes, self.folders = sizes, folders
+        self.read_survey = cache(lambda name, folder, shifted: surveys.SURVEYS[name].read(folder, shifted))
+
+    @property
+    def names(self) -> list[str]:
+        ours = [f"{r}{kind}" for r in DEFAULT for kind in ("", "-random", "-supervised")]
+        return ["majority", *FEATURES, *ours, *(f"{f}{kind}" for f in self.folders for kind in ("", "-random"))]
+
+    def chosen(self, patterns: str) -> list[str]:
+        """Names of rows that patterns, separated by commas, ask for; ValueError where one asks for none."""
+        found: list[str] = []
+        for pattern in patterns.split(","):
+            more = [name for name in self.names if fnmatch(name, pattern)]
+            if not more:
+                self.parts(pattern)  # a recipe outside the default rows, or with other steps
+                more = [pattern]
+            found += [name for name in more if name not in found]
+        return found
+
+    def parts(self, name: str) -> tuple[str, str, Preset]:
+        """Recipe or folder, kind ("", "random" or "supervised") and preset of a row with an encoder."""
+        base, _, kind = name.rpartition("-")
+        base, kind = (base, kind) if kind in ("random", "supervised") else (name, "")
+        if base in self.folders:
+            return base, kind, load_checkpoint(self.folders[base]).preset
+        method, _, steps = base.partition("@")
+        if steps and not (steps.isdecimal() and int(steps)):
+            raise ValueError(f"row {name!r}: after @ write a number of steps, such as {method}@900")
+        recipe(method)
+        return method, kind, replace(self.size, steps=int(steps)) if steps else self.size
+
+    def digest(self, name: str) -> str:
+        """Changes with the code and the settings that a row depends on."""
+        facts = json.dumps([name, asdict(self.sizes), bench.BENCH_SEED, SUPERVISED])
+        if name == "majority" or name in FEATURES:
+            return method_digest(facts, self.size, modules=READ_BY)
+        base, _, size = self.parts(name)
+        method = load_checkpoint(self.folders[base]).sha256 if base in self.folders else recipe(base)
+        return method_digest(facts, size, method, modules=READ_BY)
+
+    def seeds(self, name: str, n: int) -> range:
+        """Training seeds of a row; without an encoder of its own to draw there is one."""
+        alone = name == "majority" or name in FEATURES or name in self.folders
+        return range(1 if alone else n)
+
+    def encoder(self, name: str, seed: int) -> Checkpoint:
+        """The encoder of a row, before any supervised training; trained if it is not kept."""
+        base, kind, size = self.parts(name)
+        if base in self.folders:
+            checkpoint = load_checkpoint(self.folders[base])
+            return random_control(checkpoint, seed) if kind else checkpoint
+        if not kind:
+            return trained(size, base, seed)
+        method = recipe(base)
+        return Checkpoint(new_encoder(size, method, seed).eval(), size, method, seed)
+
+    def vectors(self, name: str, seed: int, lc: LightCurves) -> np.ndarray:
+        """(n_stars, d) vectors of a row without supervised training."""
+        if name in FEATURES:
+            lc = shown(lc, self.size) if "windows" in name else lc
+            return features(lc, periodogram=name.endswith("-period"), progress=True)[0]
+        return embed(lc, self.encoder(name, seed), progress=True)
+
+    def row(self, name: str, seed: int, stars: Splits) -> dict[str, Any]:
+        """Scores of a row and a seed on the simulated stars, with the cost of a training."""
+        if name == "majority":
+            return {"majority": bench.judged(majority(stars.fit.label, len(stars.test)), stars.test.label,
+                                             stars.test.object_id, probable=False)}  # fmt: skip
+        if name.endswith("-supervised"):
+            return self.supervised(name, seed, stars)
+        x = bench.Vectors(*(self.vectors(name, seed, lc) for lc in stars))
+        out = bench.assess(x, stars, draws=self.sizes.draws)
+        if self.has_encoder(name) and not name.endswith("-random") and name not in self.folders:
+            method, _, size = self.parts(name)
+            out["training"] = cost_of(self.encoder(name, seed), run_folder(size, method, seed))
+        return out
+
+    def supervised(self, name: str, seed: int, stars: Splits) -> dict[str, Any]:
+        """The encoder trained with labels alone: its own head, and the probes on its embeddings."""
+        start, begin = self.encoder(name, seed), (time.process_time(), time.perf_counter())
+        start.recipe = replace(start.recipe, thaw_embedding=True)  # all of it learns
+        start.encoder.to(own_device())
+        tuned = finetune(start, stars.fit, stars.choose, layers=start.preset.n_layers, epochs=self.sizes.epochs,
+                         seed=seed, **SUPERVISED)  # fmt: skip
+        spent = time.process_time() - begin[0], time.perf_counter() - begin[1]
+        found = bench.Predictions(tuned.probabilities(stars.test), tuned.classes)
+        learnt = replace(start, encoder=tuned.encoder)
+        x = bench.Vectors(*(embed(lc, learnt) for lc in stars))
+        epochs, device = len(tuned.history), next(tuned.encoder.parameters()).device.type
+        return bench.assess(x, stars, few=()) | {
+            "head": bench.judged(found, stars.test.label, stars.test.object_id),
+            "training": spending(*spent, epochs * len(stars.fit), device) | {"epochs": epochs}}  # fmt: skip
+
+    def on_survey(self, name: str, seed: int, survey: str, folder: Path) -> dict[str, Any]:
+        """Scores of a row on real stars; where their times are another survey's, also with times as they are."""
+        out, repeats = {}, 1 if self.sizes.steps else 4
+        both = surveys.SURVEYS[survey].own_time and self.has_encoder(name)
+        for rule in ("shifted", "as they are") if both else ("shifted",):
+            lc = self.read_survey(survey, folder, rule == "shifted")
+            if name == "majority":
+                said = majority(lc.label, len(lc))
+                out[rule] = {"majority": bench.judged(said, lc.label, lc.object_id, probable=False, natural=False)}
+            else:
+                out[rule] = surveys.out_of_folds(self.vectors(name, seed, lc), lc.label, lc.object_id, repeats=repeats)
+        return out
+
+    def has_encoder(self, name: str) -> bool:
+        return name != "majority" and name not in FEATURES
+
+
+def majority(label: np.ndarray, n: int) -> bench.Predictions:
+    """The most frequent label, said `n` times."""
+    classes, count = np.unique(label, return_counts=True)
+    return bench.Predictions(np.tile(np.eye(len(classes))[count.argmax()], (n, 1)), classes)
+
+
+def spending(cpu_seconds: float, seconds: float, seen: float, device: str) -> dict[str, Any]:
+    """Time of a training, and an estimate of its energy; on a GPU the clock counts, on a CPU the cores' own seconds."""
+    counted = seconds if device == "cuda" else cpu_seconds
+    energy = cost(seen, seen / counted, Assumed(0.0, WATTS[device]))["kwh"]
+    return {"cpu_seconds": round(cpu_seconds, 1), "seconds": round(seconds, 1), "stars_seen": int(seen),
+            "device": device, "kwh_estimate": float(f"{energy:.3g}")}  # fmt: skip
+
+
+def over_seeds(seeds: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Mean and, of several, standard deviation over training seeds of every accuracy and macro-F1, by reader."""
+    out: dict[str, Any] = {}
+    first, *_ = seeds.values()
+    places = [(reader,) for reader in first if "accuracy" in (first[reader] if isinstance(first[reader], dict) else ())]
+    places += [("few_labels", n) for n in first.get("few_labels", ())]
+    for place in places:
+        found = [scores[place[0]] if len(place) == 1 else scores[place[0]][place[1]] for scores in seeds.values()]
+        for metric in ("accuracy", "macro_f1"):
+            values = [f[metric] for f in found]
+            spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            out.setdefault(" ".join(place), {})[metric] = {"mean": float(np.mean(values)), "sd": spread}
+    return rounded(out) | {"n": len(seeds)}
+
+
+def cost_of(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
+    """What `trained` noted about a run that it keeps."""
+    steps, file = len(checkpoint.history), folder / COST
+    seconds = json.loads((folder / LOG).read_text().splitlines()[-1])["seconds"]
+    cpu = json.loads(file.read_text())["cpu_seconds"] if file.exists() else seconds
+    return spending(cpu, seconds, steps * checkpoint.preset.batch_size, own_device()) | {"steps": steps}
+
+
+def rounded(value: Any) -> Any:
+    """Four decimals: more than the intervals bear out."""
+    if isinstance(value, dict):
+        return {str(k): rounded(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(v) for v in value]
+    return value if isinstance(value, str | bool | int) or value is None or value < 1e-3 else round(float(value), 4)
+
+
+class Results:
+    """The JSON file of a preset: rows of the same digest are kept, others go when theirs is made anew."""
+
+    def __init__(self, path: Path, head: dict[str, Any]) -> None:
+        before = json.loads(path.read_text()) if path.exists() else {}
+        self.path, self.rows, self.head = path, before.get("rows", {}), head
+
+    def place(self, name: str, digest: str, seed: int) -> dict[str, Any]:
+        """Where a row's scores with a seed go, empty if they must be made."""
+        if self.rows.get(name, {}).get("digest") != digest:
+            self.rows[name] = {"digest": digest, "seeds": {}}
+        return self.rows[name]["seeds"].setdefault(str(seed), {})
+
+    def write(self) -> None:
+        rows = {}
+        for name, row in self.rows.items():
+            if seeds := {seed: scores for seed, scores in row["seeds"].items() if scores}:
+                rows[name] = {"digest": row["digest"], "over_seeds": over_seeds(seeds), "seeds": seeds}
+        with replacing(self.path) as part:
+            part.write_text(json.dumps(self.head | {"rows": rows}, indent=1) + "\n")
+
+
+def line_of(name: str, seed: int, scores: dict[str, Any]) -> str:
+    reader = next(r for r in ("head", "linear_probe", "majority") if r in scores)
+    s = scores[reader]
+    return (f"{name}, seed {seed}, {reader.replace('_', ' ')}: accuracy {s['accuracy']:.3f} "
+            f"({s['accuracy_low']:.3f} to {s['accuracy_high']:.3f}), macro-F1 {s['macro_f1']:.3f}")  # fmt: skip
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--rows", default="*", help="names or patterns, separated by commas (default: all)")
+    parser.add_argument("--seeds", type=int, help="of trainings and random weights (default 3; preset tiny: 1)")
+    parser.add_argument("--checkpoint", type=Path, action="append", default=[], metavar="DIR", help="a row more")
+    parser.add_argument("--real", type=Path, metavar="FOLDER", help="also on the real stars of this folder")
+    parser.add_argument("--out", type=Path, help="instead of benchmarks/results/representation-<preset>.json")
+    given = parser.parse_args(words)
+    torch.set_num_threads(1)
+    sizes = bench.sizes_of(given.preset)
+    table = Table(given.preset, sizes, {folder.name: folder for folder in given.checkpoint})
+    names, n_seeds = table.chosen(given.rows), given.seeds or (1 if sizes.steps else 3)
+    found = Results(given.out or RESULTS / f"representation-{given.preset}.json", {
+        "benchmark": "representation", "made_with": provenance(), "preset": given.preset,
+        "checks": "wiring only: few stars, few steps" if sizes.steps else "scores", "sizes": asdict(sizes),
+        "seed_of_labelled_stars": bench.BENCH_SEED, "watts_assumed": WATTS, "natural": bench.NATURAL,
+        "rules_for_surveys": surveys.__doc__})  # fmt: skip
+    stars = bench.bench_stars(sizes)
+    for name in names:
+        for seed in table.seeds(name, n_seeds):
+            scores = found.place(name, table.digest(name), seed)
+            if "width" not in scores and "majority" not in scores:
+                scores |= rounded(table.row(name, seed, stars))
+                found.write()
+            print(line_of(name, seed, scores), flush=True)
+            for survey in surveys.SURVEYS if given.real and not name.endswith("-supervised") else ():
+                real = scores.setdefault("real", {})
+                if survey not in real:
+                    real[survey] = rounded(table.on_survey(name, seed, survey, given.real))
+                    found.write()
+                print(line_of(f"{name} on {survey}", seed, real[survey]["shifted"]), flush=True)
+    found.write()
+    print(f"{found.path}: {len(found.rows)} rows")
+
+
+if __name__ == "__main__":
+    main()
