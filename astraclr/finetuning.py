@@ -89,7 +89,7 @@ def finetune(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, *, l
     if not 0 <= layers <= checkpoint.preset.n_layers:
         raise ValueError(f"layers {layers} must lie in 0 to {checkpoint.preset.n_layers}, the encoder's number")
     encoder = copy.deepcopy(checkpoint.encoder).eval().requires_grad_(False)
-    thawed = nn.ModuleList(encoder.layers[len(encoder.layers) - layers :])
+    thawed = nn.ModuleList([*encoder.layers[len(encoder.layers) - layers :], *([encoder.norm] if layers else [])])
     if layers and checkpoint.recipe.thaw_embedding:
         thawed.append(encoder.embedding)
     thawed.requires_grad_(True)
