@@ -149,8 +149,8 @@ def purity_at_top(scores: np.ndarray, strange: np.ndarray, share: float, bootstr
         can reach, ``n_top``
     """
     if len(scores) != len(strange) or not np.any(strange) or np.all(strange):
-        raise ValueError(f"{len(scores)} scores, {len(strange)} stars, {int(np.sum(strange))} planted: give one score a "
-                         "star, and planted stars among others")  # fmt: skip
+        raise ValueError(f"{len(scores)} scores, {len(strange)} stars, {int(np.sum(strange))} planted: give one score "
+                         "a star, and planted stars among others")  # fmt: skip
     if not 0 < share < 1:
         raise ValueError(f"share is {share}; it must lie between 0 and 1, such as 0.01")
     n_top = max(1, round(share * len(scores)))
@@ -161,5 +161,6 @@ def purity_at_top(scores: np.ndarray, strange: np.ndarray, share: float, bootstr
     rng = np.random.default_rng(seed)
     again = [purity(rng.integers(len(scores), size=len(scores))) for _ in range(bootstraps)]
     low, high = np.percentile(again, [2.5, 97.5]) if again else (np.nan, np.nan)
+    best = min(1.0, float(np.sum(strange)) / n_top)
     return {"purity": purity(np.arange(len(scores))), "low": float(low), "high": float(high),
-            "chance": float(np.mean(strange)), "best": min(1.0, float(np.sum(strange)) / n_top), "n_top": n_top}  # fmt: skip
+            "chance": float(np.mean(strange)), "best": best, "n_top": n_top}  # fmt: skip

@@ -1,4 +1,4 @@
-"""How much of the period is in an embedding? Ridge regression of log10 period, with the usual ways to be wrong counted."""
+"""How much of the period is in an embedding? Ridge regression of log10 period; the usual ways to be wrong are counted."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ def period_scores(predicted: np.ndarray, truth: np.ndarray, tolerance: float = T
     Returns
     -------
     dict
-        ``r2`` of log10 period; and shares of the stars, each counted once, in this order: ``right`` within `tolerance`,
-        ``half`` and ``double`` the true period, ``day_alias``, where the frequency is off by one cycle a day, ``other``.
+        ``r2`` of log10 period; and shares of the stars, each counted once, in this order: ``right`` within
+        `tolerance`, ``half`` and ``double`` the true period, ``day_alias``, where the frequency is off by one cycle a
+        day, ``other``.
     """
     if len(predicted) != len(truth):
         raise ValueError(f"{len(predicted)} predicted and {len(truth)} true periods; they must agree")
@@ -67,15 +68,14 @@ def period_scores(predicted: np.ndarray, truth: np.ndarray, tolerance: float = T
         aliases = {"right": [truth], "half": [truth / 2], "double": [truth * 2],
                    "day_alias": [1 / np.abs(1 / truth + 1), 1 / np.abs(1 / truth - 1)]}  # fmt: skip
     for name, periods in aliases.items():
-        hit = free & np.any([np.abs(predicted - p) <= tolerance * p for p in periods], axis=0)
-        hit &= np.any([np.isfinite(p) for p in periods], axis=0)
+        hit = free & np.any([np.isfinite(p) & (np.abs(predicted - p) <= tolerance * p) for p in periods], axis=0)
         out[name] = float(hit.mean())
         free &= ~hit
     return out | {"other": float(free.mean())}
 
 
 def _check(name: str, period: np.ndarray) -> None:
-    if len(period) == 0 or not (np.isfinite(period) & (period > 0)).all():
-        wrong = int((~(np.isfinite(period) & (period > 0))).sum())
-        raise ValueError(f"{name} set: {wrong} of {len(period)} periods are not positive and finite; keep periodic stars: "
-                         "lc[np.isfinite(lc.period)]")  # fmt: skip
+    wrong = int((~(np.isfinite(period) & (np.asarray(period) > 0))).sum())
+    if len(period) == 0 or wrong:
+        raise ValueError(f"{name} set: {wrong} of {len(period)} periods are not positive and finite; keep periodic "
+                         "stars: lc[np.isfinite(lc.period)]")  # fmt: skip

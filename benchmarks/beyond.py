@@ -25,7 +25,7 @@ from astraclr.features import features
 from astraclr.few_labels import best_finetuned, few, label_curve, tuned_checkpoint, window_curve
 from astraclr.files import replacing
 from astraclr.latent_space import topology
-from astraclr.lightcurves import LightCurves, concatenate
+from astraclr.lightcurves import LightCurves
 from astraclr.outliers import EVENTS, outlier_scores, planted, purity_at_top
 from astraclr.periods import period_regression, period_scores
 from astraclr.probing import linear_probe, majority
@@ -35,8 +35,8 @@ RESULTS = Path(__file__).parent / "results" / "beyond.json"
 SHARE_OF_LABELS = 0.02
 """Of the unlabelled training set: the paper's few labels."""
 FULL = {"stars": 900, "per_class": (1, 5, 20), "epochs": 12, "windows": (1, 2, 3, 5), "ordinary": 4_000,
-        "planted": 40, "periods": 1_200, "subclasses": 600, "bootstraps": 200}  # fmt: skip
-QUICK = {"stars": 96, "per_class": (2,), "epochs": 1, "windows": (1, 2), "ordinary": 120, "planted": 4, "periods": 48,
+        "planted": 40, "periods": 800, "subclasses": 400, "bootstraps": 200}  # fmt: skip
+QUICK = {"stars": 96, "per_class": (1,), "epochs": 1, "windows": (1, 2), "ordinary": 120, "planted": 4, "periods": 48,
          "subclasses": 40, "bootstraps": 5}  # fmt: skip
 Reader = Callable[[LightCurves], np.ndarray]
 Size = dict[str, Any]
@@ -54,14 +54,13 @@ def readers(checkpoint: Checkpoint) -> dict[str, Reader]:
 
 
 def few_labels(checkpoint: Checkpoint, seed: int, size: Size) -> list[dict[str, Any]]:
-    """Ways to use few labels; their numbers a class, and 2 % of the unlabelled set if that is another."""
-    stars = simulate(4 * size["stars"], seed=920_000 + seed)
-    fit, choose, test = stars[: size["stars"]], stars[size["stars"] : 2 * size["stars"]], stars[2 * size["stars"] :]
-    rare = min(np.unique(lc.label, return_counts=True)[1].min() for lc in (fit, choose))
+    """Ways to use few labels: the size's numbers a class, and 2 % of the unlabelled set where stars suffice."""
+    n = size["stars"]
+    stars = simulate(3 * n, seed=920_000 + seed)
+    fit, choose, test = stars[:n], stars[n : 2 * n], stars[2 * n :]
+    most = min(np.unique(lc.label, return_counts=True)[1].min() for lc in (fit, choose))
     share = round(SHARE_OF_LABELS * checkpoint.preset.n_stars / len(np.unique(stars.label)))
-    numbers = sorted({*size["per_class"], min(share, 20)} - {0}) if size is FULL else size["per_class"]
-    numbers = [n for n in numbers if n <= rare]
-    test = test[: size["stars"]]
+    numbers = sorted(k for k in {*size["per_class"], share} if 1 <= k <= most)
     return label_curve(checkpoint, fit, choose, test, numbers, epochs=size["epochs"], seed=seed).to_dict("records")
 
 
@@ -77,7 +76,7 @@ def before_and_after(checkpoint: Checkpoint, seed: int, size: Size) -> dict[str,
     """Topology of test stars with random weights, trained, and fine-tuned with the most labels of the curve."""
     stars, test = (simulate(size["stars"], seed=940_000 + 2 * seed + k) for k in range(2))
     half = len(stars) // 2
-    fit, choose = (few(part, size["per_class"][-1] if size is FULL else 1, seed) for part in (stars[:half], stars[half:]))
+    fit, choose = (few(part, size["per_class"][-1], seed) for part in (stars[:half], stars[half:]))
     tuned, _ = best_finetuned(checkpoint, fit, choose, (2e-3,), epochs=size["epochs"], seed=seed)
     encoders = {"random weights": random_control(checkpoint), "before": checkpoint,
                 "after": tuned_checkpoint(tuned, checkpoint)}  # fmt: skip
@@ -88,7 +87,8 @@ def outliers(ways: dict[str, Reader], seed: int, size: Size) -> list[dict[str, A
     """Purity at the top of the ranking, one kind of event at a time; and of the same stars without their event."""
     usual = simulate(size["ordinary"] - size["planted"], seed=950_000 + seed)
     strange = np.arange(size["ordinary"]) >= len(usual)
-    events = {(kind, event): planted(size["planted"], kind, seed, event=event) for kind in EVENTS for event in (True, False)}
+    events = {(kind, event): planted(size["planted"], kind, seed, event=event)
+              for kind in EVENTS for event in (True, False)}  # fmt: skip
     rows = []
     for name, read in ways.items():
         x = read(usual)
@@ -104,8 +104,11 @@ def periods(ways: dict[str, Reader], seed: int, size: Size) -> dict[str, dict[st
     """Ridge regression of log10 period on periodic stars; the median period, and the best peak in r, beside it."""
     fit, test = (simulate(size["periods"], seed=960_000 + 2 * seed + k, classes=PERIODIC) for k in range(2))
     fit, test = (lc[np.isfinite(lc.period)] for lc in (fit, test))
-    rows = {name: period_regression(read(fit), fit.period, read(test), test.period) for name, read in ways.items()}
-    x, names = features(test, periodogram=True)
+    rows, x = {}, np.empty(0)
+    for name, read in ways.items():
+        x = read(test)
+        rows[name] = period_regression(read(fit), fit.period, x, test.period)
+    names = features(test[:1], periodogram=True)[1]  # those of the last reader
     peak = 10.0 ** x[:, names.index("r_periodogram_period_0")].astype(float)
     return rows | {"best Lomb-Scargle peak in r": period_scores(peak, test.period),
                    "median period": period_scores(np.full(len(test), np.median(fit.period)), test.period)}  # fmt: skip
@@ -118,7 +121,10 @@ def subclasses(ways: dict[str, Reader], seed: int, size: Size) -> list[dict[str,
         lc = simulate(2 * size["subclasses"], seed=970_000 + seed, classes=[label])
         names = drawn_numbers(len(lc), 970_000 + seed, classes=[label])["subclass"]
         n = size["subclasses"]
-        found = {name: linear_probe((x := read(lc))[:n], names[:n], x[n:], names[n:], C=1.0) for name, read in ways.items()}
+        found = {}
+        for name, read in ways.items():
+            x = read(lc)
+            found[name] = linear_probe(x[:n], names[:n], x[n:], names[n:], C=1.0)
         found["most frequent subclass"] = majority(names[:n], names[n:])
         rows += [{"class": label, "reader": name, **s.summary()} for name, s in found.items()]
     return rows
