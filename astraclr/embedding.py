@@ -162,7 +162,8 @@ def stars_at_once(encoder: Encoder, length: int) -> int:
     return max(1, min(64, _CACHED // (length * encoder.config.d_ff)))
 
 
-def embedding_table(lc: LightCurves, checkpoint: Checkpoint, *, windows: int = len(CROPS), **how: object) -> pd.DataFrame:
+def embedding_table(lc: LightCurves, checkpoint: Checkpoint, *, windows: int = len(CROPS),
+                    **how: object) -> pd.DataFrame:  # fmt: skip
     """Embeddings with what a reader needs to judge them, one row a star.
 
     Columns: object_id, label, ``n_<band>`` epochs used by at least one crop, missing_bands, checkpoint (SHA-256 of

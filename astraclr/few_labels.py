@@ -39,7 +39,8 @@ def few(lc: LightCurves, per_class: int, seed: int = 0) -> LightCurves:
 
 
 def compare(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test: LightCurves, *,
-            layers: int = PAPER_LAYERS, rates: Sequence[float] = RATES, epochs: int = 15, seed: int = 0) -> pd.DataFrame:  # fmt: skip
+            layers: int = PAPER_LAYERS, rates: Sequence[float] = RATES, epochs: int = 15,
+            seed: int = 0) -> pd.DataFrame:  # fmt: skip
     """Linear probe, head only, last `layers` layers, whole encoder, and from scratch; the probe of random weights too.
 
     All read start, middle and end, concatenated. Settings (C or learning rate, and the epoch) are those of best
@@ -56,8 +57,8 @@ def compare(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test:
     rows = [_probed("linear probe", checkpoint, fit, choose, test),
             _probed("linear probe, random weights", random, fit, choose, test)]  # fmt: skip
     ways: dict[str, tuple[Checkpoint, Any]] = {
-        "head only": (checkpoint, 0), f"last {layers} layers": (checkpoint, layers), "whole encoder": (checkpoint, "all"),
-        "from scratch": (random, "all"),
+        "head only": (checkpoint, 0), f"last {layers} layers": (checkpoint, layers),
+        "whole encoder": (checkpoint, "all"), "from scratch": (random, "all"),
     }  # fmt: skip
     for way, (start, thawed) in ways.items():
         how = {"noise": PAPER_NOISE, "epochs": epochs} if thawed else {"noise": 0.0, "epochs": 10 * epochs}
@@ -110,7 +111,8 @@ def tuned_checkpoint(tuned: FineTuned, checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, encoder=tuned.encoder, sha256="")
 
 
-def _probed(way: str, checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test: LightCurves) -> dict[str, Any]:
+def _probed(way: str, checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves,
+            test: LightCurves) -> dict[str, Any]:  # fmt: skip
     x, middle, last = (embed(lc, checkpoint, fusion="concat") for lc in (fit, choose, test))
     tried = [linear_probe(x, fit.label, middle, choose.label, C=C).accuracy for C in PENALTIES]
     C = PENALTIES[int(np.argmax(tried))]

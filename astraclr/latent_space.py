@@ -68,8 +68,8 @@ def topology(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, k: int = 
     Returns
     -------
     dict
-        name -> ``silhouette``, -1 to 1, by cosine distance: are classes apart (Rousseeuw 1987, JCAM 20, 53)? ``purity``,
-        0 to 1, `neighbour_purity`, mean over the classes: is the nearest star of the same class? ``trustworthiness``,
+        name -> ``silhouette``, -1 to 1, by cosine distance: are classes apart (Rousseeuw 1987, JCAM 20, 53)?
+        ``purity``, 0 to 1, `neighbour_purity`, mean over the classes: is the nearest star of the same class? ``trustworthiness``,
         0 to 1: are neighbours on the map neighbours in the embedding (Venna & Kaski 2001, ICANN)?
 
     Raises

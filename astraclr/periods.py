@@ -1,4 +1,4 @@
-"""How much of the period is in an embedding? Ridge regression of log10 period; the usual ways to be wrong are counted."""
+"""How much of the period is in an embedding? Ridge regression of its logarithm; ways to be wrong are counted."""
 
 from __future__ import annotations
 
