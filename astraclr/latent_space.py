@@ -69,8 +69,8 @@ def topology(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, k: int = 
     -------
     dict
         name -> ``silhouette``, -1 to 1, by cosine distance: are classes apart (Rousseeuw 1987, JCAM 20, 53)?
-        ``purity``, 0 to 1, `neighbour_purity`, mean over the classes: is the nearest star of the same class? ``trustworthiness``,
-        0 to 1: are neighbours on the map neighbours in the embedding (Venna & Kaski 2001, ICANN)?
+        ``purity``, 0 to 1, `neighbour_purity`, mean over the classes: are the nearest of the same class?
+        ``trustworthiness``, 0 to 1: are neighbours on the map neighbours in the embedding (Venna & Kaski 2001, ICANN)?
 
     Raises
     ------
