@@ -34,7 +34,7 @@ from astraclr.simulate import PERIODIC, drawn_numbers, simulate
 RESULTS = Path(__file__).parent / "results" / "beyond.json"
 SHARE_OF_LABELS = 0.02
 """Of the unlabelled training set: the paper's few labels."""
-FULL = {"stars": 900, "per_class": (1, 5, 20), "epochs": 12, "windows": (1, 2, 3, 5), "ordinary": 4_000,
+FULL = {"stars": 900, "per_class": (5, 20), "epochs": 8, "windows": (1, 2, 3, 5), "ordinary": 4_000,
         "planted": 40, "periods": 800, "subclasses": 400, "bootstraps": 200}  # fmt: skip
 QUICK = {"stars": 96, "per_class": (1,), "epochs": 1, "windows": (1, 2), "ordinary": 60, "planted": 4, "periods": 16,
          "subclasses": 12, "bootstraps": 5}  # fmt: skip
