@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 
@@ -50,3 +52,41 @@ def neighbour_purity(embeddings: np.ndarray, labels: np.ndarray, k: int = 10) ->
     index, _ = neighbours(embeddings, k)
     same = (labels[index] == labels[:, None]).mean(1)
     return {str(c): float(same[labels == c].mean()) for c in np.unique(labels)}
+
+
+def topology(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, k: int = 10,
+             seed: int = 42) -> dict[str, dict[str, float]]:  # fmt: skip
+    """What a map shows of several embeddings of the same stars, say before and after fine-tuning, as numbers.
+
+    Parameters
+    ----------
+    embeddings : name -> (n, d)
+    labels : (n,) at least two classes
+    k : neighbours that purity and trustworthiness look at
+    seed : of the UMAP
+
+    Returns
+    -------
+    dict
+        name -> ``silhouette``, -1 to 1, by cosine distance: are classes apart (Rousseeuw 1987, JCAM 20, 53)?
+        ``purity``, 0 to 1, `neighbour_purity`, mean over the classes: are the nearest of the same class?
+        ``trustworthiness``, 0 to 1: are neighbours on the map neighbours in the embedding (Venna & Kaski 2001, ICANN)?
+
+    Raises
+    ------
+    ValueError
+        If labels and embeddings differ in number, or there is one class only.
+    """
+    if wrong := {name: len(x) for name, x in embeddings.items() if len(x) != len(labels)}:
+        raise ValueError(f"{len(labels)} labels and {wrong} embeddings; give one label a star")
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"all labels are {labels[0]!r}; topology compares at least two classes")
+    from sklearn.manifold import trustworthiness
+    from sklearn.metrics import silhouette_score
+
+    return {
+        name: {"silhouette": float(silhouette_score(x, labels, metric="cosine")),
+               "purity": float(np.mean(list(neighbour_purity(x, labels, k).values()))),
+               "trustworthiness": float(trustworthiness(x, umap_map(x, seed), n_neighbors=k, metric="cosine"))}
+        for name, x in embeddings.items()
+    }  # fmt: skip

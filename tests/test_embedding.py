@@ -1,9 +1,22 @@
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
 
 from astraclr.checkpoints import Checkpoint
-from astraclr.embedding import CROPS, crop_starts, crop_tokens, embed, embedding_table, fuse, stars_at_once
+from astraclr.embedding import (
+    CROPS,
+    before_place,
+    crop_starts,
+    crop_tokens,
+    embed,
+    embedding_table,
+    fuse,
+    spread_crops,
+    stars_at_once,
+)
 from astraclr.encoder import Encoder, EncoderConfig, new_encoder
 from astraclr.lightcurves import LightCurves
 from astraclr.preparation import prepare
@@ -87,3 +100,49 @@ def test_table_says_what_was_used(stars, checkpoint):
     assert ((table["missing_bands"] == "i") == (stars.counts[:12, 2] == 0)).all()
     assert (table["recipe"] == "corrected").all()
     assert np.stack(table["embedding"]).shape == (12, 64)
+
+
+@pytest.mark.parametrize("windows", [1, 2, 3, 5])
+def test_crops_are_spread_evenly(windows):
+    count, longest = torch.tensor([[3, 10, 11, 57, 400]]), torch.tensor([[5, 10, 5, 8, 100]])
+    for k, crop in enumerate(spread_crops(windows)):
+        found = crop_starts(count, longest, crop)[0].tolist()
+        for n, t, start in zip(count[0].tolist(), longest[0].tolist(), found, strict=True):
+            part = Fraction(k, windows - 1) if windows > 1 else Fraction(1, 2)
+            assert start == max(0, math.floor(n * part) - math.floor(t * part)) and start <= max(0, n - t)
+
+
+def test_three_crops_are_the_papers_and_places_name_the_same():
+    assert spread_crops(3) == CROPS and spread_crops(1) == ("middle",) and spread_crops(2) == (Fraction(0), Fraction(1))
+    n, t = (torch.arange(1, 40)[:, None] * torch.ones(1, 20, dtype=torch.long), torch.arange(1, 21).expand(39, -1))
+    for name, place, literal in (("start", Fraction(0), n * 0), ("end", Fraction(1), (n - t).clamp(min=0)),
+                                 ("middle", Fraction(1, 2), torch.minimum((n // 2 - t // 2).clamp(min=0),
+                                                                          (n - t).clamp(min=0)))):  # fmt: skip
+        assert torch.equal(crop_starts(n, t, name), literal) and torch.equal(crop_starts(n, t, place), literal)
+    for wrong in (Fraction(3, 2), Fraction(-1, 2)):
+        with pytest.raises(ValueError, match="a fraction from 0 to 1"):
+            crop_starts(n, t, wrong)
+    with pytest.raises(ValueError, match="0 windows"):
+        spread_crops(0)
+
+
+def test_several_windows(stars, checkpoint):
+    lc = stars[:6]
+    one, two, three, five = (embed(lc, checkpoint, fusion="concat", windows=w).reshape(6, w, 64) for w in (1, 2, 3, 5))
+    np.testing.assert_array_equal(three.reshape(6, -1), embed(lc, checkpoint, fusion="concat"))
+    for found, same in ((one, [1]), (two, [0, 2]), (five[:, ::2], [0, 1, 2])):
+        np.testing.assert_allclose(found, three[:, same], atol=1e-5)
+    assert np.abs(five[:, 1] - five[:, 0]).max() > 1e-3
+    table = embedding_table(lc, checkpoint, windows=5)
+    assert (table["n_g"] == np.minimum(lc.counts[:, 0], 5 * 40)).all()
+
+
+def test_the_place_among_all_epochs(stars):
+    data, rows = prepare(stars[:4]), torch.arange(4)
+    for place in (Fraction(1, 4), Fraction(1, 2)):
+        found = before_place(data, rows, place)
+        for k in range(4):
+            star = stars.star(k)
+            every = sorted((t, b) for b, (times, _, _) in enumerate(star.values()) for t in times)
+            early = [b for _, b in every[: len(every) * place.numerator // place.denominator]]
+            assert found[k].tolist()[: len(star)] == [early.count(b) for b in range(len(star))]

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from astraclr.checkpoints import Checkpoint
+from astraclr.embedding import embed
 from astraclr.encoder import new_encoder
-from astraclr.finetuning import finetune
+from astraclr.finetuning import FineTuned, WindowAttention, finetune
 from astraclr.presets import RECIPES, preset
 
 
@@ -47,3 +48,48 @@ def test_bad_labels_and_layers(stars, checkpoint):
         finetune(checkpoint, nameless, nameless)
     with pytest.raises(ValueError, match="layers 3 must lie in 0 to 2"):
         finetune(checkpoint, stars, stars, layers=3)
+
+
+def test_all_thaws_the_whole_encoder(stars, checkpoint):
+    tuned = finetune(checkpoint, stars[:48], stars[48:72], layers="all", epochs=1, learning_rate=1e-3, progress=False)
+    moved = {name.split(".")[0] for name in changed(checkpoint.encoder, tuned.encoder)}
+    assert moved == {"embedding", "layers"}  # the projection is for the contrastive loss only
+
+
+def test_a_frozen_encoder_embeds_once_and_learns_the_same(stars, checkpoint, monkeypatch):
+    """Without noise and thawed layers, the windows are those of `embed`, whatever the pooling."""
+    how = {"layers": 0, "noise": 0.0, "epochs": 3, "learning_rate": 1e-2, "windows": 2, "progress": False}
+    for pooling in ("mean", "concat"):
+        tuned = finetune(checkpoint, stars[:48], stars[48:72], pooling=pooling, **how)
+        scores = tuned.head(torch.as_tensor(embed(stars[72:], checkpoint, windows=2, fusion=pooling)))
+        assert np.array_equal(tuned.predict(stars[72:]), tuned.classes[scores.argmax(1)])
+    look = FineTuned.look
+    monkeypatch.setattr(FineTuned, "look", lambda self, *a, once=False, **k: look(self, *a, once=False, **k))
+    every = finetune(checkpoint, stars[:48], stars[48:72], pooling="concat", **how)
+    torch.testing.assert_close(every.head.state_dict(), tuned.head.state_dict(), atol=1e-5, rtol=1e-4)
+
+
+def test_attention_over_windows():
+    pool, windows = WindowAttention(4), torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(pool(windows), windows.mean(0))
+    with torch.no_grad():
+        pool.score.weight.copy_(torch.tensor([[1.0, 0, -2, 0]]))
+    for star in range(5):
+        e = [np.exp(float(windows[k, star, 0] - 2 * windows[k, star, 2])) for k in range(3)]
+        expected = sum(w * windows[k, star] for k, w in enumerate(e)) / sum(e)
+        torch.testing.assert_close(pool(windows)[star], expected)
+
+
+def test_attention_learns(stars, checkpoint):
+    known = stars.with_labels(["RR", "AGN"])
+    tuned = finetune(checkpoint, known, known, layers=0, windows=2, pooling="attention", epochs=20, learning_rate=1e-2,
+                     noise=0.0, progress=False)  # fmt: skip
+    assert tuned.head[0].score.weight.abs().max() > 0
+    assert tuned.history["loss"].min() < tuned.history["loss"].iloc[0] - 0.05
+
+
+def test_bad_windows_and_pooling(stars, checkpoint):
+    with pytest.raises(ValueError, match="0 windows"):
+        finetune(checkpoint, stars, stars, windows=0)
+    with pytest.raises(ValueError, match="no pooling 'max'"):
+        finetune(checkpoint, stars, stars, pooling="max")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from astraclr.latent_space import neighbour_purity, neighbours, umap_map
+from astraclr.latent_space import neighbour_purity, neighbours, topology, umap_map
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +35,28 @@ def test_too_few_stars(clusters):
         umap_map(clusters[0][:10])
     with pytest.raises(ValueError, match="k 120 must be smaller"):
         neighbours(clusters[0], 120)
+
+
+def test_topology_of_separate_clusters_and_of_shuffled_labels(clusters):
+    x, labels = clusters
+    mixed = labels[np.random.default_rng(0).permutation(120)]
+    found = topology({"apart": x, "twice": 2 * x}, labels)
+    assert found["apart"]["silhouette"] > 0.9 and found["apart"]["purity"] == 1
+    assert found["apart"]["silhouette"] == pytest.approx(found["twice"]["silhouette"])  # by cosine
+    assert topology({"x": x}, mixed)["x"]["silhouette"] < 0.1
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    far, same = 1 - unit @ unit.T, labels[:, None] == labels
+    inside, outside = (far * same).sum(1) / 59, (far * ~same).sum(1) / 60
+    assert found["apart"]["silhouette"] == pytest.approx(np.mean((outside - inside) / np.maximum(inside, outside)))
+    shown, rank = umap_map(x), np.argsort(np.argsort(far, axis=1), axis=1)
+    near = np.argsort(np.linalg.norm(shown[:, None] - shown, axis=2), axis=1)[:, 1:11]
+    penalty = np.maximum(np.take_along_axis(rank, near, 1) - 10, 0).sum()
+    assert found["apart"]["trustworthiness"] == pytest.approx(1 - 2 * penalty / (120 * 10 * (240 - 30 - 1)), abs=1e-3)
+
+
+def test_topology_refuses(clusters):
+    x, labels = clusters
+    with pytest.raises(ValueError, match="119 labels and"):
+        topology({"x": x}, labels[1:])
+    with pytest.raises(ValueError, match="at least two classes"):
+        topology({"x": x}, np.full(120, "a"))

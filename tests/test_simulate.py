@@ -12,7 +12,7 @@ import pytest
 from astraclr import realism
 from astraclr.cadence import MJD_END, MJD_START, ztf_fields
 from astraclr.lightcurves import PAPER_CUT, LightCurves
-from astraclr.simulate import KINDS, PERIODIC, _draw_stars, simulate, templates
+from astraclr.simulate import KINDS, PERIODIC, _draw_stars, drawn_numbers, simulate, templates
 from astraclr.taxonomy import CLASSES
 
 ROOT = Path(__file__).parents[1]
@@ -188,3 +188,29 @@ def test_the_shipped_sample_is_what_its_card_says():
     shipped, again = LightCurves.load(ROOT / "data" / "sample.parquet"), simulate(360, seed=7)
     assert np.array_equal(shipped.label, again.label) and np.array_equal(shipped.object_id, again.object_id)
     assert abs(shipped.n_obs / again.n_obs - 1) < 1e-3  # other processors round an epoch at the limit differently
+
+
+def test_numbers_drawn_are_those_of_the_light_curves():
+    """Replayed draws: periods to the last bit, numbers in their kind's ranges, and the class a subclass belongs to."""
+    lc, p = simulate(1_003, seed=3, difficulty=0), drawn_numbers(1_003, seed=3, difficulty=0)
+    known = np.isfinite(lc.period)
+    assert known.sum() > 600 and np.array_equal(p["period"][known], lc.period[known])
+    kinds = [KINDS[k] for k in p["kind"]]
+    assert [kind.label for kind in kinds] == lc.label.tolist()  # no label is wrong at difficulty 0
+    clean = drawn_numbers(1_003, seed=3, difficulty=1)
+    for name in ("period", "amplitude", "rise"):
+        low, high = np.array([getattr(kind, name) for kind in kinds]).T
+        assert np.all((clean[name] >= low * (1 - 1e-5)) & (clean[name] <= high * (1 + 1e-5)))
+    names = {label: set(p["subclass"][lc.label == label]) for label in ("RR", "ECL", "CEP")}
+    assert names == {"RR": {"RRab", "RRc"}, "ECL": {"EA", "EB", "EW"}, "CEP": {"CEP"}}
+    assert 0.5 < np.mean(p["subclass"][lc.label == "RR"] == "RRab") < 0.8
+
+
+def test_subclasses_do_not_depend_on_how_many_and_follow_the_light_curve():
+    a, b = (drawn_numbers(n, seed=4, classes=["RR"])["subclass"] for n in (400, 10))
+    assert np.array_equal(a[:10], b)
+    lc = simulate(400, seed=4, classes=["RR"])
+    spread = np.array([np.std(lc.star(k)["g"][1]) for k in range(400)])
+    assert np.median(spread[a == "RRab"]) > np.median(spread[a == "RRc"])
+    with pytest.raises(ValueError, match="seed is -1"):
+        drawn_numbers(3, seed=-1)

@@ -1,0 +1,84 @@
+"""Few labels: nested choices, equal test stars for every way, and the wiring of benchmarks/beyond.py."""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from astraclr.checkpoints import Checkpoint
+from astraclr.embedding import embed
+from astraclr.encoder import new_encoder
+from astraclr.few_labels import best_finetuned, compare, few, label_curve, tuned_checkpoint, window_curve
+from astraclr.presets import RECIPES, Preset
+
+MINI = Preset("mini", 8, 2, 2, 16, (("g", 8), ("r", 8), ("i", 2)), 10, 10, 8, 1)
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    return Checkpoint(new_encoder(MINI, RECIPES["corrected"], 0).eval(), MINI, RECIPES["corrected"], 0)
+
+
+@pytest.fixture(scope="module")
+def three(stars):
+    known = stars.with_labels(["RR", "AGN", "LPV"])
+    return known[::2], known[1::2]
+
+
+def test_few_are_balanced_and_nested(stars):
+    one, two = (few(stars, n, seed=1) for n in (1, 2))
+    assert (np.unique(two.label, return_counts=True)[1] == 2).all() and np.isin(one.object_id, two.object_id).all()
+    assert np.array_equal(two.object_id, few(stars, 2, seed=1).object_id)
+    assert not np.array_equal(two.object_id, few(stars, 2, seed=2).object_id)
+    with pytest.raises(ValueError, match=r"90 stars a class; choose 1 to \d+"):
+        few(stars, 90)
+
+
+def test_all_ways_see_the_same_stars(three, checkpoint):
+    fit, rest = three
+    table = label_curve(checkpoint, fit, rest, rest, (1, 2), rates=(1e-3,), epochs=1, layers=1)
+    assert len(table) == 12 and (table["n_test"] == len(rest)).all()
+    assert table.groupby("per_class")["n_fit"].unique().map(list).tolist() == [[3], [6]]
+    assert table["way"].tolist()[:6] == ["linear probe", "linear probe, random weights", "head only", "last 1 layers",
+                                         "whole encoder", "from scratch"]  # fmt: skip
+    assert table["accuracy"].between(0, 1).all() and (table["epochs"] > 0).sum() == 8
+    again = compare(checkpoint, few(fit, 1), few(rest, 1), rest, rates=(1e-3,), epochs=1, layers=1)
+    assert again.equals(table[table["per_class"] == 1].drop(columns="per_class"))
+
+
+def test_the_learning_rate_is_the_best_on_the_stars_to_choose_by(three, checkpoint):
+    fit, rest = three
+    how = {"layers": 0, "noise": 0.0, "epochs": 8}
+    tuned, rate = best_finetuned(checkpoint, fit, rest, (1e-9, 3e-2), **how)
+    alone = [best_finetuned(checkpoint, fit, rest, (r,), **how)[0].history["accuracy"].max() for r in (1e-9, 3e-2)]
+    assert tuned.history["accuracy"].max() == max(alone) and rate == (1e-9, 3e-2)[int(np.argmax(alone))]
+    assert np.array_equal(embed(rest, tuned_checkpoint(tuned, checkpoint)), embed(rest, checkpoint))
+    with pytest.raises(ValueError, match="no learning rate"):
+        best_finetuned(checkpoint, fit, rest, ())
+
+
+def test_windows_are_pooled_in_three_ways(three, checkpoint):
+    table = window_curve(checkpoint, *three, three[1], windows=(1, 2), rates=(1e-2,), epochs=3)
+    assert table["windows"].tolist() == [1] * 3 + [2] * 3
+    assert table["pooling"].tolist() == ["mean", "concat", "attention"] * 2
+    assert table["accuracy"][0] == table["accuracy"][1]  # one window: its mean is its concatenation
+
+
+@pytest.mark.slow
+def test_the_benchmark_runs(root, tmp_path, monkeypatch, checkpoint):
+    for package in ("light_curve", "coniferest"):
+        pytest.importorskip(package, reason='benchmarks/beyond.py needs: pip install "astraclr[interop]"')
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    import beyond
+
+    small = replace(checkpoint, preset=replace(MINI, name="mini"))
+    monkeypatch.setattr(beyond, "load_checkpoint", lambda where: small)
+    monkeypatch.setattr(sys, "argv", ["beyond.py", "--quick", "--out", str(tmp_path / "out.json")])
+    beyond.main()
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert {row["way"] for row in found["few_labels"]} >= {"linear probe", "from scratch"}
+    assert set(found["topology"]) == {"random weights", "before", "after"}
+    assert len(found["outliers"]) == 3 * 2 * 2 * 2 and {row["reader"] for row in found["subclasses"]} >= {"features"}
+    assert found["periods"]["median period"]["r2"] < 0.1
