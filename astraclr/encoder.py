@@ -6,6 +6,7 @@ Names in the mathematics are the names in the code; tensors are (batch, length, 
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -193,7 +194,7 @@ class Encoder(nn.Module):
         parts = []
         for rows in order.chunk(GROUPS) if tokens.mask.any() else (order,):
             group = tokens.each(lambda t, rows=rows: t[rows, : int(extent[rows].max())])
-            with norms_remade(self):
+            with norms_remade(self) if self.config.d_model >= WIDE else nullcontext():
                 out = self.tokens_out(group, None if group.mask.any() else over_rows(None))
             parts.append(self._pooled(out, group.mask))
         return torch.cat(parts)[order.argsort()]

@@ -170,6 +170,7 @@ def test_normalised_values_are_not_kept_and_gradients_are_the_same(monkeypatch):
     encoder, tokens, found = new_encoder(preset("tiny"), RECIPES["corrected"], 0).train(), some_tokens(8), []
     norm = encoder.layers[0].norm1
     for remade in (norms_remade, lambda encoder: nullcontext()):
+        monkeypatch.setattr("astraclr.encoder.WIDE", 0)
         monkeypatch.setattr("astraclr.encoder.norms_remade", remade)
         calls, forward = [], norm.forward
         monkeypatch.setattr(norm, "forward", lambda x, calls=calls, forward=forward: calls.append(1) or forward(x))
