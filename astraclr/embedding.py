@@ -30,7 +30,7 @@ CROPS = ("start", "middle", "end")
 Crop = str | Fraction
 """A name of `CROPS`, or a place from 0 (start) to 1 (end)."""
 Fusion = Literal["mean", "concat"]
-_PLACES = dict(zip(CROPS, (Fraction(0), Fraction(1, 2), Fraction(1)), strict=True))
+_PLACES: dict[str, Fraction] = dict(zip(CROPS, (Fraction(0), Fraction(1, 2), Fraction(1)), strict=True))
 _CACHED = 6_000_000
 """Numbers of the widest layer that a CPU computes at once: 24 MB, which stay in its cache."""
 

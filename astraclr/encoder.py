@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from astraclr.inputs import Embedding, angular_rates  # noqa: F401 - chapters
+from astraclr.inputs import Embedding
 from astraclr.preparation import Tokens
 from astraclr.presets import Preset, Recipe
 from astraclr.ragged import Form, Mix, best_form, norms_remade, over_rows, over_segments, packed

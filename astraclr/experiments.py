@@ -27,8 +27,8 @@ from astraclr.presets import recipe as recipe_named
 from astraclr.pretraining import pretrain
 from astraclr.simulate import simulate
 
-_METHOD = ("cadence", "simulate", "preparation", "draws", "views", "ragged", "inputs", "encoder", "losses", "summaries",
-           "presets", "schedules", "pretraining", "runs", "distributed")  # fmt: skip
+_METHOD = ("cadence", "kinds", "simulate", "preparation", "draws", "views", "ragged", "inputs", "encoder", "losses",
+           "summaries", "presets", "schedules", "pretraining", "runs", "distributed")  # fmt: skip
 """Modules whose text decides what a trained encoder is."""
 COST = "cost.json"
 """In the folder of a run: the CPU seconds that it took."""

@@ -25,7 +25,7 @@ from astraclr.presets import Preset, Recipe
 from astraclr.presets import preset as preset_named
 from astraclr.presets import recipe as recipe_named
 from astraclr.runs import Run, deliver, finished, held_signals
-from astraclr.schedules import BETAS, EPSILON, learning_rate, new_optimiser, rate_of_step  # noqa: F401 - chapters
+from astraclr.schedules import BETAS, EPSILON, new_optimiser, rate_of_step
 from astraclr.shards import InMemory, Source
 from astraclr.summaries import Summaries, summary_loss
 from astraclr.views import make_views

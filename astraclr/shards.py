@@ -149,7 +149,7 @@ class Shards:
         """Number of observations of all stars and bands."""
         return sum(self.manifest["observations"].values())
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """A line that tells these stars from others, from the hashes in the manifest."""
         digest = hashlib.sha256("".join(e["sha256"] for e in self._entries).encode()).hexdigest()

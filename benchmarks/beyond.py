@@ -24,12 +24,13 @@ from astraclr.experiments import provenance
 from astraclr.features import features
 from astraclr.few_labels import best_finetuned, few, label_curve, tuned_checkpoint, window_curve
 from astraclr.files import replacing
+from astraclr.kinds import PERIODIC
 from astraclr.latent_space import topology
 from astraclr.lightcurves import LightCurves
 from astraclr.outliers import EVENTS, outlier_scores, planted, purity_at_top
 from astraclr.periods import period_regression, period_scores
 from astraclr.probing import linear_probe, majority
-from astraclr.simulate import PERIODIC, drawn_numbers, simulate
+from astraclr.simulate import drawn_numbers, simulate
 
 RESULTS = Path(__file__).parent / "results" / "beyond.json"
 SHARE_OF_LABELS = 0.02

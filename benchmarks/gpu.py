@@ -36,8 +36,9 @@ from astraclr.experiments import provenance
 from astraclr.files import replacing
 from astraclr.preparation import Tokens, prepare
 from astraclr.presets import Preset, preset, recipe
-from astraclr.pretraining import BETAS, EPSILON, update
+from astraclr.pretraining import update
 from astraclr.ragged import Form, best_form
+from astraclr.schedules import BETAS, EPSILON
 from astraclr.views import make_views
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"

@@ -39,7 +39,8 @@ from astraclr.lightcurves import LightCurves
 from astraclr.losses import nt_xent
 from astraclr.preparation import Tokens
 from astraclr.presets import Preset, Recipe, preset, recipe
-from astraclr.pretraining import BETAS, CLIP_NORM, EPSILON, learning_rate
+from astraclr.pretraining import CLIP_NORM
+from astraclr.schedules import BETAS, EPSILON, learning_rate
 from astraclr.sharding import write_shards
 from astraclr.shards import InMemory, Shards, Source
 from astraclr.simulate import simulate

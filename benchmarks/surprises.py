@@ -18,15 +18,17 @@ from torch import Tensor
 from astraclr.checkpoints import Checkpoint, load_checkpoint
 from astraclr.draws import Draws
 from astraclr.embedding import crop_tokens, embed
-from astraclr.encoder import angular_rates, new_encoder
+from astraclr.encoder import new_encoder
 from astraclr.experiments import Splits, labelled_stars, provenance, training_stars
 from astraclr.files import replacing
 from astraclr.finetuning import PAPER_LAYERS, finetune
+from astraclr.inputs import angular_rates
 from astraclr.losses import chance_level, nt_xent
 from astraclr.preparation import Prepared, prepare
 from astraclr.presets import Recipe, View, preset, recipe
-from astraclr.pretraining import BETAS, EPSILON, learning_rate, project_views, split, validate
+from astraclr.pretraining import project_views, split, validate
 from astraclr.probing import linear_probe
+from astraclr.schedules import BETAS, EPSILON, learning_rate
 from astraclr.simulate import simulate
 from astraclr.views import kept_after_bin_dropout, make_view, make_views
 

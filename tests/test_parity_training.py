@@ -10,7 +10,8 @@ from parity import in_the_references_order, keras_weights, tokens_of
 from astraclr.encoder import Embedding, Encoder, EncoderConfig
 from astraclr.losses import nt_xent_pairs
 from astraclr.presets import RECIPES
-from astraclr.pretraining import BETAS, learning_rate, project_views, update
+from astraclr.pretraining import project_views, update
+from astraclr.schedules import BETAS, learning_rate
 
 RECIPE = RECIPES["paper"]
 WARMUP = 100

@@ -17,7 +17,8 @@ import torch
 from astraclr.checkpoints import load_checkpoint
 from astraclr.encoder import new_encoder
 from astraclr.presets import preset, recipe
-from astraclr.pretraining import BETAS, EPSILON, _views_of_step, update
+from astraclr.pretraining import _views_of_step, update
+from astraclr.schedules import BETAS, EPSILON
 from astraclr.sharding import write_shards
 from astraclr.shards import InMemory
 from astraclr.simulate import simulate

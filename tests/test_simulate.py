@@ -11,8 +11,9 @@ import pytest
 
 from astraclr import realism
 from astraclr.cadence import MJD_END, MJD_START, ztf_fields
+from astraclr.kinds import KINDS, PERIODIC
 from astraclr.lightcurves import PAPER_CUT, LightCurves
-from astraclr.simulate import KINDS, PERIODIC, _draw_stars, drawn_numbers, simulate, templates
+from astraclr.simulate import _draw_stars, drawn_numbers, simulate, templates
 from astraclr.taxonomy import CLASSES
 
 ROOT = Path(__file__).parents[1]

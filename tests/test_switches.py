@@ -17,9 +17,10 @@ from astraclr.lightcurves import LightCurves
 from astraclr.losses import nt_xent, nt_xent_pairs
 from astraclr.preparation import prepare
 from astraclr.presets import RECIPES, Recipe, View, preset, recipe_from_dict, to_dict
-from astraclr.pretraining import BETAS, CLIP_NORM, new_optimiser, pretrain, project_views, rate_of_step, update
+from astraclr.pretraining import CLIP_NORM, pretrain, project_views, update
 from astraclr.probing import linear_probe
 from astraclr.ragged import over_rows
+from astraclr.schedules import BETAS, new_optimiser, rate_of_step
 from astraclr.shards import InMemory
 from astraclr.summaries import Summaries
 from astraclr.views import in_lost_band, kept_after_thinning, make_view, make_views
