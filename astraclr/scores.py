@@ -95,9 +95,10 @@ def records(value: Any, *columns: str) -> Iterator[dict[str, Any]]:
 
 
 def of_laptop(result: Mapping[str, Any], *columns: str) -> list[dict[str, Any]]:
-    """`records` that were made with the laptop checkpoint, by their own word or by the file's."""
-    found = [{"checkpoint": result.get("checkpoint", "laptop")} | r for r in records(result, *columns)]
-    return [r for r in found if r["checkpoint"] == "laptop"]
+    """`records` of the laptop's recommended encoder, by the name of their checkpoint or by the file's."""
+    whose = result.get("checkpoint", "laptop")
+    found = [{"checkpoint": whose} | r for r in records(result, *columns)]
+    return [r for r in found if r["checkpoint"] == "laptop" or r["checkpoint"].startswith("laptop-recommended-")]
 
 
 def said(points: float | None, error: float, than: str) -> str:

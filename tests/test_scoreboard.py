@@ -34,7 +34,7 @@ def results() -> dict:
     made = {"command": "python parity", "revision": "0"}
     return EMPTY | {
         "representation-laptop": {"rows": rows},
-        "few_labels": {"checkpoint": "laptop", "seeds": {"few": ways, "windows": windows}},
+        "few_labels": {"checkpoint": "laptop-recommended-0-abcdef01", "seeds": {"few": ways, "windows": windows}},
         "parity": {"made_with": made, "results": [{"largest_difference": 1.0, "tolerance": t} for t in (0.5, 2.0)]},
         "differences": {"made_with": made, "preset": "tiny", "steps": 3, "seeds": 2,
                         "results": {r: {"probe": [0.2, 0.3], "random": [0.1, 0.2]} for r in ("paper", "corrected")}},
@@ -78,9 +78,10 @@ def test_few_labels_and_windows(results):
 
 
 def test_results_of_another_checkpoint_are_not_ours(results):
-    results["few_labels"] = results["few_labels"] | {"checkpoint": "tiny"}
-    assert row(claims(results), "last layers fine-tuned")["recommended here"] == UNKNOWN
-    assert row(claims(results), "late fusion")["recommended here"] == UNKNOWN
+    for name in ("tiny-recommended-0-abcdef01", "laptop-paper-0-abcdef01"):
+        results["few_labels"] = results["few_labels"] | {"checkpoint": name}
+        assert row(claims(results), "last layers fine-tuned")["recommended here"] == UNKNOWN
+        assert row(claims(results), "late fusion")["recommended here"] == UNKNOWN
 
 
 def test_targets_are_met_or_missed(results):
