@@ -38,7 +38,7 @@ def model_card(checkpoint: Checkpoint, found: Mapping[str, Any]) -> str:
         f"torch {made['torch']} |",
         "", "## Scores", "",
         f"A head fitted on {found['n_fit']:,} labelled simulated stars, counted on {found['n_test']:,} others, twelve "
-        "classes of equal frequency; in brackets the 95 % interval over resampled stars, where it was worked out.", "",
+        "classes of equal frequency; in brackets the 95 % interval over resampled test stars.", "",
         "| | linear probe, C = 1 | linear probe, C = 10 | weighted k-NN |", "|---|---|---|---|",
         *(f"| {name} | {' | '.join(_score(row.get(kind)) for kind in KINDS)} |"
           for name, row in found["simulated"].items()),
