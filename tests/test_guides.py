@@ -15,7 +15,7 @@ from book import build
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 PAGES = sorted([*BOOK.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
-INTERNAL = {"rates", "cards", "scores", "scoreboard"}
+INTERNAL = {"rates", "cards", "comparison", "scores", "scoreboard"}
 """Rooms that serve the book itself; all others stand on the page of the API."""
 
 
