@@ -31,7 +31,7 @@ def executable() -> str | None:
 class Browser:
     """One page of one browser; `errors` collects what the page complains of, `requests` the addresses it asked for."""
 
-    def __init__(self, width: int = 1280, height: int = 900, timeout: float = 60.0):
+    def __init__(self, width: int = 1280, height: int = 900, timeout: float = 180.0):
         self.errors: list[str] = []
         self.requests: list[str] = []
         self._timeout, self._number, self._buffer, self._session = timeout, 0, b"", None

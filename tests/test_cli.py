@@ -226,7 +226,8 @@ def test_explore_writes_a_page(made, tmp_path, monkeypatch):
 def test_explore_refuses(made, tmp_path):
     stars, out = made / "stars.parquet", tmp_path / "e.html"
     assert "no checkpoint nowhere" in refused("explore", stars, "--checkpoint", "nowhere", "--out", out)
-    assert "not ffa60e07" in refused("explore", stars, "--head", made / "ck" / terminal.HEAD, "--out", out)
+    other = made / "ck" / terminal.HEAD
+    assert "was fitted on checkpoint" in refused("explore", stars, "--head", other, "--out", out)
     assert "--band 'g=0.47'" in refused("explore", stars, "--band", "g=0.47", "--out", out)
     simulate(12).save(tmp_path / "few.parquet")
     assert "12 stars are too few for a map" in refused("explore", tmp_path / "few.parquet", "--out", out)
