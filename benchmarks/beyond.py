@@ -1,11 +1,10 @@
-"""Beyond classes: few labels, windows, topology, outliers, periods, finer subclasses, as JSON.
+"""Beyond classes: outliers, periods and finer subclasses, as JSON.
 
 Usage: python benchmarks/beyond.py [--checkpoint tiny] [--seed 0] [--out FILE] [--quick]
 
-On one thread, from simulated stars that the encoder never saw, in some four minutes for the shipped encoder; needs the
-extra interop. Every part stands beside the same encoder with random weights and, where no training is compared, beside
-hand-crafted features of the whole light curves, with and without Lomb-Scargle. Fine-tuning uses equal labels and test
-stars in every way, and one seed. Writes benchmarks/results/beyond.json.
+On one thread, from simulated stars that the encoder never saw, in some three minutes for the shipped encoder; needs
+the extra interop. Every part stands beside the same encoder with random weights and hand-crafted features of the whole
+light curves, with and without Lomb-Scargle. Writes benchmarks/results/beyond.json.
 """
 
 import argparse
@@ -22,10 +21,8 @@ from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control
 from astraclr.embedding import embed
 from astraclr.experiments import provenance
 from astraclr.features import features
-from astraclr.few_labels import best_finetuned, few, label_curve, tuned_checkpoint, window_curve
 from astraclr.files import replacing
 from astraclr.kinds import PERIODIC
-from astraclr.latent_space import topology
 from astraclr.lightcurves import LightCurves
 from astraclr.outliers import EVENTS, outlier_scores, planted, purity_at_top
 from astraclr.periods import period_regression, period_scores
@@ -33,12 +30,8 @@ from astraclr.probing import linear_probe, majority
 from astraclr.simulate import drawn_numbers, simulate
 
 RESULTS = Path(__file__).parent / "results" / "beyond.json"
-SHARE_OF_LABELS = 0.02
-"""Of the unlabelled training set: the paper's few labels."""
-FULL = {"stars": 900, "per_class": (5, 20), "epochs": 8, "windows": (1, 2, 3, 5), "ordinary": 4_000,
-        "planted": 40, "periods": 800, "subclasses": 400, "bootstraps": 200}  # fmt: skip
-QUICK = {"stars": 96, "per_class": (1,), "epochs": 1, "windows": (1, 2), "ordinary": 60, "planted": 4, "periods": 16,
-         "subclasses": 12, "bootstraps": 5}  # fmt: skip
+FULL = {"ordinary": 4_000, "planted": 40, "periods": 800, "subclasses": 400, "bootstraps": 200}
+QUICK = {"ordinary": 60, "planted": 4, "periods": 16, "subclasses": 12, "bootstraps": 5}
 Reader = Callable[[LightCurves], np.ndarray]
 Size = dict[str, Any]
 
@@ -52,36 +45,6 @@ def readers(checkpoint: Checkpoint) -> dict[str, Reader]:
         "features": lambda lc: features(lc)[0],
         "features with Lomb-Scargle": lambda lc: features(lc, periodogram=True)[0],
     }
-
-
-def few_labels(checkpoint: Checkpoint, seed: int, size: Size) -> list[dict[str, Any]]:
-    """Ways to use few labels: the size's numbers a class, and 2 % of the unlabelled set where stars suffice."""
-    n = size["stars"]
-    stars = simulate(3 * n, seed=920_000 + seed)
-    fit, choose, test = stars[:n], stars[n : 2 * n], stars[2 * n :]
-    most = min(np.unique(lc.label, return_counts=True)[1].min() for lc in (fit, choose))
-    share = round(SHARE_OF_LABELS * checkpoint.preset.n_stars / len(np.unique(stars.label)))
-    numbers = sorted(k for k in {*size["per_class"], share} if 1 <= k <= most)
-    return label_curve(checkpoint, fit, choose, test, numbers, epochs=size["epochs"], seed=seed).to_dict("records")
-
-
-def windows(checkpoint: Checkpoint, seed: int, size: Size) -> list[dict[str, Any]]:
-    """Accuracy with several windows of each light curve, fused in three ways."""
-    n = size["stars"] // 2
-    stars = simulate(4 * n, seed=930_000 + seed)
-    fit, choose, test = stars[:n], stars[n : 2 * n], stars[2 * n :]
-    return window_curve(checkpoint, fit, choose, test, size["windows"], seed=seed).to_dict("records")
-
-
-def before_and_after(checkpoint: Checkpoint, seed: int, size: Size) -> dict[str, dict[str, float]]:
-    """Topology of test stars with random weights, trained, and fine-tuned with the most labels of the curve."""
-    stars, test = (simulate(size["stars"], seed=940_000 + 2 * seed + k) for k in range(2))
-    half = len(stars) // 2
-    fit, choose = (few(part, size["per_class"][-1], seed) for part in (stars[:half], stars[half:]))
-    tuned, _ = best_finetuned(checkpoint, fit, choose, (2e-3,), epochs=size["epochs"], seed=seed)
-    encoders = {"random weights": random_control(checkpoint), "before": checkpoint,
-                "after": tuned_checkpoint(tuned, checkpoint)}  # fmt: skip
-    return topology({name: embed(test, c) for name, c in encoders.items()}, test.label)
 
 
 def outliers(ways: dict[str, Reader], seed: int, size: Size) -> list[dict[str, Any]]:
@@ -145,9 +108,6 @@ def main() -> None:
     result: dict[str, Any] = {"benchmark": "beyond", "made_with": provenance(), "checkpoint": checkpoint.name,
                               "seed": given.seed, "size": size}  # fmt: skip
     parts: dict[str, Callable[[], Any]] = {
-        "few_labels": lambda: few_labels(checkpoint, given.seed, size),
-        "windows": lambda: windows(checkpoint, given.seed, size),
-        "topology": lambda: before_and_after(checkpoint, given.seed, size),
         "outliers": lambda: outliers({k: v for k, v in ways.items() if "Lomb" not in k}, given.seed, size),
         "periods": lambda: periods(ways, given.seed, size),
         "subclasses": lambda: subclasses(ways, given.seed, size),
