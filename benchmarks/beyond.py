@@ -78,15 +78,20 @@ def outliers(encoders: Encoders, seed: int, size: Size) -> dict[str, Any]:
 
 
 def periods(encoders: Encoders, seed: int, size: Size) -> dict[str, dict[str, float]]:
-    """Ridge regression of log10 period on periodic stars; the median period, and the best peak in r, beside it."""
+    """Ridge regression of log10 period on periodic stars; the best peak in r and median periods beside it."""
     fit, test = (simulate(size["periods"], seed=960_000 + 2 * seed + k, classes=PERIODIC) for k in range(2))
     fit, test = (lc[np.isfinite(lc.period)] for lc in (fit, test))
     x, y = (vectors(lc, encoders) for lc in (fit, test))
     rows = {name: period_regression(x[name], fit.period, y[name], test.period) for name in x}
     place = features(test[:1], periodogram=True)[1].index(PEAK)
     peak = 10.0 ** y["features with Lomb-Scargle"][:, place].astype(float)
-    return rows | {"best Lomb-Scargle peak in r": period_scores(peak, test.period),
-                   "median period": period_scores(np.full(len(test), np.median(fit.period)), test.period)}  # fmt: skip
+    median = {name: np.median(fit.period[fit.label == name]) for name in np.unique(fit.label)}
+    guesses = {
+        "best Lomb-Scargle peak in r": peak,
+        "median period of the class": np.array([median.get(name, np.median(fit.period)) for name in test.label]),
+        "median period": np.full(len(test), np.median(fit.period)),
+    }
+    return rows | {name: period_scores(guess, test.period) for name, guess in guesses.items()}
 
 
 def subclasses(encoders: Encoders, seed: int, size: Size) -> dict[str, dict[str, dict[str, float]]]:
