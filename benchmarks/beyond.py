@@ -1,11 +1,13 @@
 """Beyond classes: outliers, periods and finer subclasses, as JSON.
 
-Usage: python benchmarks/beyond.py [--checkpoint laptop] [--seeds 3] [--out FILE] [--quick]
+Usage: python benchmarks/beyond.py [--checkpoint laptop] [--seeds 3] [--out FILE] [--trained-only] [--quick]
 
 On one thread, from simulated stars that the encoder never saw, some two minutes a seed for the shipped encoder; needs
 the extra interop. Every part stands beside the same encoder with random weights and hand-crafted features of the whole
 light curves, with and without Lomb-Scargle. A seed draws the stars, the random weights and the forest; the trained
-encoder is one. Writes benchmarks/results/beyond.json: mean, standard deviation and every seed's own number.
+encoder is one. Writes benchmarks/results/beyond.json: mean, standard deviation and every seed's own number. New weights
+of the same preset and recipe change the trained encoder's rows alone: --trained-only measures these (20 CPU seconds a
+seed) and keeps the others from the file, with what they were made with.
 """
 
 import argparse
@@ -41,10 +43,13 @@ Size = dict[str, int]
 
 def vectors(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarray]:
     """(n, d) of each reader: embeddings, and features with and without those of the periodogram."""
-    return {name: embed(lc, c) for name, c in encoders.items()} | featured(lc)
+    return {name: embed(lc, c) for name, c in encoders.items()} | featured(lc, encoders)
 
 
-def featured(lc: LightCurves) -> dict[str, np.ndarray]:
+def featured(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarray]:
+    """Features are controls, as random weights are: none without the other."""
+    if set(encoders) == {"trained"}:
+        return {}
     x, names = features(lc, periodogram=True)
     plain = np.array(["periodogram" not in name for name in names])
     return {"features": x[:, plain], "features with Lomb-Scargle": x}
@@ -53,9 +58,10 @@ def featured(lc: LightCurves) -> dict[str, np.ndarray]:
 def stars_and_windows(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarray]:
     """As `vectors`, and of each reader but the last how much the windows of a star disagree."""
     windows = {name: embed(lc, c, fusion="concat").reshape(len(lc), len(CROPS), -1) for name, c in encoders.items()}
-    whole = {name: x.mean(1) for name, x in windows.items()} | featured(lc)
+    whole = {name: x.mean(1) for name, x in windows.items()} | featured(lc, encoders)
     c = encoders["trained"]
-    windows["features"] = np.stack([features(one_window(lc, c.preset, crop, c.recipe))[0] for crop in CROPS], 1)
+    if "features" in whole:
+        windows["features"] = np.stack([features(one_window(lc, c.preset, crop, c.recipe))[0] for crop in CROPS], 1)
     return whole | {f"{name}, windows": disagreement(x) for name, x in windows.items()}
 
 
@@ -83,6 +89,8 @@ def periods(encoders: Encoders, seed: int, size: Size) -> dict[str, dict[str, fl
     fit, test = (lc[np.isfinite(lc.period)] for lc in (fit, test))
     x, y = (vectors(lc, encoders) for lc in (fit, test))
     rows = {name: period_regression(x[name], fit.period, y[name], test.period) for name in x}
+    if "features" not in rows:
+        return rows
     place = features(test[:1], periodogram=True)[1].index(PEAK)
     peak = 10.0 ** y["features with Lomb-Scargle"][:, place].astype(float)
     median = {name: np.median(fit.period[fit.label == name]) for name in np.unique(fit.label)}
@@ -115,28 +123,44 @@ def over_seeds(trees: Sequence[Any]) -> Any:
     return {"mean": round(float(np.mean(trees)), 4), "sd": spread, "seeds": [round(float(v), 4) for v in trees]}
 
 
+def kept(before: Any, anew: Any) -> Any:
+    """The tree `before` with what was measured `anew` in its place."""
+    if not isinstance(anew, dict) or not isinstance(before, dict):
+        return anew
+    return before | {key: kept(before.get(key), value) for key, value in anew.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="laptop", help="folder or shipped name (default %(default)s)")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write (default %(default)s)")
+    parser.add_argument("--trained-only", action="store_true", help="keep the controls from the file")
     parser.add_argument("--quick", action="store_true", help="few stars: tries the wiring, its scores mean nothing")
     given = parser.parse_args()
     torch.set_num_threads(1)
     size, begin = QUICK if given.quick else FULL, time.process_time()
     checkpoint = load_checkpoint(given.checkpoint)
+    before = json.loads(given.out.read_text()) if given.trained_only else {}
+    if before and (before["size"], before["seeds"]) != (size, given.seeds):
+        parser.error(f"{given.out} holds {before['seeds']} seeds of sizes {before['size']}: measure all of it again")
     parts: dict[str, Callable[[Encoders, int, Size], Any]] = {
         "outliers": outliers, "periods": periods, "subclasses": subclasses}  # fmt: skip
     found: dict[str, list[Any]] = {name: [] for name in parts}
     for seed in range(given.seeds):
-        encoders = {"trained": checkpoint, "random weights": random_control(checkpoint, seed)}
+        encoders = {"trained": checkpoint}
+        if not given.trained_only:
+            encoders["random weights"] = random_control(checkpoint, seed)
         for name, part in parts.items():
             started = time.process_time()
             found[name].append(part(encoders, seed, size))
             print(f"seed {seed}, {name}: {time.process_time() - started:.0f} CPU seconds", flush=True)
     result = {"benchmark": "beyond", "made_with": provenance(), "checkpoint": checkpoint.name, "seeds": given.seeds,
-              "size": size, **{name: over_seeds(trees) for name, trees in found.items()},
+              "size": size, **{name: kept(before.get(name), over_seeds(trees)) for name, trees in found.items()},
               "cpu_seconds": round(time.process_time() - begin)}  # fmt: skip
+    if before:
+        result["controls_made_with"] = before.get("controls_made_with", before["made_with"])
+        result["controls_cpu_seconds"] = before.get("controls_cpu_seconds", before["cpu_seconds"])
     with replacing(given.out) as file:
         file.write_text(json.dumps(result, indent=1) + "\n")
     print(f"{given.out}: {result['cpu_seconds']} CPU seconds")
