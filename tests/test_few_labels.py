@@ -94,3 +94,7 @@ def test_the_benchmark_beyond_classes_runs(root, tmp_path, monkeypatch, checkpoi
     events = found["outliers"]["trained"]["supernova"]
     assert set(events) == {"event", "no event"} and len(events["event"]["0.05"]["seeds"]) == found["seeds"] == 2
     assert found["periods"]["median period"]["r2"]["mean"] < 0.1 and set(found["subclasses"]["RR"]) > readers
+    words = ("--seeds", "2", "--trained-only")
+    again = run_quick("beyond", root, tmp_path, monkeypatch, checkpoint, *words)
+    assert all(again[part] == found[part] for part in ("outliers", "periods", "subclasses"))
+    assert again["controls_made_with"] == found["made_with"]
