@@ -1,8 +1,8 @@
-"""Few labels: nested choices, equal test stars for every way, and the wiring of benchmarks/beyond.py."""
+"""Few labels: nested choices, equal test stars for every way, and the wiring of the benchmarks."""
 
+import importlib
 import json
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,19 +66,35 @@ def test_windows_are_pooled_in_three_ways(three, checkpoint):
     assert table["accuracy"][0] == table["accuracy"][1]  # one window: its mean is its concatenation
 
 
-@pytest.mark.slow
-def test_the_benchmark_runs(root, tmp_path, monkeypatch, checkpoint):
-    for package in ("light_curve", "coniferest"):
-        pytest.importorskip(package, reason='benchmarks/beyond.py needs: pip install "astraclr[interop]"')
+def run_quick(name, root, tmp_path, monkeypatch, checkpoint, *words):
+    """What `python benchmarks/<name>.py --quick` writes for the mini encoder."""
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    import beyond
+    script = importlib.import_module(name)
+    monkeypatch.setattr(script, "load_checkpoint", lambda where: checkpoint)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--quick", "--out", str(tmp_path / "out.json"), *words])
+    script.main()
+    return json.loads((tmp_path / "out.json").read_text())
 
-    small = replace(checkpoint, preset=replace(MINI, name="mini"))
-    monkeypatch.setattr(beyond, "load_checkpoint", lambda where: small)
-    monkeypatch.setattr(sys, "argv", ["beyond.py", "--quick", "--out", str(tmp_path / "out.json")])
-    beyond.main()
-    found = json.loads((tmp_path / "out.json").read_text())
+
+@pytest.mark.slow
+def test_the_benchmark_of_few_labels_runs(root, tmp_path, monkeypatch, checkpoint):
+    found = run_quick("few_labels", root, tmp_path, monkeypatch, checkpoint)
     assert {row["way"] for row in found["few_labels"]} >= {"linear probe", "from scratch"}
     assert set(found["topology"]) == {"random weights", "before", "after"}
-    assert len(found["outliers"]) == 3 * 2 * 2 * 2 and {row["reader"] for row in found["subclasses"]} >= {"features"}
-    assert found["periods"]["median period"]["r2"] < 0.1
+
+
+@pytest.mark.slow
+def test_the_benchmark_beyond_classes_runs(root, tmp_path, monkeypatch, checkpoint):
+    for package in ("light_curve", "coniferest"):
+        pytest.importorskip(package, reason='benchmarks/beyond.py needs: pip install "astraclr[interop]"')
+    found = run_quick("beyond", root, tmp_path, monkeypatch, checkpoint, "--seeds", "2")
+    readers = {"trained", "random weights", "features", "features with Lomb-Scargle"}
+    windows = {"trained, windows", "random weights, windows", "features, windows"}
+    assert set(found["outliers"]) == readers | windows
+    events = found["outliers"]["trained"]["supernova"]
+    assert set(events) == {"event", "no event"} and len(events["event"]["0.05"]["seeds"]) == found["seeds"] == 2
+    assert found["periods"]["median period"]["r2"]["mean"] < 0.1 and set(found["subclasses"]["RR"]) > readers
+    words = ("--seeds", "2", "--trained-only")
+    again = run_quick("beyond", root, tmp_path, monkeypatch, checkpoint, *words)
+    assert all(again[part] == found[part] for part in ("outliers", "periods", "subclasses"))
+    assert again["controls_made_with"] == found["made_with"]
