@@ -2,7 +2,7 @@
 
 >>> import astraclr
 >>> stars = astraclr.read("my_light_curves.parquet")  # doctest: +SKIP
->>> table = astraclr.embedding_table(stars, astraclr.load_checkpoint("tiny"))  # doctest: +SKIP
+>>> table = astraclr.embedding_table(stars, astraclr.load_checkpoint("laptop"))  # doctest: +SKIP
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ DropRepeated = Annotated[bool, typer.Option("--drop-repeated", help="Keep one ob
 Seed = Annotated[int, typer.Option(min=0, help="The same seed on the same machine gives the same result.")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads; more than one seldom helps a small model.")]
 CheckpointName = Annotated[str, typer.Option("--checkpoint", metavar="DIR", help="Folder that `astraclr pretrain` "
-                                             "wrote, or the name of a shipped encoder: tiny.")]  # fmt: skip
+                                             "wrote, or the name of a shipped encoder: laptop, tiny.")]  # fmt: skip
 
 
 def main() -> None:
@@ -208,7 +208,7 @@ def shards(
 def embed(
     file: File,
     out: Parquet,
-    checkpoint: CheckpointName = "tiny",
+    checkpoint: CheckpointName = "laptop",
     fusion: Annotated[str, typer.Option(help="How the embeddings of the crops are joined: mean or concat.")] = "mean",
     threads: Threads = 1,
     band: Band = None,
@@ -310,7 +310,7 @@ def probe(
 def predict(
     file: File,
     out: Annotated[Path, typer.Option(help="Parquet or CSV file to write, one row a star.", show_default=False)],
-    checkpoint: CheckpointName = "tiny",
+    checkpoint: CheckpointName = "laptop",
     head: Annotated[Path | None, typer.Option(show_default=False,
                     help="Head that `astraclr probe --save-head` wrote; by default the one in the checkpoint.")] = None,
     threads: Threads = 1,

@@ -1,0 +1,188 @@
+"""From the paper's recipe to the recommended one: what each step of the road does, and what was left by the roadside.
+
+Usage: python benchmarks/ablation.py [--rows NAME,NAME] [--steps 300] [--out FILE]
+
+Short runs of the `tiny` encoder, one seed, each beside the same encoder with random weights, some three CPU minutes a
+row. Scores are of the middle split of the bench: the test split is not looked at. `predicted` was written before the
+run. Writes benchmarks/results/ablation.json after every row; rows that were made by the same code are kept.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from astraclr import bench
+from astraclr.checkpoints import Checkpoint, random_control
+from astraclr.embedding import embed
+from astraclr.experiments import method_digest, provenance
+from astraclr.features import features
+from astraclr.files import replacing
+from astraclr.lightcurves import LightCurves
+from astraclr.presets import RECIPES, Preset, Recipe, View, preset
+from astraclr.pretraining import pretrain
+from astraclr.probing import PAPER_C, score
+from astraclr.protocol import cap_labels
+from astraclr.simulate import simulate
+
+RESULTS = Path(__file__).parent / "results" / "ablation.json"
+SEED, UNLABELLED, FIT, CHOOSE = 990_000, 8_000, 3_000, 2_000
+FEW, DRAWS = 20, 3
+"""Labels a class, and draws of them."""
+SIZE = replace(preset("tiny"), n_stars=UNLABELLED, steps=300, warmup=150, evaluate_every=100)
+PAPER, CORRECTED, RECOMMENDED = (RECIPES[name] for name in ("paper", "corrected", "recommended"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recipe to try, what it changes in words, and what was expected of the linear probe."""
+
+    group: Literal["road", "without", "dead end"]
+    change: str
+    predicted: str
+    recipe: Recipe
+    size: Preset = SIZE
+
+
+def views(of: Recipe, **damage: float) -> tuple[View, ...]:
+    return tuple(replace(view, **damage) for view in of.views)
+
+
+def rows() -> dict[str, Row]:
+    """The table, in its order; every step of the road keeps what the steps before it brought."""
+    errors = replace(CORRECTED, error_input=True)
+    no_clock = replace(errors, time_rates="none")
+    steps = replace(no_clock, error_input=False, inputs="steps")
+    layers = replace(steps, initial_weights="torch", norm="pre", dropout=0.0)
+    pooled = replace(layers, pooling="mean_std")
+    jitter = replace(pooled, views=RECOMMENDED.views)
+    cosine = replace(jitter, schedule="cosine", weight_decay=RECOMMENDED.weight_decay)
+    summaries = replace(cosine, summaries=1.0)
+    without, calm = RECOMMENDED, {"colour_jitter": 0.0, "error_jitter": 0.0, "thinning": 0.0, "lost_band": 0.0}
+    strong = {"colour_jitter": 0.3, "error_jitter": 0.6, "thinning": 0.8, "lost_band": 0.5}
+    wide = replace(SIZE, windows=preset("laptop").windows)
+    return {
+        "paper": Row("road", "as its authors ran it", "near its own random control", PAPER),
+        "corrected": Row("road", "without the slips of public code", "as paper, within the noise", CORRECTED),
+        "+ errors": Row("road", "the error of each point is an input", "a little up", errors),
+        "+ no clock": Row("road", "no absolute time, which names the field and its schedule", "up, and its control too",
+                          no_clock),
+        "+ steps": Row("road", "steps in magnitude and time from the observation before, as inputs",
+                       "up, and its control too", steps),
+        "+ layers": Row("road", "normalise before each part of a layer, torch's first weights, no drop-out",
+                        "faster learning, a little up", layers),
+        "+ spread": Row("road", "pool the standard deviation of tokens beside their mean", "up, and its control too",
+                        pooled),
+        "+ jitter": Row("road", "shift colours, scale errors, thin, lose a band: shortcuts that name a star", "up",
+                        jitter),
+        "+ cosine": Row("road", "a higher rate that falls to zero", "up", cosine),
+        "+ summaries": Row("road", "a second task: say 92 numbers of the whole light curve", "up by several points",
+                           summaries),
+        "recommended": Row("road", "the contrast counts a twentieth of the second task", "up", RECOMMENDED),
+        "no contrast": Row("without", "the second task alone", "a little down", replace(without, contrast=0.0)),
+        "no jitter": Row("without", "views damaged as in corrected", "down",
+                         replace(without, views=views(without, **calm))),
+        "no steps": Row("without", "magnitude, band and error as inputs, and the clock",
+                        "down", replace(without, inputs="paper", error_input=True, time_rates="log")),
+        "no spread": Row("without", "mean of the tokens alone", "down", replace(without, pooling="mean")),
+        "post-norm": Row("without", "normalise after each part of a layer", "no change", replace(without, norm="post")),
+        "paper's schedule": Row("without", "warm-up and root of the step", "down", replace(without, schedule="warmup")),
+        "no colour": Row("without", "one mean for each band of a window is subtracted", "down",
+                         replace(without, centring="window")),
+        "clock": Row("dead end", "recommended, and the time as well", "no change", replace(without, time_rates="log")),
+        "strong jitter": Row("dead end", "twice the jitter", "no change",
+                             replace(without, views=views(without, **strong))),
+        "warm contrast": Row("dead end", "contrast alone at temperature 0.5", "no better than at 0.1",
+                             replace(cosine, temperature=0.5)),
+        "small batch": Row("dead end", "contrast alone, 32 stars a step instead of 128, four times the steps", "down",
+                           cosine, replace(SIZE, batch_size=32, steps=4 * SIZE.steps, evaluate_every=100)),
+        "long contrast": Row("dead end", "contrast alone, three times as long", "a little up", cosine,
+                             replace(SIZE, steps=3 * SIZE.steps)),
+        "wide windows": Row("dead end", "windows of preset laptop: no dead end, but dearer", "up by several points",
+                            RECOMMENDED, wide),
+    }  # fmt: skip
+
+
+def scores(fit: np.ndarray, choose: np.ndarray, fit_label: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    """Readers on the middle split; C, and whether k-NN standardises, are the best there, for controls as for others."""
+    linear = {C: bench.logistic_reader(fit, fit_label, C) for C in bench.C_GRID}
+    best, _ = bench.best_of(linear, choose, label)
+    near = {kind: bench.knn_reader(fit, fit_label, kind) for kind in (False, True)}
+    kind, _ = bench.best_of(near, choose, label)
+    few = []
+    for draw in range(DRAWS):
+        some = cap_labels(fit_label, FEW, seed=draw)
+        found = (bench.logistic_reader(fit[some], fit_label[some], C)(choose).labels for C in bench.C_GRID)
+        few.append(max(score(label, said).macro_f1 for said in found))
+
+    def accuracy(reader: bench.Reader) -> float:
+        return float((reader(choose).labels == label).mean())
+
+    return {"linear_probe": accuracy(linear[best]), "C": best, "linear_probe_C10": accuracy(linear[PAPER_C]),
+            "knn": accuracy(near[kind]), "macro_f1_20": float(np.mean(few))}  # fmt: skip
+
+
+def measured(row: Row, train: LightCurves, fit: LightCurves, choose: LightCurves) -> dict[str, Any]:
+    """A row trained, and with random weights."""
+    begin = time.process_time()
+    checkpoint = pretrain(train, row.size, row.recipe, seed=0)
+    spent = time.process_time() - begin
+    last = checkpoint.history.dropna(subset=["val_loss"]).iloc[-1]
+
+    def read(which: Checkpoint) -> dict[str, float]:
+        return scores(embed(fit, which), embed(choose, which), fit.label, choose.label)
+
+    final = {name: float(last[name]) for name in ("loss", "val_loss", "alignment", "uniformity", "effective_rank")}
+    return {"trained": read(checkpoint), "random": read(random_control(checkpoint)), "final": final,
+            "steps": len(checkpoint.history), "cpu_seconds": spent}  # fmt: skip
+
+
+def rounded(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: rounded(v) if isinstance(v, Mapping) else round(v, 4) if isinstance(v, float) else v
+            for k, v in found.items()}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", help="names, separated by commas (default: all)")
+    parser.add_argument("--steps", type=int, help="instead of 300, to try the wiring")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    table = rows()
+    names = given.rows.split(",") if given.rows else list(table)
+    if unknown := [name for name in names if name not in table]:
+        parser.error(f"no row {unknown[0]!r}; choose of {', '.join(table)}")
+    before = json.loads(given.out.read_text())["rows"] if given.out.exists() else {}
+    settings = {"seed_of_stars": SEED, "unlabelled": UNLABELLED, "fit": FIT, "choose": CHOOSE, "few_labels": FEW,
+                "draws": DRAWS, "steps": SIZE.steps, "batch_size": SIZE.batch_size, "training_seeds": 1,
+                "split": "middle"}  # fmt: skip
+    train, labelled = simulate(UNLABELLED, seed=SEED), simulate(FIT + CHOOSE, seed=SEED + 1)
+    fit, choose = labelled[:FIT], labelled[FIT:]
+    hand = [features(part, progress=True)[0] for part in (fit, choose)]
+    result = {"benchmark": "ablation", "made_with": provenance(), "settings": settings,
+              "features": rounded(scores(*hand, fit.label, choose.label))}  # fmt: skip
+    for name in tqdm(names, desc="rows"):
+        row = table[name]
+        row = replace(row, size=replace(row.size, steps=given.steps or row.size.steps))
+        digest = method_digest(row.size, row.recipe, json.dumps(settings), modules=("embedding", "bench", "probing"))
+        if before.get(name, {}).get("digest") != digest:
+            found = rounded(measured(row, train, fit, choose))
+            said = {"group": row.group, "change": row.change, "predicted": row.predicted}
+            before[name] = {"digest": digest} | said | found
+        kept = {known: before[known] for known in table if known in before}
+        with replacing(given.out) as file:
+            file.write_text(json.dumps(result | {"rows": kept}, indent=1) + "\n")
+        probe = {kind: before[name][kind]["linear_probe"] for kind in ("trained", "random")}
+        tqdm.write(f"{name}: probe {probe['trained']:.3f}, random weights {probe['random']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
