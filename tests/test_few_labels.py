@@ -6,12 +6,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from astraclr.checkpoints import Checkpoint
 from astraclr.embedding import embed
 from astraclr.encoder import new_encoder
-from astraclr.few_labels import best_finetuned, compare, few, label_curve, tuned_checkpoint, window_curve
+from astraclr.few_labels import compare, few, label_curve, tuned_checkpoint, window_curve
 from astraclr.presets import RECIPES, Preset
+from astraclr.warm_start import fused, head_of, probes, warm_finetune
 
 MINI = Preset("mini", 8, 2, 2, 16, (("g", 8), ("r", 8), ("i", 2)), 10, 10, 8, 1)
 
@@ -38,32 +40,48 @@ def test_few_are_balanced_and_nested(stars):
 
 def test_all_ways_see_the_same_stars(three, checkpoint):
     fit, rest = three
-    table = label_curve(checkpoint, fit, rest, rest, (1, 2), rates=(1e-3,), epochs=1, layers=1)
-    assert len(table) == 12 and (table["n_test"] == len(rest)).all()
+    kept = {}
+    table = label_curve(checkpoint, fit, rest, rest, (1, 2), epochs=1, layers=1, kept=kept)
+    ways = ["head only", "last layers", "whole encoder", "from scratch"]
+    probe = ["linear probe", "linear probe, C = 10"]
+    assert table["way"].tolist()[:8] == [*probe, *(w.replace("probe", "probe, random weights") for w in probe), *ways]
+    assert len(table) == 16 and (table["n_test"] == len(rest)).all() and (table["n_fit"] == table["n_choose"]).all()
     assert table.groupby("per_class")["n_fit"].unique().map(list).tolist() == [[3], [6]]
-    assert table["way"].tolist()[:6] == ["linear probe", "linear probe, random weights", "head only", "last 1 layers",
-                                         "whole encoder", "from scratch"]  # fmt: skip
-    assert table["accuracy"].between(0, 1).all() and (table["epochs"] > 0).sum() == 8
-    again = compare(checkpoint, few(fit, 1), few(rest, 1), rest, rates=(1e-3,), epochs=1, layers=1)
+    assert table["accuracy"].between(0, 1).all() and table["setting"][1] == 10 and list(kept) == ways
+    assert (table["chosen"][0::8].array >= table["chosen"][1::8].array).all()
+    assert np.array_equal(embed(rest, tuned_checkpoint(kept["head only"], checkpoint)), embed(rest, checkpoint))
+    again = compare(checkpoint, few(fit, 1), few(rest, 1), rest, epochs=1, layers=1)
     assert again.equals(table[table["per_class"] == 1].drop(columns="per_class"))
 
 
-def test_the_learning_rate_is_the_best_on_the_stars_to_choose_by(three, checkpoint):
+@pytest.mark.parametrize("fusion", ["mean", "concat"])
+def test_a_head_says_what_its_probe_says(three, checkpoint, fusion):
     fit, rest = three
-    how = {"layers": 0, "noise": 0.0, "epochs": 8}
-    tuned, rate = best_finetuned(checkpoint, fit, rest, (1e-9, 3e-2), **how)
-    alone = [best_finetuned(checkpoint, fit, rest, (r,), **how)[0].history["accuracy"].max() for r in (1e-9, 3e-2)]
-    assert tuned.history["accuracy"].max() == max(alone) and rate == (1e-9, 3e-2)[int(np.argmax(alone))]
-    assert np.array_equal(embed(rest, tuned_checkpoint(tuned, checkpoint)), embed(rest, checkpoint))
-    with pytest.raises(ValueError, match="no learning rate"):
-        best_finetuned(checkpoint, fit, rest, ())
+    x, y = (embed(lc, checkpoint, fusion="concat") for lc in three)
+    probe = next(p for p in probes(x, fit.label, y, rest.label) if p.fusion == fusion and p.C == 1.0)
+    scores = head_of(probe, x).eval()(torch.as_tensor(y)).detach().numpy()
+    expected = probe.model.decision_function(fused(y, fusion))
+    np.testing.assert_allclose(scores, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_what_thaws_begins_at_the_probe_and_keeps_the_best(three, checkpoint):
+    fit, rest = three
+    how = {"layers": 1, "epochs": 2, "learning_rate": 1e-2, "batch_size": 8}
+    tuned, again = (warm_finetune(checkpoint, fit, rest, **how, seed=3) for _ in range(2))
+    x, y = (embed(lc, checkpoint, fusion="concat") for lc in three)
+    assert tuned.history["accuracy"][0] == probes(x, fit.label, y, rest.label)[0].chosen
+    assert (tuned.predict(rest) == rest.label).mean() == tuned.history["accuracy"].max()
+    assert tuned.history.equals(again.history) and tuned.history["epoch"].tolist() == [0, 1, 2]
+    still = warm_finetune(checkpoint, fit, rest, **how | {"epochs": 0})
+    assert np.array_equal(embed(rest, tuned_checkpoint(still, checkpoint)), embed(rest, checkpoint))
 
 
 def test_windows_are_pooled_in_three_ways(three, checkpoint):
-    table = window_curve(checkpoint, *three, three[1], windows=(1, 2), rates=(1e-2,), epochs=3)
+    table = window_curve(checkpoint, *three, three[1], windows=(1, 2))
     assert table["windows"].tolist() == [1] * 3 + [2] * 3
     assert table["pooling"].tolist() == ["mean", "concat", "attention"] * 2
     assert table["accuracy"][0] == table["accuracy"][1]  # one window: its mean is its concatenation
+    assert table["accuracy"].between(0, 1).all() and table["chosen"].between(0, 1).all()
 
 
 def run_quick(name, root, tmp_path, monkeypatch, checkpoint):
