@@ -48,7 +48,7 @@ PRESETS: dict[str, Preset] = {
     p.name: p
     for p in (
         Preset("tiny", 64, 2, 2, 128, (("g", 40), ("r", 48), ("i", 8)), 4_000, 1_500, 128, 400, 500, 50),
-        Preset("laptop", 64, 2, 4, 128, (("g", 100), ("r", 120), ("i", 20)), 40_000, 3_000, 128, 1_000, 500, 50),
+        Preset("laptop", 64, 2, 4, 128, (("g", 100), ("r", 120), ("i", 20)), 40_000, 3_000, 32, 4_000, 500, 200),
         Preset("gpu", 256, 4, 8, 1024, _FULL, 2_100_000, 6_000, 1024, 20_000, 1000, 500),
         Preset("paper", 512, 4, 8, 2048, _FULL, 2_100_000, 60_000, 8 * 78, 250 * 2_692, 1000, 2_692,
                replicas=8),
@@ -126,8 +126,8 @@ class Recipe:
     contrast : weight of NT-Xent in the loss
     summaries : weight of the mean squared error in predicting `summaries` of the whole light curve from each view; 0
         for none
-    schedule : "warmup": the paper's rate, which falls with the root of the step; "cosine": up to `peak_rate` and down
-        to 0 at the last step
+    schedule : "warmup": the paper's rate, which falls with the root of the step; "cosine": up to `peak_rate` (of 128
+        stars a step; it grows with the root of the batch) and down to 0 at the last step
     weight_decay : of AdamW; 0 is Adam
     """
 

@@ -101,7 +101,7 @@ def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], r
         ranks.sum_([loss, *summed])
     for p, gradient in zip(parameters, summed, strict=True):
         p.grad = gradient
-    rate = rate_of_step(recipe, done, encoder.config.d_model, warmup, steps)
+    rate = rate_of_step(recipe, done, encoder.config.d_model, warmup, steps, batch)
     for group in optimiser.param_groups:
         group["lr"] = rate
         # Keras adds epsilon before the bias correction: torch's epsilon must grow by its inverse.

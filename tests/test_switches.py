@@ -513,6 +513,7 @@ def test_cosine_rises_to_its_peak_and_falls_to_nothing():
     assert rates[2_000] == pytest.approx(1e-3) and rates[-1] < 1e-8
     assert np.argmax([rate_of_step(how, done, 64, 500, 800) for done in range(800)]) in range(90, 100)
     assert np.argmax([rate_of_step(how, done, 64, 500, 12) for done in range(12)]) == 2  # a quarter
+    assert rate_of_step(how, 2_000, 64, 500, 4_000, batch=32) == pytest.approx(0.5e-3)  # the root of a quarter
     for steps in (0, 10):  # the other one knows of no end
         assert rate_of_step(switched(), 9, 64, 500, steps) == pytest.approx(64**-0.5 * 10 * 500**-1.5)
     with pytest.raises(ValueError, match="cosine schedule of recipe 'switched' needs the number of steps"):
