@@ -344,6 +344,48 @@ def predict(
 
 
 @app.command()
+def explore(
+    file: File,
+    out: Annotated[Path, typer.Option(help="HTML file to write.", show_default=False)],
+    checkpoint: CheckpointName = "laptop",
+    max_stars: Annotated[int, typer.Option(min=16, help="Of more stars, so many are drawn at random.")] = 5_000,
+    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of light curves that holds labels.")] = "label",
+    head: Annotated[Path | None, typer.Option(show_default=False,
+                    help="Head that gives predicted classes; by default the one in the checkpoint, if any.")] = None,
+    seed: Seed = 42,
+    threads: Threads = 1,
+    band: Band = None,
+    drop_unknown_bands: DropUnknown = False,
+    drop_repeated: DropRepeated = False,
+) -> None:  # fmt: skip
+    """Write the map of stars as one page.
+
+    A browser shows it without a network: stars coloured by class, predicted class or outlier score; the light curve of
+    each, raw and folded; its neighbours in the embedding; search, and a lasso. OUT holds the light curves themselves,
+    thinned: who gets the page gets them.
+
+    \b
+    Example: astraclr explore stars.parquet --out explorer.html
+    """
+    term.check_output(out, [".html"], file)
+    term.parse_bands(band)
+    from astraclr.explorer import explorer
+    from astraclr.files import replacing
+    from astraclr.prediction import load_head
+
+    term.use_threads(threads)
+    encoder, folder = term.find_checkpoint(checkpoint)
+    head_file = head or folder / term.HEAD
+    reader = load_head(head_file, encoder) if head is not None or head_file.exists() else None
+    stars = term.read_labelled(file, label, band, drop_unknown_bands, drop_repeated)
+    page = explorer(stars, encoder, reader, max_stars=max_stars, seed=seed, progress=True)
+    with replacing(out) as part:
+        part.write_text(page, encoding="utf-8")
+    typer.echo(f"{min(len(stars), max_stars):,} stars of {encoder.name}, {len(page) / 1e6:,.1f} MB; open it in a "
+               f"browser: {out}")  # fmt: skip
+
+
+@app.command()
 def export(
     checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", show_default=False, help="Folder that `astraclr "
                                               "pretrain` wrote, or the name of a shipped encoder: tiny.")],

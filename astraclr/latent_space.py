@@ -54,8 +54,8 @@ def neighbour_purity(embeddings: np.ndarray, labels: np.ndarray, k: int = 10) ->
     return {str(c): float(same[labels == c].mean()) for c in np.unique(labels)}
 
 
-def topology(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, k: int = 10,
-             seed: int = 42) -> dict[str, dict[str, float]]:  # fmt: skip
+def topology(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, k: int = 10, seed: int = 42,
+             maps: Mapping[str, np.ndarray] | None = None) -> dict[str, dict[str, float]]:  # fmt: skip
     """What a map shows of several embeddings of the same stars, say before and after fine-tuning, as numbers.
 
     Parameters
@@ -64,6 +64,7 @@ def topology(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, k: int = 
     labels : (n,) at least two classes
     k : neighbours that purity and trustworthiness look at
     seed : of the UMAP
+    maps : name -> (n, 2), where a map is drawn already; `umap_map` draws the others
 
     Returns
     -------
@@ -84,9 +85,11 @@ def topology(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, k: int = 
     from sklearn.manifold import trustworthiness
     from sklearn.metrics import silhouette_score
 
+    drawn = dict(maps or {})
+    drawn |= {name: umap_map(x, seed) for name, x in embeddings.items() if name not in drawn}
     return {
         name: {"silhouette": float(silhouette_score(x, labels, metric="cosine")),
                "purity": float(np.mean(list(neighbour_purity(x, labels, k).values()))),
-               "trustworthiness": float(trustworthiness(x, umap_map(x, seed), n_neighbors=k, metric="cosine"))}
+               "trustworthiness": float(trustworthiness(x, drawn[name], n_neighbors=k, metric="cosine"))}
         for name, x in embeddings.items()
     }  # fmt: skip

@@ -6,12 +6,17 @@ purity of its first few per cent says whether the representation sets such event
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from astraclr.cadence import ztf_fields
+from astraclr.embedding import Crop, crop_observations
 from astraclr.lightcurves import ZTF_BANDS, LightCurves
+from astraclr.preparation import prepare
+from astraclr.presets import RECIPES, Preset, Recipe
 from astraclr.simulate import FAINTEST_MEAN, epochs, observed
 
 EVENTS = ("supernova", "microlensing")
@@ -105,6 +110,29 @@ def _constant(rng: np.random.Generator, n: int, r: tuple[float, float]) -> np.nd
     mean = rng.uniform(*r, n)
     mean = np.stack([mean + rng.uniform(0.4, 1.1, n), mean, mean - rng.uniform(0.1, 0.5, n)], 1)
     return mean - np.maximum(mean[:, :2].max(1) - FAINTEST_MEAN, 0)[:, None]
+
+
+def one_window(lc: LightCurves, preset: Preset, crop: Crop, recipe: Recipe = RECIPES["corrected"]) -> LightCurves:
+    """Only those epochs that an encoder of that preset sees in one of its crops."""
+    layout = tuple(preset.window(b, w) for b, w in lc.bands.items())
+    seen = np.zeros(lc.n_obs, bool)
+    seen[crop_observations(prepare(lc), torch.arange(len(lc)), layout, crop, recipe)[0].numpy()] = True
+    return replace(lc, mjd=lc.mjd[seen], mag=lc.mag[seen], magerr=lc.magerr[seen], notes={},
+                   offsets=np.concatenate([[0], np.cumsum(seen)])[lc.offsets])  # fmt: skip
+
+
+def disagreement(windows: np.ndarray) -> np.ndarray:
+    """(n, d) how far, dimension by dimension, the window that is furthest from the star's mean lies from it.
+
+    An event lies in one window of a star and not in the others; their mean dilutes it.
+
+    Parameters
+    ----------
+    windows : (n, n_windows, d) vectors of each window of each star, at least two windows
+    """
+    if windows.ndim != 3 or windows.shape[1] < 2:
+        raise ValueError(f"windows of shape {windows.shape}; give (stars, windows, dimensions), at least two windows")
+    return np.abs(windows - windows.mean(1, keepdims=True)).max(1)
 
 
 def outlier_scores(x: np.ndarray, seed: int = 0, n_trees: int = 300) -> np.ndarray:

@@ -109,6 +109,13 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
                 accuracy=math.nan if accuracy is None else accuracy, **arrays)  # fmt: skip
 
 
+def flags(lc: LightCurves, novelty: np.ndarray) -> list[str]:
+    """Why the prediction of each star should not be believed; "" where nothing speaks against it."""
+    few, odd = np.all(lc.counts < MIN_EPOCHS, axis=1), np.asarray(novelty > 1)
+    return [", ".join(w for w, on in (("few epochs", f), ("unlike training stars", o)) if on)
+            for f, o in zip(few.tolist(), odd.tolist(), strict=True)]  # fmt: skip
+
+
 def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progress: bool = False) -> pd.DataFrame:
     """Class probabilities of every star.
 
@@ -117,10 +124,7 @@ def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progre
     """
     x = embed(lc, checkpoint, progress=progress).astype(np.float64)
     p, novelty = head.probabilities(x), head.novelty(x)
-    few, odd = np.all(lc.counts < MIN_EPOCHS, axis=1), np.asarray(novelty > 1)
-    flags = [", ".join(w for w, on in (("few epochs", f), ("unlike training stars", o)) if on)
-             for f, o in zip(few.tolist(), odd.tolist(), strict=True)]  # fmt: skip
     table = pd.DataFrame({"object_id": lc.object_id, "label": lc.label,
                           "predicted": np.array(head.classes)[p.argmax(1)]})  # fmt: skip
     probabilities = pd.DataFrame(p.astype(np.float32), columns=[f"p_{c}" for c in head.classes])
-    return pd.concat([table, probabilities, pd.DataFrame({"novelty": novelty, "flag": flags})], axis=1)
+    return pd.concat([table, probabilities, pd.DataFrame({"novelty": novelty, "flag": flags(lc, novelty)})], axis=1)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SENTINEL_MAG, SENTINEL_ERR = 90.0, 9.0
-"""No survey measures |mag| >= 90 or |error| >= 9 mag: 99.9, 100 and -999 mean "no value"."""
+"""No survey measures magnitudes of 90 or errors of 9 mag, of either sign: 99.9, 100 and -999 mean "no value"."""
 
 SENTINEL_TIMES, LATEST_TIME = (-9999.0, -999.0, -99.0), 1e7
 """Times that mean "no value"; the latest is beyond any Julian date."""

@@ -1,16 +1,19 @@
 """Beyond classes: outliers, periods and finer subclasses, as JSON.
 
-Usage: python benchmarks/beyond.py [--checkpoint tiny] [--seed 0] [--out FILE] [--quick]
+Usage: python benchmarks/beyond.py [--checkpoint laptop] [--seeds 3] [--out FILE] [--trained-only] [--quick]
 
-On one thread, from simulated stars that the encoder never saw, in some three minutes for the shipped encoder; needs
+On one thread, from simulated stars that the encoder never saw, some two minutes a seed for the shipped encoder; needs
 the extra interop. Every part stands beside the same encoder with random weights and hand-crafted features of the whole
-light curves, with and without Lomb-Scargle. Writes benchmarks/results/beyond.json.
+light curves, with and without Lomb-Scargle. A seed draws the stars, the random weights and the forest; the trained
+encoder is one. Writes benchmarks/results/beyond.json: mean, standard deviation and every seed's own number. New weights
+of the same preset and recipe change the trained encoder's rows alone: --trained-only measures these (20 CPU seconds a
+seed) and keeps the others from the file, with what they were made with.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,108 +21,149 @@ import numpy as np
 import torch
 
 from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control
-from astraclr.embedding import embed
+from astraclr.embedding import CROPS, embed
 from astraclr.experiments import provenance
 from astraclr.features import features
 from astraclr.files import replacing
 from astraclr.kinds import PERIODIC
 from astraclr.lightcurves import LightCurves
-from astraclr.outliers import EVENTS, outlier_scores, planted, purity_at_top
+from astraclr.outliers import EVENTS, disagreement, one_window, outlier_scores, planted, purity_at_top
 from astraclr.periods import period_regression, period_scores
 from astraclr.probing import linear_probe, majority
 from astraclr.simulate import drawn_numbers, simulate
 
 RESULTS = Path(__file__).parent / "results" / "beyond.json"
-FULL = {"ordinary": 4_000, "planted": 40, "periods": 800, "subclasses": 400, "bootstraps": 200}
-QUICK = {"ordinary": 60, "planted": 4, "periods": 16, "subclasses": 12, "bootstraps": 5}
-Reader = Callable[[LightCurves], np.ndarray]
-Size = dict[str, Any]
+SHARES = (0.01, 0.05)
+FULL = {"ordinary": 1_500, "planted": 30, "periods": 500, "subclasses": 250}
+QUICK = {"ordinary": 60, "planted": 4, "periods": 16, "subclasses": 12}
+PEAK = "r_periodogram_period_0"
+Encoders = dict[str, Checkpoint]
+Size = dict[str, int]
 
 
-def readers(checkpoint: Checkpoint) -> dict[str, Reader]:
-    """Each way from light curves to numbers."""
-    random = random_control(checkpoint)
-    return {
-        "trained": lambda lc: embed(lc, checkpoint),
-        "random weights": lambda lc: embed(lc, random),
-        "features": lambda lc: features(lc)[0],
-        "features with Lomb-Scargle": lambda lc: features(lc, periodogram=True)[0],
-    }
+def vectors(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarray]:
+    """(n, d) of each reader: embeddings, and features with and without those of the periodogram."""
+    return {name: embed(lc, c) for name, c in encoders.items()} | featured(lc, encoders)
 
 
-def outliers(ways: dict[str, Reader], seed: int, size: Size) -> list[dict[str, Any]]:
-    """Purity at the top of the ranking, one kind of event at a time; and of the same stars without their event."""
+def featured(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarray]:
+    """Features are controls, as random weights are: none without the other."""
+    if set(encoders) == {"trained"}:
+        return {}
+    x, names = features(lc, periodogram=True)
+    plain = np.array(["periodogram" not in name for name in names])
+    return {"features": x[:, plain], "features with Lomb-Scargle": x}
+
+
+def stars_and_windows(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarray]:
+    """As `vectors`, and of each reader but the last how much the windows of a star disagree."""
+    windows = {name: embed(lc, c, fusion="concat").reshape(len(lc), len(CROPS), -1) for name, c in encoders.items()}
+    whole = {name: x.mean(1) for name, x in windows.items()} | featured(lc, encoders)
+    c = encoders["trained"]
+    if "features" in whole:
+        windows["features"] = np.stack([features(one_window(lc, c.preset, crop, c.recipe))[0] for crop in CROPS], 1)
+    return whole | {f"{name}, windows": disagreement(x) for name, x in windows.items()}
+
+
+def outliers(encoders: Encoders, seed: int, size: Size) -> dict[str, Any]:
+    """Purity at the top of the ranking, one kind of event at a time; and of the same stars without their event.
+
+    Keys: reader, kind, "event" or "no event", share of the ranking.
+    """
     usual = simulate(size["ordinary"] - size["planted"], seed=950_000 + seed)
     strange = np.arange(size["ordinary"]) >= len(usual)
-    events = {(kind, event): planted(size["planted"], kind, seed, event=event)
-              for kind in EVENTS for event in (True, False)}  # fmt: skip
-    rows = []
-    for name, read in ways.items():
-        x = read(usual)
-        for (kind, event), lc in events.items():
-            scores = outlier_scores(np.concatenate([x, read(lc)]), seed)
-            for share in (0.01, 0.05):
-                found = purity_at_top(scores, strange, share, size["bootstraps"], seed)
-                rows.append({"reader": name, "kind": kind, "event": event, "share": share, **found})
-    return rows
+    x, out = stars_and_windows(usual, encoders), {}
+    for kind in EVENTS:
+        for event in ("event", "no event"):
+            lc = planted(size["planted"], kind, 950_000 + seed, event=event == "event")
+            for name, more in stars_and_windows(lc, encoders).items():
+                scores = outlier_scores(np.concatenate([x[name], more]), seed)
+                found = {str(share): purity_at_top(scores, strange, share, 0)["purity"] for share in SHARES}
+                out.setdefault(name, {}).setdefault(kind, {})[event] = found
+    return out
 
 
-def periods(ways: dict[str, Reader], seed: int, size: Size) -> dict[str, dict[str, float]]:
-    """Ridge regression of log10 period on periodic stars; the median period, and the best peak in r, beside it."""
+def periods(encoders: Encoders, seed: int, size: Size) -> dict[str, dict[str, float]]:
+    """Ridge regression of log10 period on periodic stars; the best peak in r and median periods beside it."""
     fit, test = (simulate(size["periods"], seed=960_000 + 2 * seed + k, classes=PERIODIC) for k in range(2))
     fit, test = (lc[np.isfinite(lc.period)] for lc in (fit, test))
-    rows, x = {}, np.empty(0)
-    for name, read in ways.items():
-        x = read(test)
-        rows[name] = period_regression(read(fit), fit.period, x, test.period)
-    names = features(test[:1], periodogram=True)[1]  # those of the last reader
-    peak = 10.0 ** x[:, names.index("r_periodogram_period_0")].astype(float)
-    return rows | {"best Lomb-Scargle peak in r": period_scores(peak, test.period),
-                   "median period": period_scores(np.full(len(test), np.median(fit.period)), test.period)}  # fmt: skip
+    x, y = (vectors(lc, encoders) for lc in (fit, test))
+    rows = {name: period_regression(x[name], fit.period, y[name], test.period) for name in x}
+    if "features" not in rows:
+        return rows
+    place = features(test[:1], periodogram=True)[1].index(PEAK)
+    peak = 10.0 ** y["features with Lomb-Scargle"][:, place].astype(float)
+    median = {name: np.median(fit.period[fit.label == name]) for name in np.unique(fit.label)}
+    guesses = {
+        "best Lomb-Scargle peak in r": peak,
+        "median period of the class": np.array([median.get(name, np.median(fit.period)) for name in test.label]),
+        "median period": np.full(len(test), np.median(fit.period)),
+    }
+    return rows | {name: period_scores(guess, test.period) for name, guess in guesses.items()}
 
 
-def subclasses(ways: dict[str, Reader], seed: int, size: Size) -> list[dict[str, Any]]:
-    """Linear probes of finer names inside a class, by the simulator's own knowledge."""
-    rows = []
+def subclasses(encoders: Encoders, seed: int, size: Size) -> dict[str, dict[str, dict[str, float]]]:
+    """Linear probes of finer names inside a class, by the simulator's own knowledge. Keys: class, reader."""
+    out, n = {}, size["subclasses"]
     for label in ("RR", "ECL"):
-        lc = simulate(2 * size["subclasses"], seed=970_000 + seed, classes=[label])
+        lc = simulate(2 * n, seed=970_000 + seed, classes=[label])
         names = drawn_numbers(len(lc), 970_000 + seed, classes=[label])["subclass"]
-        n = size["subclasses"]
-        found = {}
-        for name, read in ways.items():
-            x = read(lc)
-            found[name] = linear_probe(x[:n], names[:n], x[n:], names[n:], C=1.0)
+        found = {name: linear_probe(x[:n], names[:n], x[n:], names[n:], C=1.0)
+                 for name, x in vectors(lc, encoders).items()}  # fmt: skip
         found["most frequent subclass"] = majority(names[:n], names[n:])
-        rows += [{"class": label, "reader": name, **s.summary()} for name, s in found.items()]
-    return rows
+        out[label] = {name: s.summary() for name, s in found.items()}
+    return out
+
+
+def over_seeds(trees: Sequence[Any]) -> Any:
+    """Equal trees of numbers as one tree: ``mean``, ``sd`` (of several) and ``seeds`` of every number."""
+    if isinstance(trees[0], dict):
+        return {key: over_seeds([tree[key] for tree in trees]) for key in trees[0]}
+    spread = round(float(np.std(trees, ddof=1)), 4) if len(trees) > 1 else None
+    return {"mean": round(float(np.mean(trees)), 4), "sd": spread, "seeds": [round(float(v), 4) for v in trees]}
+
+
+def kept(before: Any, anew: Any) -> Any:
+    """The tree `before` with what was measured `anew` in its place."""
+    if not isinstance(anew, dict) or not isinstance(before, dict):
+        return anew
+    return before | {key: kept(before.get(key), value) for key, value in anew.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", default="tiny", help="folder or shipped name (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--checkpoint", default="laptop", help="folder or shipped name (default %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write (default %(default)s)")
+    parser.add_argument("--trained-only", action="store_true", help="keep the controls from the file")
     parser.add_argument("--quick", action="store_true", help="few stars: tries the wiring, its scores mean nothing")
     given = parser.parse_args()
     torch.set_num_threads(1)
     size, begin = QUICK if given.quick else FULL, time.process_time()
     checkpoint = load_checkpoint(given.checkpoint)
-    ways = readers(checkpoint)
-    result: dict[str, Any] = {"benchmark": "beyond", "made_with": provenance(), "checkpoint": checkpoint.name,
-                              "seed": given.seed, "size": size}  # fmt: skip
-    parts: dict[str, Callable[[], Any]] = {
-        "outliers": lambda: outliers({k: v for k, v in ways.items() if "Lomb" not in k}, given.seed, size),
-        "periods": lambda: periods(ways, given.seed, size),
-        "subclasses": lambda: subclasses(ways, given.seed, size),
-    }
-    for name, part in parts.items():
-        started = time.process_time()
-        result[name] = part()
-        print(f"{name}: {time.process_time() - started:.0f} CPU seconds", flush=True)
-    result["cpu_seconds"] = round(time.process_time() - begin)
+    before = json.loads(given.out.read_text()) if given.trained_only else {}
+    if before and (before["size"], before["seeds"]) != (size, given.seeds):
+        parser.error(f"{given.out} holds {before['seeds']} seeds of sizes {before['size']}: measure all of it again")
+    parts: dict[str, Callable[[Encoders, int, Size], Any]] = {
+        "outliers": outliers, "periods": periods, "subclasses": subclasses}  # fmt: skip
+    found: dict[str, list[Any]] = {name: [] for name in parts}
+    for seed in range(given.seeds):
+        encoders = {"trained": checkpoint}
+        if not given.trained_only:
+            encoders["random weights"] = random_control(checkpoint, seed)
+        for name, part in parts.items():
+            started = time.process_time()
+            found[name].append(part(encoders, seed, size))
+            print(f"seed {seed}, {name}: {time.process_time() - started:.0f} CPU seconds", flush=True)
+    result = {"benchmark": "beyond", "made_with": provenance(), "checkpoint": checkpoint.name, "seeds": given.seeds,
+              "size": size, **{name: kept(before.get(name), over_seeds(trees)) for name, trees in found.items()},
+              "cpu_seconds": round(time.process_time() - begin)}  # fmt: skip
+    if before:
+        result["controls_made_with"] = before.get("controls_made_with", before["made_with"])
+        result["controls_cpu_seconds"] = before.get("controls_cpu_seconds", before["cpu_seconds"])
     with replacing(given.out) as file:
         file.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result))
+    print(f"{given.out}: {result['cpu_seconds']} CPU seconds")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from astraclr.presets import PRESETS, RECIPES
 from astraclr.pretraining import pretrain, update
 from astraclr.simulate import simulate
 
-COMMANDS = ("simulate", "info", "pretrain", "embed", "probe", "predict", "export", "fetch")
+COMMANDS = ("simulate", "info", "pretrain", "embed", "probe", "predict", "explore", "export", "fetch")
 
 
 def run(*args):
@@ -211,6 +211,29 @@ def test_predict_with_a_head_from_a_file(made, tmp_path):
          "--out", tmp_path / "p.csv")  # fmt: skip
 
 
+def test_explore_writes_a_page(made, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("astraclr.explorer.explorer", lambda *a, **k: asked.append((a, k)) or "<title>map</title>")
+    result = done("explore", made / "stars.parquet", "--checkpoint", made / "ck", "--max-stars", 40,
+                  "--out", tmp_path / "e.html")  # fmt: skip
+    assert result.stdout.startswith("40 stars of tiny-corrected-0-")
+    assert (tmp_path / "e.html").read_text() == "<title>map</title>"
+    (((stars, checkpoint, head), how),) = asked
+    assert len(stars) == 64 and checkpoint.sha256 == head.checkpoint == load_checkpoint(made / "ck").sha256
+    assert how == {"max_stars": 40, "seed": 42, "progress": True}
+
+
+def test_explore_refuses(made, tmp_path):
+    stars, out = made / "stars.parquet", tmp_path / "e.html"
+    assert "no checkpoint nowhere" in refused("explore", stars, "--checkpoint", "nowhere", "--out", out)
+    other = made / "ck" / terminal.HEAD
+    assert "was fitted on checkpoint" in refused("explore", stars, "--head", other, "--out", out)
+    assert "--band 'g=0.47'" in refused("explore", stars, "--band", "g=0.47", "--out", out)
+    simulate(12).save(tmp_path / "few.parquet")
+    assert "12 stars are too few for a map" in refused("explore", tmp_path / "few.parquet", "--out", out)
+    assert run("explore", stars, "--max-stars", 3, "--out", out).exit_code == 2 and not out.exists()
+
+
 def test_export_says_what_it_wrote_and_what_to_beware_of(made, tmp_path):
     pytest.importorskip("onnxscript")
     result = done("export", made / "ck", tmp_path / "new" / "model.onnx")
@@ -330,13 +353,13 @@ def test_julian_dates_are_a_warning_of_one_line(tidy, tmp_path):
 
 @pytest.mark.parametrize("args", [
     ["simulate"], ["pretrain", "FOLDER/none"], ["embed", "FOLDER/none"], ["probe", "FOLDER/none"],
-    ["predict", "FOLDER/none"], ["fetch", "--limit", "3"],
+    ["predict", "FOLDER/none"], ["explore", "FOLDER/none"], ["fetch", "--limit", "3"],
 ])  # fmt: skip
 def test_an_output_that_cannot_be_written_is_refused_first(tmp_path, args):
     """Tests may run as root, who may write everywhere but below a file. No input is there: nothing is read before."""
     (tmp_path / "file").write_text("precious")
     args = [a.replace("FOLDER", str(tmp_path)) for a in args]
-    suffix = ".json" if args[0] == "probe" else ".parquet"
+    suffix = {"probe": ".json", "explore": ".html"}.get(args[0], ".parquet")
     assert f"{tmp_path / 'file'} is a file" in refused(*args, "--out", tmp_path / "file" / "deeper" / f"out{suffix}")
     if args[0] != "pretrain":
         assert "it is a folder" in refused(*args, "--out", tmp_path)

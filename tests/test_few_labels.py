@@ -60,12 +60,12 @@ def test_windows_are_pooled_in_three_ways(three, checkpoint):
     assert table["accuracy"].between(0, 1).all() and table["chosen"].between(0, 1).all()
 
 
-def run_quick(name, root, tmp_path, monkeypatch, checkpoint):
+def run_quick(name, root, tmp_path, monkeypatch, checkpoint, *words):
     """What `python benchmarks/<name>.py --quick` writes for the mini encoder."""
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
     script = importlib.import_module(name)
     monkeypatch.setattr(script, "load_checkpoint", lambda where: checkpoint)
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--quick", "--out", str(tmp_path / "out.json")])
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--quick", "--out", str(tmp_path / "out.json"), *words])
     script.main()
     return json.loads((tmp_path / "out.json").read_text())
 
@@ -81,6 +81,14 @@ def test_the_benchmark_of_few_labels_runs(root, tmp_path, monkeypatch, checkpoin
 def test_the_benchmark_beyond_classes_runs(root, tmp_path, monkeypatch, checkpoint):
     for package in ("light_curve", "coniferest"):
         pytest.importorskip(package, reason='benchmarks/beyond.py needs: pip install "astraclr[interop]"')
-    found = run_quick("beyond", root, tmp_path, monkeypatch, checkpoint)
-    assert len(found["outliers"]) == 3 * 2 * 2 * 2 and {row["reader"] for row in found["subclasses"]} >= {"features"}
-    assert found["periods"]["median period"]["r2"] < 0.1
+    found = run_quick("beyond", root, tmp_path, monkeypatch, checkpoint, "--seeds", "2")
+    readers = {"trained", "random weights", "features", "features with Lomb-Scargle"}
+    windows = {"trained, windows", "random weights, windows", "features, windows"}
+    assert set(found["outliers"]) == readers | windows
+    events = found["outliers"]["trained"]["supernova"]
+    assert set(events) == {"event", "no event"} and len(events["event"]["0.05"]["seeds"]) == found["seeds"] == 2
+    assert found["periods"]["median period"]["r2"]["mean"] < 0.1 and set(found["subclasses"]["RR"]) > readers
+    words = ("--seeds", "2", "--trained-only")
+    again = run_quick("beyond", root, tmp_path, monkeypatch, checkpoint, *words)
+    assert all(again[part] == found[part] for part in ("outliers", "periods", "subclasses"))
+    assert again["controls_made_with"] == found["made_with"]

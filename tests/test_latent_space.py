@@ -52,6 +52,9 @@ def test_topology_of_separate_clusters_and_of_shuffled_labels(clusters):
     near = np.argsort(np.linalg.norm(shown[:, None] - shown, axis=2), axis=1)[:, 1:11]
     penalty = np.maximum(np.take_along_axis(rank, near, 1) - 10, 0).sum()
     assert found["apart"]["trustworthiness"] == pytest.approx(1 - 2 * penalty / (120 * 10 * (240 - 30 - 1)), abs=1e-3)
+    assert topology({"apart": x}, labels, maps={"apart": shown})["apart"] == found["apart"]
+    scrambled = topology({"apart": x}, labels, maps={"apart": shown[::-1]})["apart"]
+    assert scrambled["trustworthiness"] < 0.9 < found["apart"]["trustworthiness"]
 
 
 def test_topology_refuses(clusters):

@@ -5,7 +5,18 @@ import sys
 import numpy as np
 import pytest
 
-from astraclr.outliers import EVENTS, bazin, outlier_scores, paczynski, planted, purity_at_top
+from astraclr.embedding import CROPS, shown
+from astraclr.outliers import (
+    EVENTS,
+    bazin,
+    disagreement,
+    one_window,
+    outlier_scores,
+    paczynski,
+    planted,
+    purity_at_top,
+)
+from astraclr.presets import PRESETS
 
 
 def test_magnification_of_a_point_lens():
@@ -76,10 +87,28 @@ def test_a_far_cluster_is_found_and_purity_is_a_count():
     assert purity_at_top(-scores, strange, 0.05, 0)["purity"] == 0
 
 
+def test_windows_that_agree_and_one_that_does_not():
+    windows = np.zeros((2, 3, 4))
+    windows[1, 2, 0] = 3.0
+    assert disagreement(windows).tolist() == [[0, 0, 0, 0], [2, 0, 0, 0]]
+
+
+def test_the_windows_of_a_star_together_show_what_the_encoder_sees(stars):
+    preset = PRESETS["tiny"]
+    parts = [one_window(stars, preset, crop) for crop in CROPS]
+    assert all(np.array_equal(p.counts, np.minimum(stars.counts, [40, 48, 8])) for p in parts)
+    seen = shown(stars, preset)
+    for k in range(3):
+        for band, (mjd, *_) in seen.star(k).items():
+            assert set(mjd) == set().union(*(p.star(k)[band][0] for p in parts))
+    assert np.array_equal(parts[0].star(0)["r"][0], stars.star(0)["r"][0][:48])
+
+
 @pytest.mark.parametrize("call, message", [
     (lambda: planted(3, "nova"), "no event 'nova'"),
     (lambda: planted(0, "supernova"), "n_stars 0"),
     (lambda: outlier_scores(np.array([[0.0], [np.nan]])), "1 of them not finite"),
+    (lambda: disagreement(np.zeros((5, 1, 4))), r"shape \(5, 1, 4\)"),
     (lambda: purity_at_top(np.zeros(3), np.zeros(3, bool), 0.1), "0 planted"),
     (lambda: purity_at_top(np.zeros(3), np.array([1, 0, 0], bool), 1.0), "share is 1.0"),
 ])  # fmt: skip
