@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from astraclr.checkpoints import Checkpoint, random_control
-from astraclr.embedding import embed
-from astraclr.finetuning import PAPER_LAYERS, PAPER_NOISE, FineTuned, Pooling, finetune
+from astraclr.embedding import embed, fuse
+from astraclr.finetuning import PAPER_LAYERS, FineTuned, Pooling, WindowAttention, finetune
 from astraclr.lightcurves import LightCurves
-from astraclr.probing import PAPER_C, Scores, linear_probe, score
+from astraclr.probing import PAPER_C, Scores, score
+from astraclr.warm_start import PENALTIES, probes, warm_finetune
 
-RATES, BATCH = (3e-4, 2e-3), 32
-"""Learning rates to choose from, and stars in a step: the paper's 1e-5 and 128 are made for many more labels."""
-PENALTIES = (0.01, 0.1, 1.0, PAPER_C)
-"""C of the linear probe to choose from."""
+EPOCHS, BATCH = 3, 32
+"""Passes over the labels, and stars in a step. Found with 800 labels on stars to choose by, where training longer or
+faster lost accuracy; the paper's 100 and 128 are made for 42,000 labels."""
+RATE, RANDOM_RATE, HEAD_RATE, HEAD_EPOCHS = 3e-4, 1e-3, 3e-3, 200
+"""Learning rate from trained and from random weights, and of the head alone, whose windows are embedded only once."""
 
 
 def few(lc: LightCurves, per_class: int, seed: int = 0) -> LightCurves:
@@ -39,32 +44,45 @@ def few(lc: LightCurves, per_class: int, seed: int = 0) -> LightCurves:
 
 
 def compare(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test: LightCurves, *,
-            layers: int = PAPER_LAYERS, rates: Sequence[float] = RATES, epochs: int = 15,
-            seed: int = 0) -> pd.DataFrame:  # fmt: skip
-    """Linear probe, head only, last `layers` layers, whole encoder, and from scratch; the probe of random weights too.
+            layers: int = PAPER_LAYERS, epochs: int = EPOCHS, seed: int = 0,
+            kept: dict[str, FineTuned] | None = None) -> pd.DataFrame:  # fmt: skip
+    """Linear probes, head only, last `layers` layers, whole encoder, and from scratch; probes of random weights too.
 
-    All read start, middle and end, concatenated. Settings (C or learning rate, and the epoch) are those of best
-    accuracy on `choose`; `test` is used once a row. Training magnitudes get the paper's noise, but for the head alone,
-    which then needs its windows embedded only once, and so has ten times the epochs.
+    A probe reads the mean or the concatenation of start, middle and end; the others read their concatenation. What is
+    thawed begins at the probe of its own encoder (`warm_finetune`). Fusion, C and pass are those of best accuracy on
+    `choose`; only the paper's probe, C = 10 on the mean, has nothing to choose. `test` is used once a row.
+
+    Parameters
+    ----------
+    seed : of the random weights, the drop-out and the order of the stars
+    kept : gets the fine-tuned classifiers by their way
 
     Returns
     -------
     DataFrame
-        One row a way: ``way``, ``accuracy``, ``macro_f1``, ``setting`` (C or learning rate), ``epochs`` trained (0 for
-        a probe), ``n_fit``, ``n_test``.
+        One row a way: ``way``, ``accuracy``, ``macro_f1``, ``setting`` (C or learning rate), ``fusion``, ``epochs``
+        trained (0 for a probe), ``chosen`` (accuracy on `choose`), ``n_fit``, ``n_choose``, ``n_test``.
     """
-    random = random_control(checkpoint)
-    rows = [_probed("linear probe", checkpoint, fit, choose, test),
-            _probed("linear probe, random weights", random, fit, choose, test)]  # fmt: skip
-    ways: dict[str, tuple[Checkpoint, Any]] = {
-        "head only": (checkpoint, 0), f"last {layers} layers": (checkpoint, layers),
-        "whole encoder": (checkpoint, "all"), "from scratch": (random, "all"),
+    random = random_control(checkpoint, seed)
+    rows = _probed("linear probe", checkpoint, fit, choose, test)
+    rows += _probed("linear probe, random weights", random, fit, choose, test)
+    head = finetune(checkpoint, fit, choose, layers=0, noise=0.0, epochs=epochs * HEAD_EPOCHS // EPOCHS, patience=30,
+                    learning_rate=HEAD_RATE, batch_size=BATCH, seed=seed, progress=False)  # fmt: skip
+    models = {"head only": (head, HEAD_RATE)}
+    thawed: dict[str, tuple[Checkpoint, Any, float]] = {
+        "last layers": (checkpoint, layers, RATE), "whole encoder": (checkpoint, "all", RATE),
+        "from scratch": (random, "all", RANDOM_RATE),
     }  # fmt: skip
-    for way, (start, thawed) in ways.items():
-        how = {"noise": PAPER_NOISE, "epochs": epochs} if thawed else {"noise": 0.0, "epochs": 10 * epochs}
-        tuned, rate = best_finetuned(start, fit, choose, rates, layers=thawed, seed=seed, **how)
-        rows.append(_row(way, score(test.label, tuned.predict(test)), rate, len(tuned.history)))
-    return pd.DataFrame(rows).assign(n_fit=len(fit), n_test=len(test))
+    for way, (start, free, rate) in thawed.items():
+        tuned = warm_finetune(start, fit, choose, layers=free, epochs=epochs, learning_rate=rate, batch_size=BATCH,
+                              seed=seed)  # fmt: skip
+        models[way] = tuned, rate
+    for way, (tuned, rate) in models.items():
+        found, history = score(test.label, tuned.predict(test)), tuned.history
+        rows.append(_row(way, found, rate, "concat", int(history["epoch"].max()), history["accuracy"].max()))
+    if kept is not None:
+        kept |= {way: tuned for way, (tuned, _) in models.items()}
+    return pd.DataFrame(rows).assign(n_fit=len(fit), n_choose=len(choose), n_test=len(test))
 
 
 def label_curve(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test: LightCurves,
@@ -76,34 +94,56 @@ def label_curve(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, t
 
 
 def window_curve(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test: LightCurves,
-                 windows: Sequence[int] = (1, 2, 3, 5), *, rates: Sequence[float] = (1e-3, 1e-2), epochs: int = 60,
-                 seed: int = 0) -> pd.DataFrame:  # fmt: skip
-    """Heads on a frozen encoder that reads several windows of each light curve, pooled in each of three ways.
+                 windows: Sequence[int] = (1, 2, 3, 5)) -> pd.DataFrame:  # fmt: skip
+    """Linear readers of a frozen encoder that sees several windows of each light curve, pooled in each of three ways.
 
     Returns
     -------
     DataFrame
-        ``windows``, ``pooling``, ``accuracy``, ``macro_f1``, ``setting`` (learning rate), ``epochs``.
+        ``windows``, ``pooling``, ``accuracy``, ``macro_f1``, ``setting`` (C of best accuracy on `choose`), ``chosen``.
     """
+    classes, y = np.unique(fit.label, return_inverse=True)
     rows = []
     for n in windows:
+        x, middle, last = (_windows(embed(lc, checkpoint, fusion="concat", windows=n), n) for lc in (fit, choose, test))
+        mean, spread = x.mean((0, 1)), x.std((0, 1)).clamp(min=1e-6)
+        x, middle, last = ((part - mean) / spread for part in (x, middle, last))
         for pooling in get_args(Pooling):
-            how = {"layers": 0, "windows": n, "pooling": pooling, "epochs": epochs, "noise": 0.0, "seed": seed}
-            tuned, rate = best_finetuned(checkpoint, fit, choose, rates, **how)
-            found = _row(pooling, score(test.label, tuned.predict(test)), rate, len(tuned.history))
-            rows.append({"windows": n, "pooling": found.pop("way"), **found})
+            readers = [_window_reader(x, torch.as_tensor(y), pooling, C) for C in PENALTIES]
+            tried = [float((classes[read(middle)] == choose.label).mean()) for read in readers]
+            best = int(np.argmax(tried))
+            found = score(test.label, classes[readers[best](last)])
+            rows.append({"windows": n, "pooling": pooling, "accuracy": found.accuracy, "macro_f1": found.macro_f1,
+                         "setting": PENALTIES[best], "chosen": tried[best]})  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def best_finetuned(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, rates: Sequence[float],
-                   **how: Any) -> tuple[FineTuned, float]:  # fmt: skip
-    """The fine-tuning of best accuracy on `choose` among learning rates, and its rate; the first of equals."""
-    if not rates:
-        raise ValueError("no learning rate to choose from; give at least one")
-    how = {"batch_size": BATCH, "progress": False, **how}
-    runs = [finetune(checkpoint, fit, choose, learning_rate=rate, **how) for rate in rates]
-    best = int(np.argmax([run.history["accuracy"].max() for run in runs]))
-    return runs[best], rates[best]
+def _windows(concatenated: np.ndarray, n: int) -> Tensor:
+    """(n_stars, n * d) to (n, n_stars, d)."""
+    return torch.as_tensor(concatenated).unflatten(1, (n, -1)).transpose(0, 1)
+
+
+def _window_reader(x: Tensor, y: Tensor, pooling: Pooling, C: float) -> Callable[[Tensor], np.ndarray]:
+    """From (n_windows, n_stars, d) to class numbers: logistic regression, converged, the pooling fitted with it."""
+    attention = WindowAttention(x.shape[-1])
+    head = nn.Linear(x.shape[-1] * (len(x) if pooling == "concat" else 1), int(y.max()) + 1)
+    for weights in head.parameters():
+        nn.init.zeros_(weights)
+    trained = [*head.parameters(), *(attention.parameters() if pooling == "attention" else [])]
+    optimiser = torch.optim.LBFGS(trained, max_iter=200, line_search_fn="strong_wolfe")
+
+    def scores(windows: Tensor) -> Tensor:
+        return head(attention(windows) if pooling == "attention" else fuse(windows, pooling))
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        penalty = sum((w.square().sum() for w in trained if w.ndim > 1), torch.zeros(()))
+        value = F.cross_entropy(scores(x), y, reduction="sum") + penalty / (2 * C)
+        value.backward()
+        return value
+
+    optimiser.step(loss)  # pyright: ignore[reportArgumentType] - it takes a tensor for a number
+    return lambda windows: scores(windows).argmax(1).numpy()
 
 
 def tuned_checkpoint(tuned: FineTuned, checkpoint: Checkpoint) -> Checkpoint:
@@ -112,12 +152,15 @@ def tuned_checkpoint(tuned: FineTuned, checkpoint: Checkpoint) -> Checkpoint:
 
 
 def _probed(way: str, checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves,
-            test: LightCurves) -> dict[str, Any]:  # fmt: skip
+            test: LightCurves) -> list[dict[str, Any]]:  # fmt: skip
+    """The probe with its best fusion and C, and the paper's."""
     x, middle, last = (embed(lc, checkpoint, fusion="concat") for lc in (fit, choose, test))
-    tried = [linear_probe(x, fit.label, middle, choose.label, C=C).accuracy for C in PENALTIES]
-    C = PENALTIES[int(np.argmax(tried))]
-    return _row(way, linear_probe(x, fit.label, last, test.label, C=C), C, 0)
+    tried = probes(x, fit.label, middle, choose.label)
+    paper = next(probe for probe in tried if probe.fusion == "mean" and probe.C == PAPER_C)
+    return [_row(name, score(test.label, probe.predict(last)), probe.C, probe.fusion, 0, probe.chosen)
+            for name, probe in ((way, tried[0]), (f"{way}, C = {PAPER_C:g}", paper))]  # fmt: skip
 
 
-def _row(way: str, found: Scores, setting: float, epochs: int) -> dict[str, Any]:
-    return {"way": way, "accuracy": found.accuracy, "macro_f1": found.macro_f1, "setting": setting, "epochs": epochs}
+def _row(way: str, found: Scores, setting: float, fusion: str, epochs: int, chosen: float) -> dict[str, Any]:
+    return {"way": way, "accuracy": found.accuracy, "macro_f1": found.macro_f1, "setting": setting, "fusion": fusion,
+            "epochs": epochs, "chosen": float(chosen)}  # fmt: skip

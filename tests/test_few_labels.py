@@ -10,7 +10,7 @@ import pytest
 from astraclr.checkpoints import Checkpoint
 from astraclr.embedding import embed
 from astraclr.encoder import new_encoder
-from astraclr.few_labels import best_finetuned, compare, few, label_curve, tuned_checkpoint, window_curve
+from astraclr.few_labels import compare, few, label_curve, tuned_checkpoint, window_curve
 from astraclr.presets import RECIPES, Preset
 
 MINI = Preset("mini", 8, 2, 2, 16, (("g", 8), ("r", 8), ("i", 2)), 10, 10, 8, 1)
@@ -38,32 +38,26 @@ def test_few_are_balanced_and_nested(stars):
 
 def test_all_ways_see_the_same_stars(three, checkpoint):
     fit, rest = three
-    table = label_curve(checkpoint, fit, rest, rest, (1, 2), rates=(1e-3,), epochs=1, layers=1)
-    assert len(table) == 12 and (table["n_test"] == len(rest)).all()
+    kept = {}
+    table = label_curve(checkpoint, fit, rest, rest, (1, 2), epochs=1, layers=1, kept=kept)
+    ways = ["head only", "last layers", "whole encoder", "from scratch"]
+    probe = ["linear probe", "linear probe, C = 10"]
+    assert table["way"].tolist()[:8] == [*probe, *(w.replace("probe", "probe, random weights") for w in probe), *ways]
+    assert len(table) == 16 and (table["n_test"] == len(rest)).all() and (table["n_fit"] == table["n_choose"]).all()
     assert table.groupby("per_class")["n_fit"].unique().map(list).tolist() == [[3], [6]]
-    assert table["way"].tolist()[:6] == ["linear probe", "linear probe, random weights", "head only", "last 1 layers",
-                                         "whole encoder", "from scratch"]  # fmt: skip
-    assert table["accuracy"].between(0, 1).all() and (table["epochs"] > 0).sum() == 8
-    again = compare(checkpoint, few(fit, 1), few(rest, 1), rest, rates=(1e-3,), epochs=1, layers=1)
+    assert table["accuracy"].between(0, 1).all() and table["setting"][1] == 10 and list(kept) == ways
+    assert (table["chosen"][0::8].array >= table["chosen"][1::8].array).all()
+    assert np.array_equal(embed(rest, tuned_checkpoint(kept["head only"], checkpoint)), embed(rest, checkpoint))
+    again = compare(checkpoint, few(fit, 1), few(rest, 1), rest, epochs=1, layers=1)
     assert again.equals(table[table["per_class"] == 1].drop(columns="per_class"))
 
 
-def test_the_learning_rate_is_the_best_on_the_stars_to_choose_by(three, checkpoint):
-    fit, rest = three
-    how = {"layers": 0, "noise": 0.0, "epochs": 8}
-    tuned, rate = best_finetuned(checkpoint, fit, rest, (1e-9, 3e-2), **how)
-    alone = [best_finetuned(checkpoint, fit, rest, (r,), **how)[0].history["accuracy"].max() for r in (1e-9, 3e-2)]
-    assert tuned.history["accuracy"].max() == max(alone) and rate == (1e-9, 3e-2)[int(np.argmax(alone))]
-    assert np.array_equal(embed(rest, tuned_checkpoint(tuned, checkpoint)), embed(rest, checkpoint))
-    with pytest.raises(ValueError, match="no learning rate"):
-        best_finetuned(checkpoint, fit, rest, ())
-
-
 def test_windows_are_pooled_in_three_ways(three, checkpoint):
-    table = window_curve(checkpoint, *three, three[1], windows=(1, 2), rates=(1e-2,), epochs=3)
+    table = window_curve(checkpoint, *three, three[1], windows=(1, 2))
     assert table["windows"].tolist() == [1] * 3 + [2] * 3
     assert table["pooling"].tolist() == ["mean", "concat", "attention"] * 2
     assert table["accuracy"][0] == table["accuracy"][1]  # one window: its mean is its concatenation
+    assert table["accuracy"].between(0, 1).all() and table["chosen"].between(0, 1).all()
 
 
 def run_quick(name, root, tmp_path, monkeypatch, checkpoint, *words):
