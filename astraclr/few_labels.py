@@ -79,7 +79,8 @@ def compare(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test:
         models[way] = tuned, rate
     for way, (tuned, rate) in models.items():
         found, history = score(test.label, tuned.predict(test)), tuned.history
-        rows.append(_row(way, found, rate, "concat", int(history["epoch"].max()), history["accuracy"].max()))
+        epoch, chosen = int(history["epoch"].to_numpy().max()), float(history["accuracy"].to_numpy().max())
+        rows.append(_row(way, found, rate, "concat", epoch, chosen))
     if kept is not None:
         kept |= {way: tuned for way, (tuned, _) in models.items()}
     return pd.DataFrame(rows).assign(n_fit=len(fit), n_choose=len(choose), n_test=len(test))

@@ -88,7 +88,7 @@ def head_of(probe: Probe, crops: np.ndarray) -> nn.Sequential:
     bias = torch.as_tensor(logistic.intercept_) - weight @ torch.as_tensor(scaler.mean_).to(weight)
     if probe.fusion == "mean":
         weight = weight.repeat(1, len(CROPS)) / len(CROPS)
-    first, last = Standardised(crops), nn.Linear(*reversed(weight.shape))
+    first, last = Standardised(crops), nn.Linear(weight.shape[1], weight.shape[0])
     with torch.no_grad():
         last.bias.copy_(bias + weight @ first.mean.to(weight))
         last.weight.copy_(weight * first.spread)
