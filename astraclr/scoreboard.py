@@ -76,13 +76,13 @@ def _probes(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def few_label_scores(result: Mapping[str, Any]) -> tuple[int | None, dict[str, list[dict[str, Any]]]]:
-    """Labels a class nearest to the paper's share, and the records of each way to use them, by seed."""
-    found = of_laptop(result, "way", "accuracy", "per_class")
-    wanted = SHARE_OF_LABELS * preset("laptop").n_stars / CLASSES
-    n = min({r["per_class"] for r in found}, key=lambda k: abs(k - wanted), default=None)
+    """Number of labels nearest to the paper's share, and the records of each way to use them, by seed."""
+    found = of_laptop(result, "way", "accuracy", "n_fit")
+    wanted = SHARE_OF_LABELS * preset("laptop").n_stars
+    n = min({r["n_fit"] for r in found}, key=lambda k: abs(k - wanted), default=None)
     ways: dict[str, list[dict[str, Any]]] = {}
     for r in found:
-        if r["per_class"] == n:
+        if r["n_fit"] == n:
             ways.setdefault("tuned" if r["way"].startswith("last") else r["way"], []).append(r)
     return n, ways
 
@@ -91,7 +91,7 @@ def _tuned(result: Mapping[str, Any]) -> dict[str, Any]:
     n, ways = few_label_scores(result)
     scores = {way: over_seeds(found) for way, found in ways.items()}
     ours, probe = scores.get("tuned"), scores.get("linear probe")
-    return {"claim": f"last layers fine-tuned with {n or 'few'} labels a class: accuracy",
+    return {"claim": f"last layers fine-tuned with {n or 'few'} labels: accuracy",
             "paper": "about 0.77 (its probe: 0.70)", "paper's recipe here": None,
             "recommended here": ours and f"{ours} (its probe: {probe or UNKNOWN})", "interval": ours and ours.interval,
             "seeds": ours and ours.seeds, "random weights": scores.get("linear probe, random weights"),

@@ -26,7 +26,7 @@ def results() -> dict:
     rows = {"recommended": bench_row(0.7, 0.72, 0.74), "recommended-random": bench_row(0.6), "paper": bench_row(0.3),
             "paper@77": bench_row(0.5, 0.52), "paper@77-random": bench_row(0.62), "features": bench_row(0.71),
             "majority": bench_row(0.08, reader="majority")}  # fmt: skip
-    ways = [{"way": way, "accuracy": a, "macro_f1": a, "per_class": n, "seed": seed, "n_test": 900}
+    ways = [{"way": way, "accuracy": a, "macro_f1": a, "n_fit": 12 * n, "seed": seed, "n_test": 900}
             for way, a in (("linear probe", 0.60), ("last 2 layers", 0.66), ("from scratch", 0.4))
             for n in (20, 67) for seed in range(2)]  # fmt: skip
     windows = [{"windows": n, "pooling": kind, "accuracy": 0.5 + 0.05 * n, "seed": 0}
@@ -71,7 +71,7 @@ def test_scores_stand_in_their_columns(results):
 
 def test_few_labels_and_windows(results):
     tuned = row(claims(results), "last layers fine-tuned")
-    assert "67 labels" in tuned["claim"] and tuned["recommended here"].startswith("0.660 ± 0.000 (its probe: 0.600")
+    assert "804 labels" in tuned["claim"] and tuned["recommended here"].startswith("0.660 ± 0.000 (its probe: 0.600")
     assert tuned["interval"] == "0.629 to 0.691" and tuned["trained with labels"].startswith("0.400")
     fused = row(claims(results), "late fusion")
     assert fused["recommended here"] == "mean 0.650; concat 0.650; one window 0.550" and fused["interval"] == NONE
