@@ -3,8 +3,9 @@
 Usage: python benchmarks/ablation.py [--rows NAME,NAME] [--steps 800] [--out FILE]
 
 Short runs of the `tiny` encoder, one seed, each beside the same encoder with random weights, some three CPU minutes a
-row. Scores are of the middle split of the bench: the test split is not looked at. `predicted` was written before the
-run. Writes benchmarks/results/ablation.json after every row; rows that were made by the same code are kept.
+row. Scores are of a middle split of the ablation's own stars; no test split is looked at. `predicted` was written
+before the run, though after a prototype. Writes benchmarks/results/ablation.json after every row; rows that were made
+by the same code are kept.
 """
 
 import argparse
