@@ -1,6 +1,7 @@
 """Every claim about an encoder beside its controls: one table of rows, each with the same probes on the same stars.
 
-Usage: python benchmarks/representation.py [--preset tiny] [--rows 'paper*,features*'] [--seeds 3] [--real FOLDER]
+Usage: python benchmarks/representation.py [--preset tiny] [--rows 'paper*,features*'] [--seeds 3] [--draw 0]
+           [--real FOLDER]
 
 Rows are addressed by name, * stands for any characters:
   majority                            the most frequent class
@@ -14,9 +15,10 @@ Rows are addressed by name, * stands for any characters:
                                       stopped by the second
   DIR, DIR-random                     a finished checkpoint, named with --checkpoint DIR
 By default every row of the recipes paper, corrected and, where there is one, recommended. Preset tiny checks the wiring
-with few stars and steps; its scores mean nothing. Writes benchmarks/results/representation-<preset>.json after every
-row: what is there and was made by the same code and settings is kept, so a stopped run goes on where it was. Encoders
-are kept, and resumed, where `astraclr.experiments` keeps them. With --real, rows are also scored on real stars.
+with few stars and steps; its scores mean nothing. Writes benchmarks/results/representation-<preset>.json (of another
+draw of labelled stars, -draw<number> more) after every row: what is there and was made by the same code and settings is
+kept, so a stopped run goes on where it was. Encoders are kept, and resumed, where `astraclr.experiments` keeps them.
+With --real, rows are also scored on real stars.
 """
 
 import argparse
@@ -57,10 +59,10 @@ SUPERVISED = {"learning_rate": 1e-3, "patience": 15}
 class Table:
     """The rows of one preset, and how each is made."""
 
-    def __init__(self, size: str, sizes: bench.Sizes, folders: dict[str, Path]) -> None:
+    def __init__(self, size: str, sizes: bench.Sizes, folders: dict[str, Path], draw: int = 0) -> None:
         chosen = preset(size)
         self.size = replace(chosen, n_stars=sizes.unlabelled, steps=sizes.steps or chosen.steps)
-        self.sizes, self.folders = sizes, folders
+        self.sizes, self.folders, self.draw = sizes, folders, draw
         self.read_survey = cache(lambda name, folder, shifted: surveys.SURVEYS[name].read(folder, shifted))
 
     @property
@@ -93,7 +95,7 @@ class Table:
 
     def digest(self, name: str) -> str:
         """Changes with the code and the settings that a row depends on."""
-        facts = json.dumps([name, asdict(self.sizes), bench.BENCH_SEED, SUPERVISED])
+        facts = json.dumps([name, asdict(self.sizes), bench.BENCH_SEED + self.draw, SUPERVISED])
         if name == "majority" or name in FEATURES:
             return method_digest(facts, self.size, modules=READ_BY)
         base, _, size = self.parts(name)
@@ -251,19 +253,22 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--rows", default="*", help="names or patterns, separated by commas (default: all)")
     parser.add_argument("--seeds", type=int, help="of trainings and random weights (default 3; preset tiny: 1)")
     parser.add_argument("--checkpoint", type=Path, action="append", default=[], metavar="DIR", help="a row more")
+    parser.add_argument("--draw", type=int, default=0, help="1, 2, ...: other labelled stars, where a look at those of "
+                        "draw 0 has decided something")  # fmt: skip
     parser.add_argument("--real", type=Path, metavar="FOLDER", help="also on the real stars of this folder")
     parser.add_argument("--out", type=Path, help="instead of benchmarks/results/representation-<preset>.json")
     given = parser.parse_args(words)
     torch.set_num_threads(1)
     sizes = bench.sizes_of(given.preset)
-    table = Table(given.preset, sizes, {folder.name: folder for folder in given.checkpoint})
+    table = Table(given.preset, sizes, {folder.name: folder for folder in given.checkpoint}, given.draw)
     names, n_seeds = table.chosen(given.rows), given.seeds or (1 if sizes.steps else 3)
-    found = Results(given.out or RESULTS / f"representation-{given.preset}.json", {
+    name_of_file = f"representation-{given.preset}{f'-draw{given.draw}' if given.draw else ''}.json"
+    found = Results(given.out or RESULTS / name_of_file, {
         "benchmark": "representation", "made_with": provenance(), "preset": given.preset,
         "checks": "wiring only: few stars, few steps" if sizes.steps else "scores", "sizes": asdict(sizes),
-        "seed_of_labelled_stars": bench.BENCH_SEED, "watts_assumed": WATTS, "natural": bench.NATURAL,
+        "seed_of_labelled_stars": bench.BENCH_SEED + given.draw, "watts_assumed": WATTS, "natural": bench.NATURAL,
         "rules_for_surveys": surveys.__doc__})  # fmt: skip
-    stars = bench.bench_stars(sizes)
+    stars = bench.bench_stars(sizes, given.draw)
     for name in names:
         for seed in table.seeds(name, n_seeds):
             scores = found.place(name, table.digest(name), seed)
