@@ -34,6 +34,7 @@ def results() -> dict:
     made = {"command": "python parity", "revision": "0"}
     return EMPTY | {
         "representation-laptop": {"rows": rows},
+        "representation-laptop-draw1": {"rows": {"laptop": bench_row(0.69), "recommended-random": bench_row(0.59)}},
         "few_labels": {"checkpoint": "laptop-recommended-0-abcdef01", "seeds": {"few": ways, "windows": windows}},
         "parity": {"made_with": made, "results": [{"largest_difference": 1.0, "tolerance": t} for t in (0.5, 2.0)]},
         "differences": {"made_with": made, "preset": "tiny", "steps": 3, "seeds": 2,
@@ -64,6 +65,8 @@ def test_scores_stand_in_their_columns(results):
     assert (probe["features"], probe["majority"]) == ("0.710", "0.080")
     assert probe["with periods"] == probe["trained with labels"] == UNKNOWN
     assert row(claims(results), "weighted k-NN")["recommended here"].startswith("0.670")
+    again = row(claims(results), "the same on other stars")
+    assert (again["recommended here"], again["random weights"], again["seeds"]) == ("0.690", "0.590", "1")
     few = row(claims(results), "linear probe with 20")
     assert few["recommended here"].startswith("0.515") and few["interval"] == "0.480 to 0.560"
     assert row(claims(results), "frozen encoder on real stars, RR,")["recommended here"].startswith("0.720")
