@@ -39,8 +39,8 @@ _REAL = {"ztf": "RR, ECL and the rest", "eros": "four classes of EROS stars", "s
 def claims(results: Results) -> pd.DataFrame:
     """One row a claim, with the columns of `SCORES` and `NOTES`; all cells are text."""
     rows = [*_probes(results["representation-laptop"], results["representation-laptop-draw1"]),
-            _tuned(results["few_labels"]), _fused(results), *_real(results["representation-laptop"]), _parity(results["parity"]),
-            _switches(results["differences"])]  # fmt: skip
+            _tuned(results["few_labels"]), _fused(results), *_real(results["representation-laptop"]),
+            _parity(results["parity"]), _switches(results["differences"])]  # fmt: skip
     columns = list(dict.fromkeys((*SCORES, *NOTES)))
     return pd.DataFrame([{name: _cell(row.get(name, NONE)) for name in columns} for row in rows])
 
