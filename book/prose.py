@@ -74,15 +74,19 @@ def pieces(text: str) -> Iterator[Piece]:
     at = 0
     while at < len(lines):
         line = lines[at]
-        fence, heading = _FENCE.fullmatch(line), _HEADING.fullmatch(line)
+        fence, heading, formula = _FENCE.fullmatch(line), _HEADING.fullmatch(line), line.startswith("$$")
         opens = fence is not None and (fence[2] is not None or fence[1][0] == "`")
-        if (opens or heading or not line.strip()) and paragraph:
+        if (opens or heading or formula or not line.strip()) and paragraph:
             yield Piece("text", "\n".join(paragraph))
             paragraph = []
         if opens and fence is not None:
             closing = re.compile(f"{fence[1][0]}{{{len(fence[1])},}}\\s*")
             end = next((n for n in range(at + 1, len(lines)) if closing.fullmatch(lines[n])), len(lines))
             yield _directive(fence, lines[at + 1 : end])
+            at = end
+        elif formula:
+            end = next((n for n in range(at, len(lines)) if lines[n][2 * (n == at) :].rstrip().endswith("$$")), at)
+            yield Piece("math", "\n".join(lines[at : end + 1]).strip().strip("$").strip())
             at = end
         elif heading:
             yield Piece("heading", title=heading[2], level=len(heading[1]))
