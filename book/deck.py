@@ -163,7 +163,7 @@ class Deck:
         self._add(f"<li>{named}{self.inline(first)}</li>", title + first)
 
     def _quiz(self, piece: Piece) -> None:
-        question, answers = quiz(piece)
+        title, question, answers = quiz(piece)
         asked = told = ""
         for answer, right, why in answers:
             said = self.inline(answer)
@@ -171,8 +171,8 @@ class Deck:
             told += f"<li class='right'>{said}<div class='why'>{self._html(why)}</div></li>" if right else (
                 f"<li class='wrong'>{said}</li>")  # fmt: skip
         for kind, rows in (("ask", asked), ("answer", told)):
-            self._start("Check yourself", kind)
-            self._add(f"<p class='question'>{self.inline(question)}</p><ol type='A'>{rows}</ol>", lines=0)
+            self._start(f"Check yourself: {self._words(title)}", kind)
+            self._add(f"<div class='question'>{self._html(question)}</div><ol type='A'>{rows}</ol>", lines=0)
 
     def _code(self, cell: Mapping[str, Any], way: str) -> None:
         if self.section in self._faulty or way in ("slide", "subslide", "fragment"):

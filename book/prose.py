@@ -114,11 +114,13 @@ def markdown_pieces(notebook: Mapping[str, Any]) -> Iterator[Piece]:
             yield from pieces(source_of(cell))
 
 
-def quiz(piece: Piece) -> tuple[str, list[tuple[str, bool, str]]]:
-    """Question of a quiz, and its answers: what it says, whether it is right, and why."""
+def quiz(piece: Piece) -> tuple[str, str, list[tuple[str, bool, str]]]:
+    """Title of a quiz, its question, and its answers: what each says, whether it is right, and why."""
+    inside = list(pieces(piece.body))
     answers = [(p.title, p.options.get("class-container") == "quiz-right", p.body)
-               for p in pieces(piece.body) if p.kind == "dropdown"]  # fmt: skip
-    return piece.title.removeprefix("Quiz:").strip(), answers
+               for p in inside if p.kind == "dropdown"]  # fmt: skip
+    question = "\n\n".join(p.body for p in inside if p.kind in ("text", "math"))
+    return piece.title.removeprefix("Quiz:").strip(), question, answers
 
 
 def lead(text: str) -> tuple[str, str]:

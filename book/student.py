@@ -115,9 +115,9 @@ class Copyist:
             title, rest = lead(body)
             return f"### Exercise {self.exercises}{f': {title}' if title else ''}\n\n{rest}"
         if piece.is_quiz:
-            question, answers = quiz(piece)
-            lines = [f"- [ ] {self.book.words(answer, self.page)}" for answer, _, _ in answers]
-            return quoted("\n".join([f"**{self.book.words(question, self.page)}**", "", *lines]))
+            title, question, answers = quiz(piece)
+            said = [f"**Quiz: {title}**", question, "\n".join(f"- [ ] {answer}" for answer, _, _ in answers)]
+            return quoted(self.book.words("\n\n".join(filter(None, said)), self.page, links=True))
         if piece.is_answer:
             return quoted("**What happened?** Write down your diagnosis before you look into the book.")
         if piece.kind in ("admonition", "dropdown", "note", "tip", "warning", "important"):

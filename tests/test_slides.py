@@ -57,8 +57,10 @@ She counted twice, of course.
 
 ## Check yourself
 
-::::{admonition} Quiz: Which is a star?
+::::{admonition} Quiz: light
 :class: quiz
+Which is a star?
+
 :::{dropdown} The Moon
 No, it is a moon.
 :::
@@ -127,8 +129,8 @@ def test_a_small_chapter(book):
     made = decks.Deck(book, "small", small()).made()
     titles = [slide.title for slide in made]
     assert titles == ["Stars", decks.GOALS, "The question", "Counting", "Predict before you run", "Counting",
-                      "Something is wrong here", "Diagnose", "What happened", "Check yourself", "Check yourself",
-                      "Exercises", "Summary"]  # fmt: skip
+                      "Something is wrong here", "Diagnose", "What happened", "Check yourself: light",
+                      "Check yourself: light", "Exercises", "Summary"]  # fmt: skip
     text = [shown(slide) for slide in made]
     assert "1,234" in text[2] and "Nobody remembers" not in text[3] and "this one is remembered" in text[3]
     assert "\\(10^3\\)" in text[4] and "alt='One star.'" in text[5]
@@ -172,7 +174,7 @@ def test_a_deck_of_a_chapter_has_all_parts_and_no_solution(page, book):
         if piece.title == "Diagnose":
             assert "Diagnose" in titles and "What happened" in titles
     asked = sum(piece.is_quiz for piece in prose.markdown_pieces(notebook))
-    assert titles.count("Check yourself") == 2 * asked
+    assert sum(title.startswith("Check yourself") for title in titles) >= 2 * asked
     assert not re.search(r"\{[a-z:]+\}`|^:::", text, flags=re.MULTILINE)
 
 

@@ -38,7 +38,7 @@ def told(page: str) -> set[str]:
     notebook = prose.read_notebook(BOOK / f"{page}.ipynb")
     found = list(prose.markdown_pieces(notebook))
     secret = {line for p in found if p.kind == "solution" or p.is_answer for line in lines(p.body)}
-    secret |= {line for p in found if p.is_quiz for _, _, why in prose.quiz(p)[1] for line in lines(why)}
+    secret |= {line for p in found if p.is_quiz for _, _, why in prose.quiz(p)[2] for line in lines(why)}
     known = [p.body for p in found if p.kind != "solution" and not p.is_answer and not p.is_quiz]
     known += [prose.source_of(c) for c in notebook["cells"] if c["cell_type"] == "code" and slimming.HIDDEN not in
               prose.tags_of(c)]  # fmt: skip
@@ -116,12 +116,12 @@ def test_what_an_answer_needs_stays_but_not_the_answer():
 
 
 def test_pieces_roles_and_calls():
-    text = "# Head\n\nOne `a`\ntwo\n::::{admonition} Quiz: Which?\n:class: quiz\n:::{dropdown} This\n"
+    text = "# Head\n\nOne `a`\ntwo\n::::{admonition} Quiz: light\n:class: quiz\nWhich?\n:::{dropdown} This\n"
     text += ":class-container: quiz-right\nbecause\n:::\n:::{dropdown} That\nnot so\n:::\n::::\n"
     text += "```python\n# no head\n```"
     head, words, question, code = prose.pieces(text)
     assert (head.title, head.level, words.body, code.kind) == ("Head", 1, "One `a`\ntwo", "code")
-    assert prose.quiz(question) == ("Which?", [("This", True, "because"), ("That", False, "not so")])
+    assert prose.quiz(question) == ("light", "Which?", [("This", True, "because"), ("That", False, "not so")])
     assert prose.lead("**Why.** Because.") == ("Why", "Because.")
     book = prose.Book(BOOK)
     text = "{glue:text}`x:.2f` {glue:text}`y` {doc}`06_probing` {cite:t}`wu2018instance`"
