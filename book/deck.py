@@ -159,7 +159,8 @@ class Deck:
         first = sentences(" ".join(rest.split()))[0]
         if self.slides[-1].kind != "exercises":
             self._start("Exercises", "exercises")
-        named = f"<strong>{self.inline(title)}.</strong> " if title else ""
+        stop = "" if title.endswith(("?", "!")) else "."
+        named = f"<strong>{self.inline(title)}{stop}</strong> " if title else ""
         self._add(f"<li>{named}{self.inline(first)}</li>", title + first)
 
     def _quiz(self, piece: Piece) -> None:
@@ -234,7 +235,7 @@ class Deck:
             items = _ITEM.split(self._words(text)) if _ITEM.match(text) else [self._words(text)]
             lines = sum(0.4 + -(-len(item.strip()) // COLUMNS) for item in items if item.strip())
         slide = self.slides[-1]
-        room = LINES + 3 * (self.section == "Summary")  # on one slide, in smaller letters if need be
+        room = LINES + 5 * (self.section == "Summary")  # on one slide, in smaller letters if need be
         if slide.parts and lines and slide.lines + lines > room:
             self._start(slide.title, slide.kind)
             slide = self.slides[-1]

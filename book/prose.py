@@ -166,15 +166,14 @@ class Book:
             notebook = file.suffix == ".ipynb"
             found = list(markdown_pieces(read_notebook(file)) if notebook else pieces(file.read_text()))
             self.titles[page] = next((p.title for p in found if p.kind == "heading"), page)
-            if notebook:
-                self._number(page, found)
+            self._number(page, found, file)
 
     def notebooks(self) -> list[str]:
         """Names of the pages that are notebooks, in reading order."""
         return [page for page in self.titles if page_source(self.folder, page).suffix == ".ipynb"]
 
-    def _number(self, page: str, found: list[Piece]) -> None:
-        cells = read_notebook(page_source(self.folder, page))["cells"]
+    def _number(self, page: str, found: list[Piece], file: Path) -> None:
+        cells = read_notebook(file)["cells"] if file.suffix == ".ipynb" else []
         figures = [c["metadata"].get("mystnb", {}).get("figure", {}).get("name") for c in cells]
         named = {"Figure": [f for f in figures if f],
                  "equation": [p.options["label"] for p in found if p.kind == "math" and "label" in p.options],

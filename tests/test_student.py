@@ -141,3 +141,8 @@ def test_values_come_from_the_run():
     output = {"data": {"application/papermill.record/text/plain": "0.25"}, "metadata": {"scrapbook": {"name": "x"}}}
     assert prose.glued({"cells": [{"outputs": [output]}]}) == {"x": 0.25}
     assert json.dumps(prose.glued({"cells": []})) == "{}"
+
+
+def test_equations_of_written_pages_have_numbers():
+    book = prose.Book(BOOK)
+    assert book.words("{eq}`eq-ntxent`", "04_pretraining") == "equation 1 of *Notation*"
