@@ -21,9 +21,12 @@ def slimmed(notebook: Mapping[str, Any]) -> list[str]:
     """Sources of the cells; of hidden ones only the statements without which a later cell or an answer lacks a name."""
     code = [source_of(cell) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     imported = set().union(*(_binds(node) for text in code for node in ast.walk(ast.parse(text)) if _imports(node)))
-    spans = [s for p in markdown_pieces(notebook) if p.kind == "exercise" for s in re.findall(r"`([^`]+)`", p.body)]
-    wanted = {word for span in spans for word in re.findall(r"[A-Za-z_]\w*", span)}
-    wanted = wanted.union(*(_free(text) for text in solutions(dict(notebook)).values()))
+    solved, wanted = solutions(dict(notebook)), set()
+    for exercise in (p for p in markdown_pieces(notebook) if p.kind == "exercise"):
+        code = ast.walk(ast.parse(solved.get(exercise.options.get("label", ""), "")))
+        made = {n.id for n in code if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # by the answer itself
+        wanted |= set(re.findall(r"[A-Za-z_]\w*", " ".join(re.findall(r"`([^`]+)`", exercise.body)))) - made
+    wanted = wanted.union(*(_free(text) for text in solved.values()))
     sources: list[str] = []
     for cell in reversed(notebook["cells"]):
         text = source_of(cell)

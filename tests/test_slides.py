@@ -203,6 +203,19 @@ def test_a_deck_works_in_a_browser_without_a_network(book, tmp_path):
 
 
 @pytest.mark.skipif(chromium.executable() is None, reason="needs Chromium")
+def test_a_deck_without_mathematics_brings_no_mathjax(book, tmp_path):
+    file = tmp_path / "plain.html"
+    source = "# Stars\n\n## Counting\n\nIt is hard to count them all."
+    plain = {"cells": [{"cell_type": "markdown", "source": source, "metadata": {}}]}
+    file.write_text(slides.as_html(decks.Deck(book, "small", plain), (BOOK / "slides.html").read_text()))
+    assert file.stat().st_size < 20_000
+    with chromium.Browser(1280, 720) as browser:
+        browser.open(file)
+        browser.until("document.body.dataset.ready === 'yes'")
+        assert browser.run("slides.length") == 2 and not browser.errors
+
+
+@pytest.mark.skipif(chromium.executable() is None, reason="needs Chromium")
 @pytest.mark.parametrize("page", CHAPTERS)
 def test_no_slide_of_a_chapter_that_has_run_is_cut_off(page, book, tmp_path):
     executed = ROOT / "_build" / "executed" / "tiny" / f"{page}.ipynb"
