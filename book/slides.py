@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from build import PRESETS, ROOT, page_source
-from deck import GOALS, Deck
+from deck import Deck
 from prose import Book, markdown_pieces, read_notebook
 
 
@@ -62,9 +62,9 @@ def as_html(deck: Deck, template: str) -> str:
 
 
 def chapters(book: Book) -> list[str]:
-    """Notebooks that teach: those with goals."""
+    """Notebooks that teach: those with exercises."""
     pages = {page: markdown_pieces(read_notebook(page_source(book.folder, page))) for page in book.notebooks()}
-    return [page for page, found in pages.items() if any(p.body.strip("* \n") == GOALS for p in found)]
+    return [page for page, found in pages.items() if any(p.kind == "exercise" for p in found)]
 
 
 def make_slides(book: Book, executed: Path, folder: Path) -> list[Path]:

@@ -7,11 +7,10 @@ statement sets a name that a visible cell, or an answer, reads later.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from prose import markdown_pieces, source_of, tags_of
+from prose import source_of, tags_of
 from solutions import solutions
 
 HIDDEN = "remove-cell"
@@ -21,12 +20,7 @@ def slimmed(notebook: Mapping[str, Any]) -> list[str]:
     """Sources of the cells; of hidden ones only the statements without which a later cell or an answer lacks a name."""
     code = [source_of(cell) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     imported = set().union(*(_binds(node) for text in code for node in ast.walk(ast.parse(text)) if _imports(node)))
-    solved, wanted = solutions(dict(notebook)), set()
-    for exercise in (p for p in markdown_pieces(notebook) if p.kind == "exercise"):
-        code = ast.walk(ast.parse(solved.get(exercise.options.get("label", ""), "")))
-        made = {n.id for n in code if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # by the answer itself
-        wanted |= set(re.findall(r"[A-Za-z_]\w*", " ".join(re.findall(r"`([^`]+)`", exercise.body)))) - made
-    wanted = wanted.union(*(_free(text) for text in solved.values()))
+    wanted = set().union(*(_free(text) for text in solutions(dict(notebook)).values()))  # what answers will need
     sources: list[str] = []
     for cell in reversed(notebook["cells"]):
         text = source_of(cell)
