@@ -22,13 +22,15 @@ export NUMBA_NUM_THREADS ?= 1
 # Where chapters keep what they trained.
 export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
 
-.PHONY: help setup book test bench-representation lint wheel clean
+.PHONY: help setup book test student slides bench-representation lint wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book [PRESET=tiny|laptop|gpu|paper] [SEED=0]  run the chapters, build the pages: _build/html/index.html"
 	@echo "make test [ARGS='-k views']                        ruff, the tests, and the stored outputs of the chapters"
 	@echo "make bench-representation [PRESET=tiny] [ARGS='--rows paper* --seeds 1']  every encoder beside its controls, as JSON"
+	@echo "make student                                       notebooks without solutions: _build/student/ and _build/student.zip"
+	@echo "make slides [PRESET=tiny]                          a deck a chapter, after make book: _build/slides/"
 	@echo "make setup                                         the environment only: $(VENV), Python >= 3.11 (PYTHON=...)"
 	@echo "make lint                                          ruff and pyright"
 	@echo "make wheel                                         dist/*.whl"
@@ -57,6 +59,12 @@ book: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest tests $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
+
+student: $(STAMP)
+	@$(BIN)/python book/student.py
+
+slides: $(STAMP)
+	@$(BIN)/python book/slides.py --preset $(PRESET)
 
 bench-representation: $(STAMP)
 	$(BIN)/python benchmarks/representation.py --preset $(PRESET) $(ARGS)

@@ -1,0 +1,99 @@
+"""Make slides from the chapters as they ran: one self-contained HTML file a chapter, offline, to show or to print.
+
+Usage: python book/slides.py [--preset tiny]
+
+A deck has the goals, the question, the sentences that carry each section, every figure with its caption, predictions,
+the planted fault (what happened comes one slide later), the quizzes (the right answer comes one slide later), the
+exercises without solutions, and the summary. Nothing is typed twice. Where a chapter knows better, it says so in the
+metadata of a cell, `"slideshow": {"slide_type": ...}`: "skip" leaves the cell out, "slide" shows all of it on a slide
+of its own (the code too, if it is code), "fragment" all of it on the slide before, "notes" in the notes of that slide.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from build import PRESETS, ROOT, page_source
+from deck import Deck
+from prose import Book, markdown_pieces, read_notebook
+
+
+def _listed(parts: Iterable[str]) -> Iterator[str]:
+    """Items that follow one another, in one list."""
+    inside = False
+    for part in parts:
+        if part.startswith("<li") != inside:
+            inside = not inside
+            yield "<ul>" if inside else "</ul>"
+        yield part
+    if inside:
+        yield "</ul>"
+
+
+def mathjax() -> str:
+    """MathJax as one script, from the package that the book takes it from."""
+    package = find_spec("sphinx-mathjax-offline")
+    file = Path(package.origin).parent / "static/mathjax/tex-svg.js" if package and package.origin else None
+    if file is None or not file.is_file():
+        raise FileNotFoundError("sphinx-mathjax-offline, which brings MathJax, is not there: `make setup`")
+    return file.read_text().replace("</script", "<\\/script")
+
+
+def as_html(deck: Deck, template: str) -> str:
+    """The deck as one page that needs no other file."""
+    slides, title, said = deck.made(), html.escape(deck.book.titles[deck.page]), []
+    for number, slide in enumerate(slides, start=1):
+        heading = "h1" if number == 1 else "h2"
+        notes = f"<aside class='notes'>{''.join(slide.notes)}</aside>" if slide.notes else ""
+        shown = f"<{heading}>{deck.inline(slide.title)}</{heading}>"
+        shown += f"<div class='body'>{''.join(_listed(slide.parts))}</div>"
+        foot = f"<footer><span>{title}</span><span>{number} / {len(slides)}</span></footer>"
+        where = f"aria-label='{number} of {len(slides)}'"
+        said.append(f"<section class='{slide.kind}' {where}>{shown}{notes}{foot}</section>")
+    body = "\n".join(said)
+    script = f"<script>{mathjax()}</script>" if "\\(" in body or "\\[" in body else ""
+    before, _, after = template.replace("@title@", title).replace("@mathjax@", script).partition("@slides@")
+    return before + body + after
+
+
+def chapters(book: Book) -> list[str]:
+    """Notebooks that teach: those with exercises."""
+    pages = {page: markdown_pieces(read_notebook(page_source(book.folder, page))) for page in book.notebooks()}
+    return [page for page, found in pages.items() if any(p.kind == "exercise" for p in found)]
+
+
+def make_slides(book: Book, executed: Path, folder: Path) -> list[Path]:
+    """Write a deck for each chapter. Raises FileNotFoundError for a chapter that has not been run."""
+    missing = [page for page in chapters(book) if not (executed / f"{page}.ipynb").is_file()]
+    if missing:
+        raise FileNotFoundError(f"slides show what the chapters computed, and {', '.join(missing)} has not been run at "
+                                f"preset {executed.name}: `make book PRESET={executed.name}` runs them")  # fmt: skip
+    template = (Path(__file__).parent / "slides.html").read_text()
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for page in chapters(book):
+        files.append(folder / f"{page}.html")
+        files[-1].write_text(as_html(Deck(book, page, read_notebook(executed / f"{page}.ipynb")), template))
+    return files
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Make slides from the chapters that `make book` has run.")
+    parser.add_argument("--preset", default="tiny", choices=PRESETS)
+    build = ROOT / "_build"
+    try:
+        files = make_slides(Book(ROOT / "book"), build / "executed" / parser.parse_args().preset, build / "slides")
+    except FileNotFoundError as error:
+        print(f"No slides were made: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(files)} decks: {files[0].parent.relative_to(ROOT)}/")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
