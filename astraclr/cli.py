@@ -446,7 +446,7 @@ def figure(
     preset: Annotated[str, typer.Option(help="How big: tiny, laptop, gpu or paper.")] = "tiny",
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(metavar="FILE.png", show_default=False,
-                   help="PNG file to write; by default NAME.png here. Beside it FILE.json says what it came from.")] = None,
+                   help="PNG file to write; by default NAME.png here. FILE.json says what it came from.")] = None,
     list_all: Annotated[bool, typer.Option("--list", help="Name every figure of the book, and stop.")] = False,
 ) -> None:  # fmt: skip
     """Draw a figure of the book again.

@@ -20,6 +20,8 @@ from astraclr.gallery import SHARED, files_below, kernel_environment, real_data
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINS = re.compile(r"\bexperiments\.trained\(|\bfrom astraclr\.experiments import [^\n]*\btrained\b")
+STOP_S = 10.0
+"""How long an interrupted chapter may take to end."""
 _RUNNING: set[subprocess.Popen] = set()
 
 
@@ -82,8 +84,8 @@ def measured(command: list[str], log: Path, cwd: Path) -> tuple[int, dict]:
         try:
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-        except KeyboardInterrupt:
-            stop_all()
+        except KeyboardInterrupt:  # only in the main thread, which waits for the pages; chapters are run in others
+            process.terminate()
             raise
         finally:
             _RUNNING.discard(process)
@@ -93,9 +95,14 @@ def measured(command: list[str], log: Path, cwd: Path) -> tuple[int, dict]:
 
 
 def stop_all() -> None:
-    """Interrupt every process that runs for the book: papermill then ends its kernel."""
+    """End every process that runs for the book: interrupted, papermill ends its kernel; after a while it is killed."""
     for process in list(_RUNNING):
         process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + STOP_S
+    while _RUNNING and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for process in list(_RUNNING):
+        process.terminate()
 
 
 def run_chapter(source: Path, folder: Path, preset: str, seed: int) -> dict:

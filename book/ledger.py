@@ -159,7 +159,7 @@ def collect(executed: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
 
 def table(pages: Mapping[str, list[dict[str, Any]]]) -> str:
     """How many results each page glues, and from where, as a Markdown table."""
-    lines = ["| page | glued results | computed on the page | from committed files | files |", "|---|---:|---:|---:|---|"]
+    lines = ["| page | results | computed there | from committed files | files |", "|---|---:|---:|---:|---|"]
     for page, rows in pages.items():
         named = sorted({file for row in rows for file in row["files"]})
         kept = sum(bool(row["files"]) for row in rows)
