@@ -85,7 +85,9 @@ def _files_read(node: ast.AST) -> set[str]:
         if _called(call) in READERS:
             # A name in a loop stands for the words of the statement that it can be.
             inside = ast.walk(call) if any(isinstance(a, ast.Constant) for a in call.args) else ast.walk(node)
-            words = [n.value for n in inside if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+            parts = {id(part) for n in ast.walk(node) if isinstance(n, ast.JoinedStr) for part in n.values}
+            words = [n.value for n in inside
+                     if isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in parts]  # fmt: skip
             for word in (w for w in words if re.fullmatch(r"[\w/.-]+", w)):
                 out.add({"committed_result": f"benchmarks/results/{word}.json", "shipped_file": f"data/{word}"}
                         .get(_called(call), word))  # fmt: skip
