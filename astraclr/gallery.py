@@ -91,8 +91,9 @@ def find(name: str, book: Path) -> Figure:
     for wanted in (name, f"fig-{name}"):
         if wanted in known:
             return known[wanted]
-    similar = difflib.get_close_matches(name if name.startswith("fig-") else f"fig-{name}", known, n=3, cutoff=0.5)
-    similar += [n for n in known if name.lower() in n and n not in similar][:3]
+    word, words = name.removeprefix("fig-").lower(), [n.removeprefix("fig-") for n in known]
+    near = difflib.get_close_matches(word, words, n=3) + [w for w in words if word in w]
+    similar = [f"fig-{w}" for w in dict.fromkeys(near)][:4]
     hint = f"did you mean {', '.join(similar)}?" if similar else "`astraclr figure --list` names them all"
     raise ValueError(f"no figure {name!r}; {hint}")
 

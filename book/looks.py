@@ -1,12 +1,14 @@
 """The figures of a built book: their pictures, a manifest, a gallery, and whether one looks other than it was accepted.
 
-A small grey copy of each figure at preset tiny, seed 0, is kept in `ACCEPTED`: `SIDE` x `SIDE` mean greys, written as
-hexadecimal digits. A cell whose figure must not be kept or cannot be compared (real stars, measured times) says why in
-its metadata: ``"astraclr": {"not_compared": "..."}``.
+A small copy of each figure at preset tiny, seed 0, is kept in `ACCEPTED`: `SIDE` x `SIDE` mean colours. A cell
+whose figure must not be kept or cannot be compared (real stars, measured times) says why in its metadata:
+``"astraclr": {"not_compared": "..."}``.
 """
 
+import base64
 import io
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ ACCEPTED = "figures.json"
 """In the folder of the book."""
 ACCEPT = "python book/build.py --accept-figures"
 SIDE = 32
-TOLERANCE = 6.0
+SIZE = 3 * SIDE * SIDE
+WORST = 8
+TOLERANCE = 9.0
 THUMBNAIL = 360  # pixels wide
 
 
@@ -45,16 +49,19 @@ def _opaque(picture: bytes) -> Image.Image:
 
 
 def fingerprint(picture: bytes) -> str:
-    """A picture (PNG) as `SIDE` x `SIDE` mean greys, two hexadecimal digits each, row by row."""
-    return _opaque(picture).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX).tobytes().hex()
+    """A picture (PNG) as `SIDE` x `SIDE` mean colours, row by row: red, green, blue, packed and written in base 64."""
+    small = _opaque(picture).resize((SIDE, SIDE), Image.Resampling.BOX)
+    return base64.b64encode(zlib.compress(small.tobytes(), 9)).decode()
+
+
+def unpacked(text: str) -> np.ndarray:
+    """The `SIZE` numbers of a fingerprint, 0 to 255."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).astype(float)
 
 
 def difference(old: str, new: str) -> float:
-    """How far two fingerprints are apart: the mean of the eight largest differences of grey, 0 to 255."""
-    a, b = (np.frombuffer(bytes.fromhex(text), np.uint8).astype(float) for text in (old, new))
-    if a.shape != b.shape:
-        return 255.0
-    return float(np.sort(np.abs(a - b))[-8:].mean())
+    """How far two fingerprints are apart, 0 to 255: the mean of the `WORST` largest differences of a colour."""
+    return float(np.sort(np.abs(unpacked(old) - unpacked(new)))[-WORST:].mean())
 
 
 def changed(known: Mapping[str, Figure], shown: Mapping[str, bytes], accepted: Path) -> tuple[list[str], bool]:
@@ -68,7 +75,7 @@ def changed(known: Mapping[str, Figure], shown: Mapping[str, bytes], accepted: P
         if name not in old:
             lines.append(f"{name} ({figure.chapter}) is new")
         elif name in shown and (apart := difference(old[name], fingerprint(shown[name]))) > TOLERANCE:
-            lines.append(f"{name} ({figure.chapter}) looks different: {apart:.1f} grey levels, allowed {TOLERANCE:g}")
+            lines.append(f"{name} ({figure.chapter}) looks different: {apart:.1f} levels of 255, allowed {TOLERANCE:g}")
     gone = [name for name in old if name not in known or known[name].not_compared]
     return lines + [f"{name} is no longer a figure to compare" for name in gone], True
 
