@@ -201,7 +201,7 @@ def _run_up_to(figure: Figure, preset: str, seed: int, book: Path) -> dict[str, 
         source.write_text(json.dumps(notebook), encoding="utf-8")
         try:
             papermill.execute_notebook(source, done, {"preset": preset, "seed": seed}, kernel_name="python3",
-                                       language="python", cwd=folder, progress_bar={"leave": False},
+                                       language="python", cwd=folder, progress_bar={"leave": False},  # pyright: ignore[reportArgumentType]
                                        extra_arguments=["--log-level=40"])  # fmt: skip
         except PapermillExecutionError as error:
             raise ValueError(f"{figure.chapter} stopped before {figure.name} was drawn: {error.ename}: "
