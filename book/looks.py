@@ -113,7 +113,7 @@ def write_gallery(known: Mapping[str, Figure], shown: Mapping[str, bytes], prese
             small.thumbnail((THUMBNAIL, 4 * THUMBNAIL))
             small.quantize(64).save(folder / f"{name}.png", optimize=True)
             lines += [":::{grid-item-card}", f":img-top: gallery/{name}.png", f":img-alt: {name}, a small copy", "",
-                      f"{{ref}}`{name} <{name}>`: {figure.alt}", "+++",
+                      f"{{ref}}`{name} <{name}>`: {figure.alt}", "",
                       f"`{figure.command(preset, seed).split(' --out')[0]}`", ":::", ""]  # fmt: skip
         lines += ["::::", ""]
     (source / "figures.txt").write_text("\n".join(lines), encoding="utf-8")
