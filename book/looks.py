@@ -21,11 +21,13 @@ from astraclr.gallery import Figure, facts, figures, image_of, shared_inputs
 
 ACCEPTED = "figures.json"
 """In the folder of the book."""
-ACCEPT = "python book/build.py --accept-figures"
+ACCEPT = "make book ARGS=--accept-figures"
 SIDE = 32
 SIZE = 3 * SIDE * SIDE
 WORST = 8
-TOLERANCE = 9.0
+TOLERANCE = 6.0
+"""Above what rounding moves, below what a reader sees: of 61 curves, bars or point clouds taken away one by one from 22
+figures, 57 move more; axes turned round, texts one point larger and lost labels move at least three times as much."""
 THUMBNAIL = 360  # pixels wide
 
 

@@ -8,14 +8,17 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import build
 import looks
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from astraclr import gallery
+from astraclr.cli import app
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 FIGURES = gallery.figures(BOOK)
@@ -80,6 +83,21 @@ def test_a_name_is_found_with_and_without_its_prefix():
 def test_an_unknown_name_gets_similar_ones(given, hint):
     with pytest.raises(ValueError, match=f"no figure '{given}'.*{hint}"):
         gallery.find(given, BOOK)
+
+
+def test_the_command_lists_figures_and_refuses_before_it_runs_anything(tmp_path, monkeypatch):
+    def run(*words: str):
+        return CliRunner().invoke(app, ["figure", *words])
+
+    assert "fig-views  (02_views)" in run("--list").stdout
+    assert "say which figure" in run().stderr
+    assert "no figure 'fig-veiws'; did you mean fig-views" in run("fig-veiws").stderr
+    assert "must end in .png" in run("fig-views", "--out", str(tmp_path / "a.pdf")).stderr
+    assert "tiny" in run("fig-views", "--preset", "huge").stderr
+    monkeypatch.setattr(gallery, "redraw", lambda name, out, *_: {"inputs": {"a": "", "b": ""}})
+    done = run("views", "--seed", "2", "--out", str(tmp_path / "v.png"))
+    assert done.exit_code == 0 and f"fig-views: {tmp_path / 'v.png'}; made from 2 files" in done.stdout
+    assert "running 02_views up to fig-views, at preset tiny, seed 2" in done.stderr
 
 
 # A small book
@@ -187,6 +205,31 @@ def test_new_changed_and_lost_figures_are_named(tmp_path):
     assert len(lines) == 2 and "fig-a (one) looks different" in lines[0] and "fig-d (one) is new" in lines[1]
     del known["fig-b"]
     assert looks.changed(known, shown, accepted)[0][-1] == "fig-b is no longer a figure to compare"
+
+
+def test_a_build_names_changed_figures_and_fails_only_in_ci(small_book, tmp_path, monkeypatch, capsys):
+    (small_book / "_toc.yml").write_text("format: jb-book\nroot: one\n")
+    notebook = json.loads((small_book / "one.ipynb").read_text())
+    notebook["cells"] = notebook["cells"][:3]
+    (small_book / "one.ipynb").write_text(json.dumps(notebook))
+    executed = tmp_path / "_build" / "executed" / "tiny" / "one.ipynb"
+    executed.parent.mkdir(parents=True)
+
+    def build_it(picture: bytes, accept: bool = False) -> str:
+        notebook["cells"][2]["outputs"] = [{"data": {"image/png": base64.b64encode(picture).decode()}}]
+        executed.write_text(json.dumps(notebook))
+        build.check_figures(small_book, tmp_path / "_build", "tiny", 0, accept)
+        return capsys.readouterr().out
+
+    monkeypatch.setenv("CI", "1")
+    assert "not there yet" in build_it(drawn()), "before the first are accepted nothing fails"
+    assert "1 figures accepted: book/figures.json" in build_it(drawn(), accept=True)
+    assert "look as they were accepted" in build_it(drawn())
+    with pytest.raises(RuntimeError, match=f"fig-a .one. looks different(.|\n)*accept them with: {looks.ACCEPT}"):
+        build_it(drawn(lines=1))
+    monkeypatch.delenv("CI")
+    assert "fig-a (one) looks different" in build_it(drawn(lines=1))
+    build.check_figures(small_book, tmp_path / "no build", "laptop", 0, False)  # another size is not compared
 
 
 def test_manifest_and_gallery_of_a_built_book(small_book, tmp_path):
