@@ -27,6 +27,7 @@ export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
 
 help:
 	@echo "make book [PRESET=tiny|laptop|gpu|paper] [SEED=0]  run the chapters, build the pages: _build/html/index.html"
+	@echo "make book ARGS=--accept-figures                    the same, and keep how the figures look, to compare later builds with"
 	@echo "make test [ARGS='-k views']                        ruff, the tests, and the stored outputs of the chapters"
 	@echo "make bench-representation [PRESET=tiny] [ARGS='--rows paper* --seeds 1']  every encoder beside its controls, as JSON"
 	@echo "make student                                       notebooks without solutions: _build/student/ and _build/student.zip"
@@ -54,7 +55,7 @@ $(STAMP): pyproject.toml $(wildcard constraints/*.txt)
 
 book: $(STAMP)
 	@echo "Building the book at preset '$(PRESET)', seed $(SEED)."
-	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED)
+	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED) $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/ruff check .

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 
 from astraclr.checkpoints import Checkpoint, load_checkpoint
-from astraclr.files import cache_folder, replacing
+from astraclr.files import cache_folder, replacing, revision
 from astraclr.lightcurves import LightCurves
 from astraclr.presets import Preset, Recipe, to_dict
 from astraclr.presets import preset as preset_named
@@ -146,17 +145,8 @@ def committed_result(name: str) -> dict[str, Any]:
 def provenance() -> dict[str, str]:
     """What a committed result was made with: command, git revision ("+" if files differ from it), versions, machine."""
     root = Path(__file__).parents[1]
-
-    def git(*words: str) -> str:
-        try:
-            found = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
-        except FileNotFoundError:  # git is not installed
-            return ""
-        return found.stdout.strip() if found.returncode == 0 else ""
-
-    revision = git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "astraclr") else "")
     command = " ".join(["python", os.path.relpath(sys.argv[0], root), *sys.argv[1:]])
-    return {"command": command, "revision": revision or "unknown", "python": platform.python_version(),
+    return {"command": command, "revision": revision(root, "astraclr"), "python": platform.python_version(),
             "numpy": np.__version__, "torch": torch.__version__, "processor": platform.machine()}  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,3 +46,25 @@ def existing(path: str | Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist (looked in {path.absolute().parent})")
     return path
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def revision(root: Path, *folders: str) -> str:
+    """Git revision of a checkout, with "+" if files of these folders differ from it; "unknown" where git knows none."""
+
+    def git(*words: str) -> str:
+        try:
+            found = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+        except FileNotFoundError:  # git is not installed
+            return ""
+        return found.stdout.strip() if found.returncode == 0 else ""
+
+    # Outside a checkout of its own, git would answer for whatever lies around it.
+    if not (root / ".git").exists() or not (short := git("rev-parse", "--short", "HEAD")):
+        return "unknown"
+    return short + ("+" if git("status", "--porcelain", *folders) else "")

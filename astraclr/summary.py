@@ -1,8 +1,9 @@
-"""Results as text for a terminal: what a set of light curves holds, what a probe measured, what was predicted."""
+"""Results as text for a terminal: what light curves hold, what a probe measured, what was predicted or exported."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from astraclr.presets import Preset
 from astraclr.presets import preset as preset_named
 from astraclr.taxonomy import to_class
 
-if TYPE_CHECKING:  # it would load torch
+if TYPE_CHECKING:  # they would load torch
+    from astraclr.checkpoints import Checkpoint
     from astraclr.prediction import Head
 
 
@@ -133,3 +135,37 @@ def describe_predictions(table: pd.DataFrame, head: Head | None = None) -> str:
         right = np.mean(label[known] == predicted[known])
         lines.append(f"agreement with the labels given: {right:.3f} of {known.sum():,} labelled stars")
     return "\n".join(lines)
+
+
+def describe_export(checkpoint: Checkpoint, path: Path) -> str:
+    """What was written, its contract, and whether the field's tools take it."""
+    from astraclr.exchange import DROP_IN_WIDTH, TOLERANCE
+    from astraclr.strategies import N_TOKENS
+
+    width = checkpoint.encoder.config.d_embedding
+    fits = (f"a drop-in for light-curve and astra-infer: embeddings of {width} numbers" if width == DROP_IN_WIDTH
+            else f"no drop-in: embeddings of {width} numbers, light-curve and astra-infer document {DROP_IN_WIDTH}"
+            )  # fmt: skip
+    return (f"{checkpoint.name}, {path.stat().st_size / 1e6:.1f} MB, agrees with torch within {TOLERANCE:.0e}: {path}\n"
+            f"takes input, times, band_info (n, {N_TOKENS}, 1) and mask (n, {N_TOKENS}), float32, mask 1 = padding; "
+            f"gives mean (n, {width})\n{fits}")  # fmt: skip
+
+
+def cautions_on_export(checkpoint: Checkpoint, name: str) -> list[str]:
+    """What the user of an exported file should know before relying on it."""
+    from astraclr.exchange import trained_shorter
+    from astraclr.strategies import LAYOUT
+
+    notes, windows = [], dict(checkpoint.preset.windows)
+    if trained_shorter(checkpoint.preset):
+        notes.append(f"trained on windows {'/'.join(str(windows.get(b, 0)) for b in LAYOUT)}, used here at "
+                     f"{'/'.join(map(str, LAYOUT.values()))}: probe it at that length before you rely on it: "
+                     f"`python benchmarks/exchange.py --checkpoint {name}`")  # fmt: skip
+    as_trained = "`astraclr.runtime.embed_with_onnx` prepares as in training"
+    if checkpoint.recipe.centring == "star":
+        notes.append(f"light-curve centres each band's window by itself, and so hides colour that this encoder was "
+                     f"trained with; {as_trained}")  # fmt: skip
+    else:
+        notes.append(f"astra-infer subtracts one mean a star, and so shows colour that this encoder was trained "
+                     f"without; {as_trained}")  # fmt: skip
+    return notes

@@ -13,7 +13,8 @@ import os
 import re
 import sys
 
-from build import PRESETS, ROOT, page_source, run_chapter, toc_pages
+from build import PRESETS
+from chapters import ROOT, page_source, run_chapter, toc_pages
 
 SOLUTION = re.compile(r"^(`{3,})\{solution\} (\S+)\n(.*?)^\1\s*$", flags=re.DOTALL | re.MULTILINE)
 PYTHON = re.compile(r"^```(?:python|\{code-block\} python)\n(.*?)^```\s*$", flags=re.DOTALL | re.MULTILINE)

@@ -17,9 +17,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from astraclr import __version__, evaluation, terminal
+from astraclr import __version__, evaluation, summary
 from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control, save_checkpoint
-from astraclr.cli import app
+from astraclr.cli import app, reading
 from astraclr.embedding import embed
 from astraclr.encoder import new_encoder
 from astraclr.lightcurves import LightCurves
@@ -27,7 +27,7 @@ from astraclr.presets import PRESETS, RECIPES
 from astraclr.pretraining import pretrain, update
 from astraclr.simulate import simulate
 
-COMMANDS = ("simulate", "info", "pretrain", "embed", "probe", "predict", "explore", "export", "fetch")
+COMMANDS = ("simulate", "info", "pretrain", "embed", "probe", "predict", "explore", "export", "fetch", "figure")
 
 
 def run(*args):
@@ -226,7 +226,7 @@ def test_explore_writes_a_page(made, tmp_path, monkeypatch):
 def test_explore_refuses(made, tmp_path):
     stars, out = made / "stars.parquet", tmp_path / "e.html"
     assert "no checkpoint nowhere" in refused("explore", stars, "--checkpoint", "nowhere", "--out", out)
-    other = made / "ck" / terminal.HEAD
+    other = made / "ck" / reading.HEAD
     assert "was fitted on checkpoint" in refused("explore", stars, "--head", other, "--out", out)
     assert "--band 'g=0.47'" in refused("explore", stars, "--band", "g=0.47", "--out", out)
     simulate(12).save(tmp_path / "few.parquet")
@@ -252,8 +252,8 @@ def test_a_drop_in_says_which_tool_centres_otherwise(tmp_path):
         recipe = replace(RECIPES["paper"], centring=centring)
         checkpoint = Checkpoint(new_encoder(wide, recipe, 0), wide, recipe, 0)
         (tmp_path / "model.onnx").write_bytes(b"")
-        assert "a drop-in for light-curve" in terminal.describe_export(checkpoint, tmp_path / "model.onnx")
-        (note,) = terminal.cautions_on_export(checkpoint, "runs/mine")
+        assert "a drop-in for light-curve" in summary.describe_export(checkpoint, tmp_path / "model.onnx")
+        (note,) = summary.cautions_on_export(checkpoint, "runs/mine")
         assert note.startswith(tool)
 
 
@@ -527,7 +527,7 @@ def test_ctrl_c_before_the_first_step(monkeypatch, tmp_path):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(terminal, "read_stars", stopped)
+    monkeypatch.setattr(reading, "read_stars", stopped)
     result = run("pretrain", "stars.parquet", "--out", tmp_path / "ck")
     assert result.exit_code == 130 and result.stderr == "stopped: nothing trained yet\n"
 

@@ -4,12 +4,15 @@ import ast
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
+import chapters
 import nbformat
 import numpy as np
 import parity
@@ -266,20 +269,78 @@ def test_measured_time_and_memory(tmp_path):
 def test_chapters_run_with_their_parameters_and_only_when_changed(small_book, tmp_path, capfd):
     made = tmp_path / "_build"
     with pytest.raises(RuntimeError, match=r"two\.ipynb failed at cell 3 \('x = 1 / seed'\): ZeroDivisionError"):
-        build.run_chapters(small_book, made, "laptop", 0)
+        build.run_chapters(small_book, made, "laptop", 0, jobs=2)
     write_notebook(small_book / "two.ipynb", "print(seed)")
     rows = build.run_chapters(small_book, made, "laptop", 0)
     said = capfd.readouterr().out
     assert [row["chapter"] for row in rows] == ["one", "two"]
     assert rows == json.loads((made / "runtimes.json").read_text())
     assert all(row["peak_mb"] > 10 and row["wall_s"] > 0 for row in rows)
-    assert "one: unchanged" in said, "the chapter before the failure had run and is kept"
+    assert "two: failed" in said
+    assert "one: unchanged" in said, "the chapter beside the failure had run and is kept"
     cells = json.loads((made / "executed" / "laptop" / "one.ipynb").read_text())["cells"]
     assert "".join(cells[-1]["outputs"][0]["text"]) == "laptop 0\n"
 
     stamps = {f: f.stat().st_mtime_ns for f in (made / "executed" / "laptop").glob("*.ipynb")}
     build.run_chapters(small_book, made, "laptop", 0)
     assert stamps == {f: f.stat().st_mtime_ns for f in stamps}
+
+
+def ran(todo, jobs, takes=lambda stem: 0.02) -> tuple[list[tuple[str, str]], int]:
+    """Run chapters that only wait; what began and ended, in order, and how many ran at the same time."""
+    events, beside, most = [], 0, 0
+
+    def run(source: Path) -> dict:
+        nonlocal beside, most
+        beside += 1
+        most = max(most, beside)
+        events.append(("begin", source.stem))
+        time.sleep(takes(source.stem))
+        events.append(("end", source.stem))
+        beside -= 1
+        return {}
+
+    done = []
+    chapters._run_all(todo, jobs, run, lambda source, row: done.append(source))
+    assert sorted(done) == sorted(todo)
+    return events, most
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_chapters_that_need_the_encoder_wait_for_the_first_of_them(tmp_path, jobs):
+    code = {"a": "1", "b": "old = experiments.trained(preset)", "c": "2", "d": "experiments.trained(preset)", "e": "3"}
+    for name, line in code.items():
+        write_notebook(tmp_path / f"{name}.ipynb", line)
+    events, most = ran(sorted(tmp_path.glob("*.ipynb")), jobs, lambda stem: 0.3 if stem == "b" else 0.02)
+    assert events[0] == ("begin", "b") and events.index(("end", "b")) < events.index(("begin", "d"))
+    assert most == jobs
+    assert jobs == 1 or events.index(("begin", "c")) < events.index(("end", "b")), "the others do not wait"
+
+
+def test_chapters_that_train_are_known_by_their_code():
+    training = [file.stem for file in NOTEBOOKS if chapters.TRAINS.search(chapters._code(file))]
+    assert training[0] == "04_pretraining" and "06_probing" in training and "02_views" not in training
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_what_was_started(small_book, tmp_path):
+    write_notebook(small_book / "one.ipynb", "import os, time", "open('pid', 'w').write(str(os.getpid()))",
+                   "time.sleep(600)")  # fmt: skip
+    code = (f"import sys; sys.path.insert(0, {str(BOOK)!r}); import chapters; from pathlib import Path\n"
+            f"chapters.run_chapters(Path({str(small_book)!r}), Path({str(tmp_path / '_build')!r}), 'tiny', 1, jobs=2)")
+    script = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, process_group=0,
+                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    pid, began = tmp_path / "_build" / "executed" / "tiny" / "pid", time.monotonic()
+    while not (pid.is_file() and pid.read_text()) and time.monotonic() - began < 60:
+        time.sleep(0.2)
+    kernel = int(pid.read_text())
+    script.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in script.communicate(timeout=60)[1]
+    began = time.monotonic()
+    while Path(f"/proc/{kernel}").exists() and time.monotonic() - began < 15:
+        time.sleep(0.2)
+    with pytest.raises(ProcessLookupError):
+        os.kill(kernel, 0)
 
 
 def test_run_times_become_a_table():
@@ -295,6 +356,10 @@ def test_check_finds_missing_empty_and_unexecuted_pages(small_book, tmp_path):
     (html / "one.html").write_text(f'<html><article>{prose}<div class="cell_output docutils">1</div></article></html>')
     (html / "two.html").write_text(f"<html><article>{prose}</article></html>")
     assert build.check_html(small_book, html) == ["two: no output of its code"]
+    picture = '<img alt="" src="a.png"><img src="b.png"><img alt="A line." src="c.png">'
+    (html / "intro.html").write_text(f"<html><article>{prose}{picture}</article><img src='logo.png'></html>")
+    wrong = build.check_html(small_book, html)
+    assert len(wrong) == 3 and "a.png" in wrong[0] and "b.png" in wrong[1] and "alternative text" in wrong[0]
     (html / "one.html").unlink()
     (html / "intro.html").write_text("<html><article>nothing</article></html>")
     wrong = build.check_html(small_book, html)

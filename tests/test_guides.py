@@ -67,7 +67,7 @@ def test_commands_exist(page):
 def messages() -> str:
     """Every string of the package and of what builds the book, with a gap where a value is filled in."""
     said = []
-    for file in [*sorted((ROOT / "astraclr").rglob("*.py")), BOOK / "build.py"]:
+    for file in [*sorted((ROOT / "astraclr").rglob("*.py")), *sorted(BOOK.glob("*.py"))]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.JoinedStr):
                 said.append("".join(v.value if isinstance(v, ast.Constant) else "\0" for v in node.values))
@@ -87,7 +87,7 @@ def test_messages_of_the_troubleshooting_page_are_those_of_the_program():
 
 def test_every_room_is_on_the_page_of_the_api():
     listed = re.findall(r"automodule:: astraclr\.(\w+)", (BOOK / "appendix_api.md").read_text())
-    rooms = {p.stem for p in (ROOT / "astraclr").glob("[!_]*.py")} | {"catalogs"}
+    rooms = {p.stem for p in (ROOT / "astraclr").glob("[!_]*.py")} | {"catalogs", "cli"}
     assert len(listed) == len(set(listed)) and set(listed) == rooms - INTERNAL
 
 

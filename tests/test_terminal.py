@@ -5,43 +5,44 @@ from pathlib import Path
 import pytest
 
 from astraclr import terminal
+from astraclr.cli import parsing
 
 
 def test_bands():
-    assert terminal.parse_bands(None) is None and terminal.parse_bands([]) is None
-    assert terminal.parse_bands(["u=3551", "z=8932.5"]) == {"u": 3551.0, "z": 8932.5}
+    assert parsing.parse_bands(None) is None and parsing.parse_bands([]) is None
+    assert parsing.parse_bands(["u=3551", "z=8932.5"]) == {"u": 3551.0, "z": 8932.5}
 
 
 @pytest.mark.parametrize("text", ["g", "g=", "=4746", "g=green", "g=nan", "g=-4746", "g=474.6", "g=0.4746", "g=1e9"])
 def test_a_band_needs_a_name_and_angstrom(text):
     with pytest.raises(ValueError, match="write NAME=ANGSTROM.*such as --band g=4746.48"):
-        terminal.parse_bands([text])
+        parsing.parse_bands([text])
 
 
 def test_a_band_is_given_once():
     with pytest.raises(ValueError, match="--band g is given twice"):
-        terminal.parse_bands(["g=4746", "g=4747"])
+        parsing.parse_bands(["g=4746", "g=4747"])
 
 
 def test_cut():
-    assert terminal.parse_cut("g=200, r=100") == {"g": 200, "r": 100}
+    assert parsing.parse_cut("g=200, r=100") == {"g": 200, "r": 100}
 
 
 @pytest.mark.parametrize("text", ["", "g", "g=", "=3", "g=-3", "g=2.5", "g=200;r=200", "g=200,"])
 def test_a_cut_needs_bands_and_whole_numbers(text):
     with pytest.raises(ValueError, match="write BAND=EPOCHS"):
-        terminal.parse_cut(text)
+        parsing.parse_cut(text)
 
 
 def test_near():
-    assert terminal.parse_near(None) is None
-    assert terminal.parse_near("244.19,-0.27,60") == (244.19, -0.27, 60.0)
+    assert parsing.parse_near(None) is None
+    assert parsing.parse_near("244.19,-0.27,60") == (244.19, -0.27, 60.0)
 
 
 @pytest.mark.parametrize("text", ["", "1,2", "1,2,3,4", "a,b,c", "nan,0,1", "361,0,6", "10,91,6", "10,0,0", "10,0,-5"])
 def test_near_needs_a_place_on_the_sky_and_a_radius(text):
     with pytest.raises(ValueError, match="--near"):
-        terminal.parse_near(text)
+        parsing.parse_near(text)
 
 
 def test_one_line():

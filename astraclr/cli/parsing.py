@@ -1,0 +1,69 @@
+"""Options that are more than a number or a name: bands, cuts and positions, read strictly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+ANGSTROM_RANGE = (1_000.0, 100_000.0)
+"""Ultraviolet to mid-infrared: a wavelength outside was probably given in nanometres or micrometres."""
+
+
+def parse_bands(given: Sequence[str] | None) -> dict[str, float] | None:
+    """``["g=4746.48", "r=6366.38"]`` to a dictionary; None when nothing is given.
+
+    Raises
+    ------
+    ValueError
+        For anything but NAME=ANGSTROM, a name given twice, or a wavelength outside `ANGSTROM_RANGE`.
+    """
+    bands: dict[str, float] = {}
+    for text in given or ():
+        name, _, value = text.partition("=")
+        angstrom = _number(value)
+        low, high = ANGSTROM_RANGE
+        if not name or angstrom is None or not low <= angstrom <= high:
+            raise ValueError(f"--band {text!r}: write NAME=ANGSTROM with an effective wavelength of {low:,.0f} to "
+                             f"{high:,.0f} angstrom, such as --band g=4746.48")  # fmt: skip
+        if name in bands:
+            raise ValueError(f"--band {name} is given twice")
+        bands[name] = angstrom
+    return bands or None
+
+
+def parse_cut(text: str) -> dict[str, int]:
+    """``"g=200,r=200"`` to ``{"g": 200, "r": 200}``.
+
+    Raises
+    ------
+    ValueError
+        For anything but BAND=EPOCHS, separated by commas.
+    """
+    cut: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, count = (p.strip() for p in part.partition("="))
+        if not name or not count.isdecimal():
+            raise ValueError(f"--cut {text!r}: write BAND=EPOCHS, separated by commas, such as --cut g=200,r=200")
+        cut[name] = int(count)
+    return cut
+
+
+def parse_near(text: str | None) -> tuple[float, float, float] | None:
+    """``"244.19,0.27,60"`` to (right ascension in degrees, declination in degrees, radius in arcsec)."""
+    if text is None:
+        return None
+    values = [_number(v) for v in text.split(",")]
+    if len(values) != 3 or None in values:
+        raise ValueError(f"--near {text!r}: write RA,DEC,RADIUS in degrees, degrees, arcsec, such as 244.19,0.27,60")
+    ra, dec, radius = (float(v or 0) for v in values)
+    if not (0 <= ra <= 360 and -90 <= dec <= 90 and radius > 0):
+        raise ValueError(f"--near {text!r}: RA must be 0 to 360, DEC -90 to 90 degrees, and the radius above 0 arcsec")
+    return ra, dec, radius
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,200 @@
+"""Run the chapters, each in a process of its own, a few at a time; measure what each took.
+
+A chapter runs again only when it, the package, the data, the pinned versions, the preset or the seed changed.
+"""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import yaml
+
+from astraclr.gallery import SHARED, files_below, kernel_environment, real_data
+
+ROOT = Path(__file__).resolve().parents[1]
+TRAINS = re.compile(r"\bexperiments\.trained\(|\bfrom astraclr\.experiments import [^\n]*\btrained\b")
+STOP_S = 10.0
+"""How long an interrupted chapter may take to end."""
+_RUNNING: set[subprocess.Popen] = set()
+
+
+def toc_pages(book: Path) -> list[str]:
+    """Names of the pages of _toc.yml in reading order, without suffix."""
+    toc = yaml.safe_load((book / "_toc.yml").read_text())
+    parts = toc.get("parts", []) + [{"chapters": toc.get("chapters", [])}]
+    return [toc["root"]] + [chapter["file"] for part in parts for chapter in part["chapters"]]
+
+
+def page_source(book: Path, page: str) -> Path:
+    """File of a page. Raises FileNotFoundError when _toc.yml names a page that is not there."""
+    for suffix in (".ipynb", ".md"):
+        if (book / f"{page}{suffix}").is_file():
+            return book / f"{page}{suffix}"
+    raise FileNotFoundError(f"book/_toc.yml names {page!r}, but there is no {page}.ipynb or {page}.md in {book.name}/")
+
+
+def notebooks(book: Path) -> list[Path]:
+    """The notebooks of the table of contents, in reading order."""
+    return [s for s in (page_source(book, page) for page in toc_pages(book)) if s.suffix == ".ipynb"]
+
+
+def digest(paths: list[Path], *words: object) -> str:
+    """SHA-256 over the names and contents of files (folders: all files below) and over any further words."""
+    total = hashlib.sha256(repr(words).encode())
+    for path in paths:
+        for file in files_below(path):
+            total.update(f"{file.relative_to(path.parent)}\0{file.stat().st_size}\0".encode())
+            total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+def plain(text: str) -> str:
+    """Text without a terminal's colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def failed_cell(notebook: dict) -> str:
+    """Where an executed notebook stopped: number of the cell (from 1), its first line, the plain traceback."""
+    added = {"papermill-error-cell-tag", "injected-parameters"}  # by papermill: not counted
+    cells = [cell for cell in notebook["cells"] if not added & set(cell["metadata"].get("tags", []))]
+    for number, cell in enumerate(cells, start=1):
+        for output in cell.get("outputs", []):
+            if output["output_type"] == "error":
+                first = next(iter("".join(cell["source"]).splitlines()), "")
+                trace = "\n".join(output["traceback"])
+                return plain(f"cell {number} ({first!r}): {output['ename']}: {output['evalue']}\n{trace}")
+    return "no cell shows an error: the kernel died (memory?) or never started"
+
+
+def measured(command: list[str], log: Path, cwd: Path) -> tuple[int, dict]:
+    """Run a command; return its exit status and what it took: wall_s, cpu_s, peak_mb (largest process below it)."""
+    started = time.perf_counter()
+    with log.open("w") as out:
+        # In a group of its own: Ctrl-C reaches this script, which then ends what it started.
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=cwd,
+                                   env=kernel_environment(ROOT), process_group=0)  # fmt: skip
+        _RUNNING.add(process)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        except KeyboardInterrupt:  # only in the main thread, which waits for the pages; chapters are run in others
+            process.terminate()
+            raise
+        finally:
+            _RUNNING.discard(process)
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there, in kilobytes elsewhere
+    took = {"wall_s": time.perf_counter() - started, "cpu_s": usage.ru_utime + usage.ru_stime}
+    return process.returncode, {k: round(v, 1) for k, v in took.items()} | {"peak_mb": round(usage.ru_maxrss / unit)}
+
+
+def stop_all() -> None:
+    """End every process that runs for the book: interrupted, papermill ends its kernel; after a while it is killed."""
+    for process in list(_RUNNING):
+        process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + STOP_S
+    while _RUNNING and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for process in list(_RUNNING):
+        process.terminate()
+
+
+def run_chapter(source: Path, folder: Path, preset: str, seed: int) -> dict:
+    """Execute one notebook into `folder`; return its run time. Raises RuntimeError naming the chapter and the cell."""
+    unfinished, log = folder / f"{source.stem}.part.ipynb", folder / f"{source.stem}.log"
+    unfinished.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "papermill", str(source), str(unfinished), "--cwd", str(folder)]
+    command += ["--kernel", "python3", "--language", "python", "--no-progress-bar", "--no-log-output"]
+    command += ["-p", "preset", preset, "-p", "seed", str(seed)]
+    status, took = measured(command, log, folder)
+    if status != 0:
+        why = failed_cell(json.loads(unfinished.read_text())) if unfinished.is_file() else log.read_text()[-2000:]
+        raise RuntimeError(f"chapter {source.name} failed at {why}\n(the log is {log})")
+    unfinished.replace(folder / source.name)
+    return {"chapter": source.stem, "preset": preset, "seed": seed} | took
+
+
+def read_stamp(stamp: Path) -> dict:
+    """What the last run of a chapter left behind; nothing if there was none or it cannot be read."""
+    try:
+        return json.loads(stamp.read_text())
+    except (OSError, json.JSONDecodeError):
+        return {}
+
+
+def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = False, jobs: int = 1) -> list[dict]:
+    """Execute the notebooks of the table of contents that changed, `jobs` at a time; return and write all run times.
+
+    Of the chapters that need the trained encoder the first trains it, and the others wait for that chapter.
+
+    Raises
+    ------
+    RuntimeError
+        If a chapter fails; those that run beside it are finished first, and kept.
+    """
+    folder = build / "executed" / preset
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = notebooks(book)
+    common = [p for p in (book.parent / name for name in SHARED) if p.exists()]
+    shared_key = digest(common, preset, seed, sys.version, real_data(book.parent).exists())
+    keys = {source: digest([source], shared_key) for source in sources}
+    rows: dict[Path, dict] = {}
+    for source in sources:
+        row = read_stamp(folder / f"{source.stem}.json") if (folder / source.name).is_file() else {}
+        if row.get("key") == keys[source] and not force:
+            rows[source] = row
+            print(f"{source.stem}: unchanged since its run of {row['wall_s']} s, {row['peak_mb']} MB", flush=True)
+
+    def finished(source: Path, row: dict) -> None:
+        rows[source] = row | {"key": keys[source]}
+        unfinished = folder / f"{source.stem}.part"
+        unfinished.write_text(json.dumps(rows[source]))
+        unfinished.replace(folder / f"{source.stem}.json")
+        print(f"[{len(rows)}/{len(sources)}] {source.stem}: {row['wall_s']} s, {row['peak_mb']} MB", flush=True)
+
+    _run_all([s for s in sources if s not in rows], jobs, lambda s: run_chapter(s, folder, preset, seed), finished)
+    out = [{k: v for k, v in rows[source].items() if k != "key"} for source in sources]
+    (build / "runtimes.json").write_text(json.dumps(out, indent=1) + "\n")
+    return out
+
+
+def _run_all(todo: list[Path], jobs: int, run, finished) -> None:
+    """Run these chapters; `finished(source, row)` is called for each in this thread."""
+    needing = [source for source in todo if TRAINS.search(_code(source))]
+    trainer = needing[:1]
+    waiting = trainer + [source for source in todo if source not in trainer]  # it first: others depend on it
+    failed: Exception | None = None
+    with ThreadPoolExecutor(jobs) as pool:
+        running: dict[Future, Path] = {}
+        try:
+            while running or (waiting and not failed):
+                held = set(needing) if trainer and trainer[0] in running.values() else set()
+                while not failed and len(running) < jobs and (ready := [s for s in waiting if s not in held]):
+                    waiting.remove(ready[0])
+                    running[pool.submit(run, ready[0])] = ready[0]
+                    print(f"{ready[0].stem}: running", flush=True)
+                    held |= set(needing) if ready[0] in trainer else set()
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    source = running.pop(done)
+                    if error := done.exception():
+                        failed = failed or error  # pyright: ignore[reportAssignmentType]
+                        print(f"{source.stem}: failed" + ("; what runs beside it is finished" if running else ""),
+                              flush=True)  # fmt: skip
+                    else:
+                        finished(source, done.result())
+        except KeyboardInterrupt:
+            stop_all()
+            raise
+    if failed:
+        raise failed
+
+
+def _code(source: Path) -> str:
+    cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
