@@ -18,6 +18,7 @@ import sysconfig
 import time
 from pathlib import Path
 
+import launch
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -160,7 +161,8 @@ def make_html(book: Path, build: Path, preset: str) -> None:
         if (book / notebook.name).is_file():
             shutil.copy(notebook, source)
     jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
-    command = [str(jupyter_book), "build", str(source), "--config", str(book.parent / "_config.yml")]
+    config = launch.write_config(book.parent / "_config.yml", build / "config.yml")
+    command = [str(jupyter_book), "build", str(source), "--config", str(config)]
     command += ["--path-output", str(build.parent), "-W", "-n", "--keep-going"]
     status, _ = measured(command, build / "html.log", build.parent)
     if status != 0:
@@ -188,10 +190,10 @@ def check_html(book: Path, html: Path) -> list[str]:
 
 
 def build_book(preset: str, seed: int, force: bool = False) -> Path:
-    """Run what changed, render it, check the pages; return the index. Raises RuntimeError or FileNotFoundError."""
-    book, build = ROOT / "book", ROOT / "_build"
+    """Run what changed, render it, check the pages; return the index. Raises RuntimeError, FileNotFoundError or ValueError."""
+    book, build, links = ROOT / "book", ROOT / "_build", launch.settings()
     rows = run_chapters(book, build, preset, seed, force)
-    stamp, key = build / "html.stamp", digest([book, ROOT / "_config.yml"], rows)
+    stamp, key = build / "html.stamp", digest([book, ROOT / "_config.yml"], rows, links)
     if not force and stamp.is_file() and stamp.read_text() == key and not check_html(book, build / "html"):
         print("Nothing changed since the pages were made.")
     else:
@@ -214,7 +216,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         index = build_book(options.preset, options.seed, options.force)
-    except (RuntimeError, FileNotFoundError) as error:
+    except (RuntimeError, FileNotFoundError, ValueError) as error:
         print(f"\nThe book was not built: {error}", file=sys.stderr)
         return 1
     print(f"The book: {index.relative_to(ROOT)}")
