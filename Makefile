@@ -11,6 +11,8 @@ TORCH  ?= torch==2.13.0
 
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.astraclr-installed
+# What the rules of accessibility are read from.
+AXE := tests/pages/node_modules/axe-core/axe.min.js
 # Chapters without training: their stored outputs are compared with a fresh run.
 CHECKED := $(wildcard book/01_*.ipynb book/02_*.ipynb book/03_*.ipynb)
 
@@ -22,12 +24,14 @@ export NUMBA_NUM_THREADS ?= 1
 # Where chapters keep what they trained.
 export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
 
-.PHONY: help setup book test bench-representation lint wheel clean
+.PHONY: help setup book test check-site pdf bench-representation lint wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book [PRESET=tiny|laptop|gpu|paper] [SEED=0]  run the chapters, build the pages: _build/html/index.html"
 	@echo "make test [ARGS='-k views']                        ruff, the tests, and the stored outputs of the chapters"
+	@echo "make check-site                                    after make book: every page in a real browser, without a network"
+	@echo "make pdf                                           after make book: the whole book to print, _build/book.pdf"
 	@echo "make bench-representation [PRESET=tiny] [ARGS='--rows paper* --seeds 1']  every encoder beside its controls, as JSON"
 	@echo "make setup                                         the environment only: $(VENV), Python >= 3.11 (PYTHON=...)"
 	@echo "make lint                                          ruff and pyright"
@@ -56,7 +60,18 @@ book: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest tests $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
+	$(BIN)/python -m pytest tests --ignore tests/pages $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
+
+# Without npm the pages are looked at, but not by the rules of accessibility; without a browser only their links are followed.
+check-site: $(STAMP) $(AXE)
+	$(BIN)/python -m pytest tests/pages $(ARGS)
+
+$(AXE): tests/pages/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/pages && npm ci --silent --ignore-scripts --no-audit --no-fund && touch ../../$@; \
+	else echo "No npm: accessibility is not looked at."; fi
+
+pdf: $(STAMP)
+	@$(BIN)/python book/printing.py
 
 bench-representation: $(STAMP)
 	$(BIN)/python benchmarks/representation.py --preset $(PRESET) $(ARGS)

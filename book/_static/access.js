@@ -1,13 +1,22 @@
 // What the theme leaves out for those who listen to a page. Every script in _static reaches every page by itself.
-document.addEventListener("DOMContentLoaded", () => {
+addEventListener("load", () => {
   // A name that differs from the words on a button cannot be spoken to it: these words are the name.
-  document.querySelector(".search-button-field")?.removeAttribute("aria-label");
-  for (const icon of document.querySelectorAll(".theme-switch-button [title]")) icon.removeAttribute("title");
-  // The title of the book stands above the menu: the way home belongs to the landmark of navigation.
-  const logo = document.querySelector(".navbar-brand.logo")?.parentElement;
-  logo?.setAttribute("role", "navigation");
-  logo?.setAttribute("aria-label", "Book");
-  // Boxes that scroll can be scrolled by keyboard.
-  for (const box of document.querySelectorAll(".bd-article pre, .bd-article .cell_output table, .bd-article .pst-scrollable-table-container"))
+  for (const named of document.querySelectorAll(".search-button-field, details.hide > summary"))
+    named.removeAttribute("aria-label");
+  // The icons that say which theme is on are pictures on a button that has its name.
+  for (const icon of document.querySelectorAll(".theme-switch-button svg")) {
+    icon.setAttribute("aria-hidden", "true");
+    icon.querySelector("title")?.remove();
+  }
+  // The title of the book stands above the menu: the way home belongs to a landmark of navigation.
+  const home = document.querySelector(".navbar-brand.logo")?.parentElement;
+  home?.setAttribute("role", "navigation");
+  home?.setAttribute("aria-label", "Book");
+  // The corner above an index heads nothing; docutils' role of a reference is deprecated.
+  for (const corner of document.querySelectorAll(".cell_output th"))
+    if (!corner.textContent.trim()) corner.setAttribute("role", "cell");
+  for (const entry of document.querySelectorAll("[role=doc-biblioentry]")) entry.setAttribute("role", "listitem");
+  // What scrolls can be scrolled by keyboard.
+  for (const box of document.querySelectorAll(".bd-article :is(pre, .cell_output table, .pst-scrollable-table-container)"))
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
 });

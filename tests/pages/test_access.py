@@ -4,18 +4,21 @@ axe-core comes from npm (`npm ci` in this folder: package.json names the version
 mended, or stand in THEME with the reason why it cannot be; a line of THEME that nothing needs any more is a failure too.
 """
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from built import PAGES
-from chromium import needs_browser
+from chromium import REQUIRED, needs_browser
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 # Rule, part of the selector that axe prints, reason.
 THEME: list[tuple[str, str, str]] = []
+wanted = bool(os.environ.get(REQUIRED) and shutil.which("npm"))
 pytestmark = [
     needs_browser,
-    pytest.mark.skipif(not AXE.is_file(), reason="no axe-core: run `npm ci` in tests/pages (make check-site does)"),
+    pytest.mark.skipif(not (AXE.is_file() or wanted), reason="no axe-core: `npm ci` in tests/pages (make check-site)"),
 ]
 OPEN_ALL = """for (const d of document.querySelectorAll("details")) d.open = true;
 for (const b of document.querySelectorAll(".toggle-hidden > button")) b.click();"""
@@ -55,7 +58,7 @@ def test_page_can_be_read_by_all(browser, html, axe, page):
     browser.dark(True)
     browser.until("document.documentElement.dataset.theme === 'dark'")
     dark = complaints(browser, CONTRAST)
-    assert light == [] and dark == []
+    assert not light + dark, "\n".join(light + dark)
 
 
 def test_map_of_stars_can_be_read_by_all(browser, axe, stars, tmp_path, monkeypatch):
@@ -71,17 +74,18 @@ def test_map_of_stars_can_be_read_by_all(browser, axe, stars, tmp_path, monkeypa
     browser.run("keep(5)")
     browser.run(axe + ";0")
     browser.run(f"{OPEN_ALL};0")
-    assert complaints(browser, EVERY_RULE) == []
+    light = complaints(browser, EVERY_RULE)
     browser.dark(True)
     browser.until("light(theme.bg) < 0.05")
-    assert complaints(browser, CONTRAST) == []
+    dark = complaints(browser, CONTRAST)
+    assert not light + dark, "\n".join(light + dark)
 
 
 def test_first_key_leads_past_the_menus(browser, html):
     browser.open(html / "intro.html")
     browser.key("Tab")
     assert "Skip to main content" in browser.run("document.activeElement.textContent")
-    assert browser.run("document.activeElement.getBoundingClientRect().top") >= 0
+    browser.until("document.activeElement.getBoundingClientRect().top >= 0")  # it slides into sight
 
 
 def test_every_excuse_is_needed():
