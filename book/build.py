@@ -190,7 +190,10 @@ def check_html(book: Path, html: Path) -> list[str]:
 
 
 def build_book(preset: str, seed: int, force: bool = False) -> Path:
-    """Run what changed, render it, check the pages; return the index. Raises RuntimeError, FileNotFoundError or ValueError."""
+    """Run what changed, render it, check the pages; return the index.
+
+    Raises RuntimeError or FileNotFoundError, and ValueError where the address of a repository is none.
+    """
     book, build, links = ROOT / "book", ROOT / "_build", launch.settings()
     rows = run_chapters(book, build, preset, seed, force)
     stamp, key = build / "html.stamp", digest([book, ROOT / "_config.yml"], rows, links)

@@ -1,8 +1,8 @@
 """Links from the pages to the repository: the book does not know its own address, so that is a setting of the build.
 
-ASTRACLR_REPOSITORY=https://github.com/OWNER/NAME make book (and ASTRACLR_BRANCH, where it is not `main`) adds to every
-page links to its source and to the issues, and to every chapter buttons for Binder and Colab. Without it no page holds a
-button that leads nowhere.
+ASTRACLR_REPOSITORY=https://github.com/OWNER/NAME make book (and ASTRACLR_BRANCH, where it is not `main`) adds to
+every page links to its source and to the issues, and to every chapter buttons for Binder and Colab. Without it no page
+holds a button that leads nowhere.
 """
 
 import copy

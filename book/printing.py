@@ -2,8 +2,8 @@
 
 Usage: python book/printing.py [--html-only]          (after `make book`; `make pdf` calls it)
 
-Writes _build/html/book.html, which any browser prints, and _build/book.pdf. Answers and solutions, which a reader of the
-site unfolds, are unfolded; code that only draws a figure, folded there, is left out. No network is needed.
+Writes _build/html/book.html, which any browser prints, and _build/book.pdf. Answers and solutions, which a reader of
+the site unfolds, are unfolded; code that is folded there, such as that of a drawing, is left out. No network is needed.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from bs4 import BeautifulSoup, Tag
 from build import ROOT, toc_pages
 
-BROWSERS = ("chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "google-chrome-stable", "chrome")
+BROWSERS = ("chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "google-chrome-stable")
 CUT = (".headerlink", "script", "nav", ".prev-next-area", "details.hide.above-input", "iframe")
 MINUTES = 15
 PAGE = """<!doctype html>
@@ -105,8 +105,9 @@ def one_page(folder: Path, pages: list[str]) -> str:
         if scripts:
             styles += scripts
             break
-    lines = [f'<li><a href="#{place(page)}">{html.escape(heading(article))}</a></li>' for page, article in articles.items()]
-    return PAGE.format(title=heading(articles[pages[0]]), head="\n".join(styles), contents="\n".join(lines),
+    titles = {page: html.escape(heading(article)) for page, article in articles.items()}
+    lines = [f'<li><a href="#{place(page)}">{title}</a></li>' for page, title in titles.items()]
+    return PAGE.format(title=titles[pages[0]], head="\n".join(styles), contents="\n".join(lines),
                        articles="\n".join(map(str, articles.values())))  # fmt: skip
 
 
@@ -123,8 +124,8 @@ def to_pdf(page: Path, pdf: Path) -> None:
         raise RuntimeError(f"no browser ({', '.join(BROWSERS)}): print {page} with the one that you have")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         made = Path(folder) / "book.pdf"
-        command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                   f"--user-data-dir={folder}/profile", "--host-resolver-rules=MAP * ~NOTFOUND",
+        command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                   "--no-first-run", f"--user-data-dir={folder}/profile", "--host-resolver-rules=MAP * ~NOTFOUND",
                    "--no-pdf-header-footer", "--generate-pdf-document-outline", "--virtual-time-budget=60000",
                    f"--print-to-pdf={made}", page.resolve().as_uri()]  # fmt: skip
         run = subprocess.run(command, capture_output=True, text=True, timeout=60 * MINUTES)

@@ -10,7 +10,6 @@ import base64
 import json
 import os
 import select
-import shutil
 import subprocess
 import tempfile
 import time
@@ -19,27 +18,22 @@ from typing import Any
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "google-chrome-stable", "chrome")
+from book.printing import BROWSERS, executable
+
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--mute-audio",
          "--disable-background-networking", "--disable-component-update", "--disable-extensions", "--disable-sync",
          "--host-resolver-rules=MAP * ~NOTFOUND", "--remote-debugging-pipe")  # fmt: skip
 
-
-def executable() -> str | None:
-    """Path of a Chromium, or None."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
-
-
-# A runner without a browser would skip these tests in silence: `.ci/run` sets the variable, and they fail there instead.
+# A runner without a browser would skip these tests in silence: `.ci/run` sets the variable, and there they fail.
 REQUIRED = "ASTRACLR_BROWSER_REQUIRED"
 needs_browser = pytest.mark.skipif(executable() is None and not os.environ.get(REQUIRED),
-                                   reason=f"no browser: looked for {', '.join(NAMES)}")  # fmt: skip
+                                   reason=f"no browser: looked for {', '.join(BROWSERS)}")  # fmt: skip
 
 
 class Browser:
     """One page of one browser.
 
-    `errors` collects what the page complains of, `requests` the addresses it asked for, `failures` those it did not get.
+    `errors` collects what the page complains of, `requests` the addresses it asked for, `failures` those not answered.
     """
 
     def __init__(self, width: int = 1280, height: int = 900, timeout: float = 180.0):
@@ -53,7 +47,7 @@ class Browser:
         self._read, to_write = os.pipe()
         self._seen: list[dict[str, Any]] = []
         program = executable()
-        assert program is not None, f"no browser: looked for {', '.join(NAMES)}"
+        assert program is not None, f"no browser: looked for {', '.join(BROWSERS)}"
         shell = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'  # the browser wants these two numbers
         command = ["bash", "-c", shell, program, *FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"]
         self._process = subprocess.Popen(command, pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL,

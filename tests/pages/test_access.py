@@ -1,7 +1,7 @@
 """Every page, light and dark, by the rules of axe-core: landmarks, headings, names, contrast, keyboard.
 
-axe-core comes from npm (`npm ci` in this folder: package.json names the version). What it says about every page has to be
-mended, or stand in THEME with the reason why it cannot be; a line of THEME that nothing needs any more is a failure too.
+axe-core comes from npm (`npm ci` in this folder: package.json names the version). What it says about a page has to be
+mended, or stand in THEME with the reason why it cannot be; a line of THEME that nothing needs any more fails too.
 """
 
 import os

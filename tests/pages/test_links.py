@@ -1,4 +1,4 @@
-"""Every link inside the built book leads to a page and a place that are there; the site is small; no page fetches anything."""
+"""Every link inside the built book leads to a place that is there; the site is small; no page fetches anything."""
 
 from functools import cache
 from html.parser import HTMLParser

@@ -1,8 +1,8 @@
-"""Every page of the built book in a real browser without a network: whole, silent, readable on a phone, dark where wanted."""
+"""Every page of the built book in a browser without a network: whole, silent, readable on a phone, dark if wanted."""
 
 import pytest
-from chromium import needs_browser
 from built import PAGES
+from chromium import needs_browser
 
 pytestmark = needs_browser
 PHONE = (390, 844)
@@ -29,7 +29,7 @@ TOO_WIDE = """(() => {
     const r = e.getBoundingClientRect();
     return r.width > 1 && r.right > edge && getComputedStyle(e).visibility !== "hidden" && !scrolls(e);
   });
-  const names = out.slice(0, 5).map((e) => `${e.tagName}.${e.className} ${Math.round(e.getBoundingClientRect().right)}`);
+  const names = out.slice(0, 5).map((e) => `${e.tagName}.${e.className} to ${e.getBoundingClientRect().right}`);
   return document.documentElement.scrollWidth > edge ? ["the page itself", ...names] : names;
 })()"""
 # Relative luminance of what lies behind the text, as in WCAG 2.
