@@ -4,6 +4,8 @@ PYTHON ?= python3
 PRESET ?= tiny
 SEED   ?= 0
 ARGS   ?=
+# Processes of `make test`: files are shared out, the tests of one file stay together. JOBS=0 runs all in one.
+JOBS   ?= 2
 VENV   ?= .venv
 # A bare `torch` takes the newest CUDA build, gigabytes larger and not the version that was tested: it is named, and installed first.
 # To spare the CUDA libraries on Linux: PIP_EXTRA_INDEX_URL=<PyTorch's CPU index> make setup
@@ -29,7 +31,7 @@ export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
 
 help:
 	@echo "make book [PRESET=tiny|laptop|gpu|paper] [SEED=0]  run the chapters, build the pages: _build/html/index.html"
-	@echo "make test [ARGS='-k views']                        ruff, the tests, and the stored outputs of the chapters"
+	@echo "make test [ARGS='-k views'] [JOBS=2]               ruff, the tests, and the stored outputs of the chapters"
 	@echo "make check-site                                    after make book: every page in a real browser, without a network"
 	@echo "make pdf                                           after make book: the whole book to print, _build/book.pdf"
 	@echo "make bench-representation [PRESET=tiny] [ARGS='--rows paper* --seeds 1']  every encoder beside its controls, as JSON"
@@ -60,7 +62,7 @@ book: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest tests --ignore tests/pages $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
+	$(BIN)/python -m pytest tests --ignore tests/pages -n $(JOBS) --dist loadfile $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
 
 # Without npm the pages are looked at, but not by the rules of accessibility; without a browser only their links are followed.
 check-site: $(STAMP) $(AXE)
