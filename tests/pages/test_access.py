@@ -24,9 +24,9 @@ OPEN_ALL = """for (const d of document.querySelectorAll("details")) d.open = tru
 for (const b of document.querySelectorAll(".toggle-hidden > button")) b.click();"""
 RUN = """axe.run(document, {options}).then((r) => r.violations.flatMap((v) => v.nodes.map((n) =>
   [v.id, n.target.flat().join(" "), (n.any[0] ?? n.all[0] ?? n.none[0])?.message ?? v.help])))"""
-EVERY_RULE = """{ resultTypes: ["violations"],
+EVERY_RULE = """{ preload: false, resultTypes: ["violations"],
   runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }"""
-CONTRAST = '{ resultTypes: ["violations"], runOnly: ["color-contrast"] }'
+CONTRAST = '{ preload: false, resultTypes: ["violations"], runOnly: ["color-contrast"] }'
 needed: set[tuple[str, str, str]] = set()
 
 
