@@ -4,6 +4,8 @@ PYTHON ?= python3
 PRESET ?= tiny
 SEED   ?= 0
 ARGS   ?=
+# Processes of `make test`: files are shared out, the tests of one file stay together. JOBS=0 runs all in one.
+JOBS   ?= 2
 VENV   ?= .venv
 # A bare `torch` takes the newest CUDA build, gigabytes larger and not the version that was tested: it is named, and installed first.
 # To spare the CUDA libraries on Linux: PIP_EXTRA_INDEX_URL=<PyTorch's CPU index> make setup
@@ -11,6 +13,8 @@ TORCH  ?= torch==2.13.0
 
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.astraclr-installed
+# What the rules of accessibility are read from.
+AXE := tests/pages/node_modules/axe-core/axe.min.js
 # Chapters without training: their stored outputs are compared with a fresh run.
 CHECKED := $(wildcard book/01_*.ipynb book/02_*.ipynb book/03_*.ipynb)
 
@@ -22,13 +26,15 @@ export NUMBA_NUM_THREADS ?= 1
 # Where chapters keep what they trained.
 export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
 
-.PHONY: help setup book test student slides bench-representation lint wheel clean
+.PHONY: help setup book test check-site pdf student slides bench-representation lint wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book [PRESET=tiny|laptop|gpu|paper] [SEED=0]  run the chapters, build the pages: _build/html/index.html"
 	@echo "make book ARGS=--accept-figures                    the same, and keep how the figures look, to compare later builds with"
-	@echo "make test [ARGS='-k views']                        ruff, the tests, and the stored outputs of the chapters"
+	@echo "make test [ARGS='-k views'] [JOBS=2]               ruff, the tests, and the stored outputs of the chapters"
+	@echo "make check-site                                    after make book: every page in a real browser, without a network"
+	@echo "make pdf                                           after make book: the whole book to print, _build/book.pdf"
 	@echo "make bench-representation [PRESET=tiny] [ARGS='--rows paper* --seeds 1']  every encoder beside its controls, as JSON"
 	@echo "make student                                       notebooks without solutions: _build/student/ and _build/student.zip"
 	@echo "make slides [PRESET=tiny]                          a deck a chapter, after make book: _build/slides/"
@@ -59,7 +65,18 @@ book: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest tests $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
+	$(BIN)/python -m pytest tests --ignore tests/pages -n $(JOBS) --dist loadfile $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
+
+# Without npm the pages are looked at, but not by the rules of accessibility; without a browser only their links are followed.
+check-site: $(STAMP) $(AXE)
+	$(BIN)/python -m pytest tests/pages $(ARGS)
+
+$(AXE): tests/pages/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/pages && npm ci --silent --ignore-scripts --no-audit --no-fund && touch ../../$@; \
+	else echo "No npm: accessibility is not looked at."; fi
+
+pdf: $(STAMP)
+	@$(BIN)/python book/printing.py
 
 student: $(STAMP)
 	@$(BIN)/python book/student.py

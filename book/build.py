@@ -16,6 +16,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+import launch
 import ledger
 import looks
 from chapters import ROOT, digest, measured, notebooks, page_source, plain, run_chapters, toc_pages
@@ -63,7 +64,8 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
         if (book / notebook.name).is_file():
             shutil.copy(notebook, source)
     jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
-    command = [str(jupyter_book), "build", str(source), "--config", str(book.parent / "_config.yml")]
+    config = launch.write_config(book.parent / "_config.yml", build / "config.yml")
+    command = [str(jupyter_book), "build", str(source), "--config", str(config)]
     command += ["--path-output", str(build.parent), "-W", "-n", "--keep-going"]
     status, _ = measured(command, build / "html.log", build.parent)
     if status != 0:
@@ -117,11 +119,14 @@ def check_figures(book: Path, build: Path, preset: str, seed: int, accept: bool)
 
 
 def build_book(preset: str, seed: int, force: bool = False, jobs: int = 1, accept: bool = False) -> Path:
-    """Run what changed, render it, check the pages; return the index. Raises RuntimeError or FileNotFoundError."""
-    book, build = ROOT / "book", ROOT / "_build"
+    """Run what changed, render it, check the pages; return the index.
+
+    Raises RuntimeError or FileNotFoundError, and ValueError where the address of a repository is none.
+    """
+    book, build, links = ROOT / "book", ROOT / "_build", launch.settings()
     rows = run_chapters(book, build, preset, seed, force, jobs)
     check_figures(book, build, preset, seed, accept)
-    stamp, key = build / "html.stamp", digest([book, ROOT / "_config.yml"], rows)
+    stamp, key = build / "html.stamp", digest([book, ROOT / "_config.yml"], rows, links)
     if not force and stamp.is_file() and stamp.read_text() == key and not check_html(book, build / "html"):
         print("Nothing changed since the pages were made.")
     else:

@@ -168,7 +168,7 @@ def test_stars_that_make_no_map_are_refused(made, checkpoint):
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
 
-needs_browser = pytest.mark.skipif(chromium.executable() is None, reason=f"no browser: none of {chromium.NAMES}")
+needs_browser = chromium.needs_browser
 
 
 @pytest.fixture(scope="module")

@@ -111,7 +111,7 @@ def test_ci_calls_the_two_commands():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     text = script.read_text()
-    assert "make test" in text and "make book" in text and "set -euo pipefail" in text
+    assert "make test" in text and "make book" in text and "make check-site" in text and "set -euo pipefail" in text
 
 
 def test_readme_names_the_two_commands():
