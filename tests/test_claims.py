@@ -66,6 +66,13 @@ def test_what_looks_like_a_result(tmp_path, text, found):
     assert [line.split("   in: ")[0] for line in typed_numbers(tmp_path / "page.md")[0]] == found
 
 
+def test_numbers_of_a_quiz_are_its_own(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("::::{admonition} Quiz: a loss\n:class: quiz\nIt is 5.00.\n:::{dropdown} 0.1\nNo.\n:::\n::::\nIt is 0.7.\n")
+    (found,), _ = typed_numbers(page)
+    assert found.startswith("0.7 ")
+
+
 def test_a_quoted_number_needs_its_words(tmp_path):
     page, entry = tmp_path / "page.md", Quoted("page", "the paper's 0.70", "the paper")
     page.write_text("Beside the\npaper's 0.70 ours is 0.70.")

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 CODE = ("code-block", "code-cell", "math", "eval-rst", "include", "image", "bibliography")
 """Directives whose content is not prose."""
+QUIZ = r"^::::+\{admonition\} Quiz:.*?^::::+\s*$"
+"""Numbers in a quiz are made up for the question."""
 ASIDE = [
     r"<!--.*?-->",
     r"\$\$.*?\$\$",
@@ -60,7 +62,7 @@ def without_code(text: str) -> str:
 
 def bare(text: str) -> str:
     """Prose without what is not prose; lines keep their places."""
-    text = without_code(text)
+    text = without_code(re.sub(QUIZ, "", text, flags=re.DOTALL | re.MULTILINE))
     for pattern in ASIDE:
         text = re.sub(pattern, lambda m: "\n" * m.group().count("\n"), text, flags=re.DOTALL | re.MULTILINE)
     return text
