@@ -68,7 +68,8 @@ def test_what_looks_like_a_result(tmp_path, text, found):
 
 def test_numbers_of_a_quiz_are_its_own(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("::::{admonition} Quiz: a loss\n:class: quiz\nIt is 5.00.\n:::{dropdown} 0.1\nNo.\n:::\n::::\nIt is 0.7.\n")
+    quiz = "::::{admonition} Quiz: a loss\n:class: quiz\nIt is 5.00.\n:::{dropdown} 0.1\nNo.\n:::\n::::\n"
+    page.write_text(f"{quiz}It is 0.7.\n")
     (found,), _ = typed_numbers(page)
     assert found.startswith("0.7 ")
 
