@@ -97,9 +97,9 @@ def gains(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Points above the linear probe of the same draw: their mean, standard deviation, and each."""
     by_draw = pd.DataFrame(found).pivot(index="seed", columns="way", values="accuracy")
     apart = 100 * by_draw.sub(by_draw["linear probe"], axis=0).drop(columns="linear probe")
-    spread = apart.std().round(2).astype(object).where(len(apart) > 1, None)
-    return {way: {"mean": round(float(column.mean()), 2), "sd": spread[way], "draws": column.round(2).tolist()}
-            for way, column in apart.items()}  # fmt: skip
+    return {way: {"mean": round(float(column.mean()), 2),
+                  "sd": round(float(column.std()), 2) if len(column) > 1 else None,
+                  "draws": column.round(2).tolist()} for way, column in apart.items()}  # fmt: skip
 
 
 def main() -> None:
