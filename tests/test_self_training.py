@@ -1,5 +1,9 @@
 """Self-training: a teacher of whole light curves, probes of guesses, and what a thawed encoder begins as."""
 
+import importlib
+import json
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -87,3 +91,21 @@ def test_every_unlabelled_star_needs_a_guess(three, readings, checkpoint):
     head = mean_head(fit_logistic(readings[0].windows, fit.label, 1.0), readings[0].windows)
     with pytest.raises(ValueError, match="0 guesses for"):
         self_train(checkpoint, fit, head, steps=1, learning_rate=1e-3, unlabelled=rest)
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_self_training_runs(root, tmp_path, monkeypatch, checkpoint):
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    script = importlib.import_module("self_training")
+    monkeypatch.setattr(script, "load_checkpoint", lambda where: checkpoint)
+    runs, out = tmp_path / "runs.jsonl", tmp_path / "out.json"
+    runs.write_text('{"tried": 1}\n{"tried": 2}\n')
+    for words in (["--explored", str(runs), "--seeds", "1"], ["--seeds", "2"]):
+        monkeypatch.setattr(sys, "argv", ["self_training.py", "--quick", "--out", str(out), *words])
+        script.main()
+    found = json.loads(out.read_text())
+    assert [run["tried"] for run in found["explored"]] == [1, 2]  # a later run keeps what was tried before it
+    ways = {row["way"]: row["accuracy"] for row in found["rows"] if row["seed"] == 1}
+    assert len(found["rows"]) == 2 * len(ways) and set(found["gains"]) == set(ways) - {"linear probe"}
+    for way, gain in found["gains"].items():
+        assert gain["draws"][1] == round(100 * (ways[way] - ways["linear probe"]), 2)
