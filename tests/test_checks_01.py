@@ -73,7 +73,8 @@ def test_jd():
 def test_cut():
     counts = np.random.default_rng(3).integers(20, 400, (60, 2))
     segment = np.repeat(np.arange(120), counts.ravel())
-    stars = LightCurves.from_arrays(segment // 2, segment % 2, 58_000.0 + np.arange(len(segment)), 17.0 + 0 * segment,
+    when = 58_000 + 0.1 * np.arange(len(segment))
+    stars = LightCurves.from_arrays(segment // 2, segment % 2, when, 17.0 + 0 * segment,
                                     0.02 + 0 * segment)  # fmt: skip
     right = [len(stars.with_counts({"g": n, "r": n})) / 60 for n in range(50, 351, 25)]
     assert check("ex-ch1-cut", stars, right)
