@@ -77,8 +77,13 @@ def test_shift():
         return {name: over[name] / (under[name] if under else 1) for name in over}, tokens, TINY, 1
 
     assert check("ex-ch3-shift", *ratios(moved, between))
-    wrong = {"alone": (moved, None), "upside down": (between, moved), "typical one": (moved, largest),
-             "one day": (day, between), "not the median": (moved, {name: 0.3 * x for name, x in largest.items()})}  # fmt: skip
+    wrong = {
+        "alone": (moved, None),
+        "upside down": (between, moved),
+        "typical one": (moved, largest),
+        "one day": (day, between),
+        "not the median": (moved, {name: 0.3 * x for name, x in largest.items()}),
+    }
     for words, pair in wrong.items():
         said = hint("ex-ch3-shift", *ratios(*pair))
         assert words in said
