@@ -141,3 +141,22 @@ def draw_rates(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str | No
     ax.yaxis.set_major_formatter("{x:g}")
     if by:
         ax.legend(fontsize=8, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, frameon=False)
+
+
+def draw_tolerances(ax: Axes, stages: Sequence[str], seen: Sequence[float], allowed: Sequence[float]) -> None:
+    """Draw the largest difference seen of each stage (dot) on a bar that ends at the one allowed, logarithmically."""
+    y, lowest = np.arange(len(stages)), min(seen) / 3
+    ax.barh(y, np.asarray(allowed) - lowest, left=lowest, color="#d6dde6", height=0.8)
+    ax.plot(seen, y, "o", ms=4, color="#1f77b4")
+    ax.set(xscale="log", xlabel="largest absolute difference", xlim=(lowest, None), ylim=(-0.7, len(y) - 0.3))
+    ax.set_yticks(y, stages, fontsize=7)
+    ax.grid(axis="y", visible=False)
+
+
+def draw_gains(ax: Axes, gains: Mapping[str, np.ndarray], between_seeds: float, marked: str) -> None:
+    """Draw gains in points, a line a row and a dot a seed, on a grey band of +- `between_seeds`; `marked` rows red."""
+    ax.axvspan(-between_seeds, between_seeds, color="#e3e3e3", lw=0)
+    ax.axvline(0, color="#555555", lw=1)
+    for y, (name, gain) in enumerate(gains.items()):
+        ax.plot(gain, np.full(len(gain), y), "o", ms=4, alpha=0.8, color="#d62728" if marked in name else "#1f77b4")
+    ax.set_yticks(range(len(gains)), list(gains), fontsize=8)
