@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from astraclr.lightcurves import LightCurves
 from astraclr.losses import chance_level, floor_level
 from astraclr.preparation import MJD_ZERO, Tokens
 from astraclr.probing import Scores
@@ -160,3 +161,30 @@ def draw_gains(ax: Axes, gains: Mapping[str, np.ndarray], between_seeds: float, 
     for y, (name, gain) in enumerate(gains.items()):
         ax.plot(gain, np.full(len(gain), y), "o", ms=4, alpha=0.8, color="#d62728" if marked in name else "#1f77b4")
     ax.set_yticks(range(len(gains)), list(gains), fontsize=8)
+
+
+def draw_gallery(lc: LightCurves, rows: Sequence[int], marked: Sequence[str] = ()) -> None:
+    """Draw stars in two lines of panels, their labels above them, red for the `marked` ones."""
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(2, -(-len(rows) // 2), figsize=(12, 5), sharex=True)
+    for ax, k in zip(axes.flat, rows, strict=False):
+        draw_star(ax, lc.star(k))
+        ax.set_title(lc.label[k], color="#d1495b" if lc.label[k] in marked else "black", fontsize=9)
+        ax.get_legend().remove()
+        ax.set(xlabel="", ylabel="")
+        ax.xaxis.set_major_locator(plt.MaxNLocator(3))
+    fig.supxlabel("MJD (days)")
+    fig.supylabel("magnitude")
+
+
+def draw_periods(ax: Axes, period: np.ndarray, guess: np.ndarray, title: str = "") -> None:
+    """Draw predicted against true periods (days) with lines: solid right, dashed half and double, dotted daily."""
+    line = np.logspace(-1.6, 2.9, 600)
+    for factor, style in ((1, "-"), (0.5, "--"), (2, "--")):
+        ax.plot(line, factor * line, style, color="#555555", lw=0.8)
+    for cycle in (1, -1):  # one cycle a day too many or too few
+        ax.plot(line, 1 / np.abs(1 / line + cycle), ":", color="#555555", lw=0.8)
+    ax.plot(period, guess, ".", ms=4, alpha=0.7)
+    ax.set(xscale="log", yscale="log", xlim=(0.025, 800), ylim=(0.025, 2000), title=title)
+    ax.set(xlabel="true period (days)", ylabel="predicted period (days)")
