@@ -42,7 +42,7 @@ def test_loss(table):
 
 def test_order(table):
     road = table[table["group"] == "road"]
-    parts = {"+ steps": "no steps", "+ jitter": "no jitter", "+ spread": "no spread", "+ cosine": "paper's schedule"}
+    parts = {"+ steps": "no steps", "+ jitter": "no jitter"}
 
     def credits(column: str = "trained", scale: float = 100) -> tuple[dict[str, float], dict[str, float]]:
         brought = (scale * road[column].astype(float).diff())[list(parts)].to_dict()

@@ -107,10 +107,10 @@ def _purpose(brightening: Callable[[LightCurves], np.ndarray]) -> str | None:
         return f"One number a star is wanted; {len(events)} stars gave an array of shape {scores['events'].shape}."
     if not np.isfinite(scores["quiet"]).all():
         return "Some scores are not finite. May the scatter of a star be zero?"
-    if np.median(scores["events"]) < np.median(scores["quiet"]):
-        return "Stars with an event score lower than without. Magnitudes grow downwards: what is the brightest median?"
     if not np.allclose(brightening(_changed(quiet, lambda m: m + 2)), scores["quiet"], rtol=0.02, atol=0.02):
         return "Two magnitudes fainter, the same stars score differently. Compare each star with its own usual."
+    if np.median(scores["events"]) < np.median(scores["quiet"]):
+        return "Stars with an event score lower than without. Magnitudes grow downwards: what is the brightest median?"
     if np.mean(brightening(_changed(quiet, _one_bright_point)) > scores["quiet"] + 2) > 0.3:
         return "A single wild point makes a star an event. The medians of five neighbours should see to that."
     twice = brightening(_changed(events, lambda m: np.median(m) + 2 * (m - np.median(m))))
