@@ -52,7 +52,7 @@ def _parts(ranks: int) -> dict[str, float]:
 
 
 @grader("ex-ch10-amdahl")
-def _amdahl(efficiency: Callable[[int], float], half: float, growing: float) -> str | None:
+def _amdahl(efficiency: Callable[[float], float], half: float, growing: float) -> str | None:
     if not callable(efficiency):
         return "Hand over a function of the number of ranks, so that it can be tried."
     work, two = sum(_parts(1).values()), _parts(2)
