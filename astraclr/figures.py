@@ -166,6 +166,7 @@ def draw_gains(ax: Axes, gains: Mapping[str, np.ndarray], between_seeds: float, 
 def draw_gallery(lc: LightCurves, rows: Sequence[int], marked: Sequence[str] = ()) -> None:
     """Draw stars in two lines of panels, their labels above them, red for the `marked` ones."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
     fig, axes = plt.subplots(2, -(-len(rows) // 2), figsize=(12, 5), sharex=True)
     for ax, k in zip(axes.flat, rows, strict=False):
@@ -173,7 +174,7 @@ def draw_gallery(lc: LightCurves, rows: Sequence[int], marked: Sequence[str] = (
         ax.set_title(lc.label[k], color="#d1495b" if lc.label[k] in marked else "black", fontsize=9)
         ax.get_legend().remove()
         ax.set(xlabel="", ylabel="")
-        ax.xaxis.set_major_locator(plt.MaxNLocator(3))
+        ax.xaxis.set_major_locator(MaxNLocator(3))
     fig.supxlabel("MJD (days)")
     fig.supylabel("magnitude")
 
