@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from astraclr.lightcurves import LightCurves
 from astraclr.losses import chance_level, floor_level
 from astraclr.preparation import MJD_ZERO, Tokens
 from astraclr.probing import Scores
@@ -141,3 +142,60 @@ def draw_rates(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str | No
     ax.yaxis.set_major_formatter("{x:g}")
     if by:
         ax.legend(fontsize=8, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, frameon=False)
+
+
+def draw_tolerances(ax: Axes, stages: Sequence[str], seen: Sequence[float], allowed: Sequence[float]) -> None:
+    """Draw the largest difference seen of each stage (dot) on a bar that ends at the one allowed, logarithmically."""
+    y, lowest = np.arange(len(stages)), min(seen) / 3
+    ax.barh(y, np.asarray(allowed) - lowest, left=lowest, color="#d6dde6", height=0.8)
+    ax.plot(seen, y, "o", ms=4, color="#1f77b4")
+    ax.set(xscale="log", xlabel="largest absolute difference", xlim=(lowest, None), ylim=(-0.7, len(y) - 0.3))
+    ax.set_yticks(y, stages, fontsize=7)
+    ax.grid(axis="y", visible=False)
+
+
+def draw_gains(ax: Axes, gains: Mapping[str, np.ndarray], between_seeds: float, marked: str) -> None:
+    """Draw gains in points, a line a row and a dot a seed, on a grey band of +- `between_seeds`; `marked` rows red."""
+    ax.axvspan(-between_seeds, between_seeds, color="#e3e3e3", lw=0)
+    ax.axvline(0, color="#555555", lw=1)
+    for y, (name, gain) in enumerate(gains.items()):
+        ax.plot(gain, np.full(len(gain), y), "o", ms=4, alpha=0.8, color="#d62728" if marked in name else "#1f77b4")
+    ax.set_yticks(range(len(gains)), list(gains), fontsize=8)
+
+
+def draw_gallery(lc: LightCurves, rows: Sequence[int], marked: Sequence[str] = ()) -> None:
+    """Draw stars in two lines of panels, their labels above them, red for the `marked` ones."""
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
+    fig, axes = plt.subplots(2, -(-len(rows) // 2), figsize=(12, 5), sharex=True)
+    for ax, k in zip(axes.flat, rows, strict=False):
+        draw_star(ax, lc.star(k))
+        ax.set_title(lc.label[k], color="#d1495b" if lc.label[k] in marked else "black", fontsize=9)
+        ax.get_legend().remove()
+        ax.set(xlabel="", ylabel="")
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+    fig.supxlabel("MJD (days)")
+    fig.supylabel("magnitude")
+
+
+def draw_periods(ax: Axes, period: np.ndarray, guess: np.ndarray, title: str = "") -> None:
+    """Draw predicted against true periods (days) with lines: solid right, dashed half and double, dotted daily."""
+    line = np.logspace(-1.6, 2.9, 600)
+    for factor, style in ((1, "-"), (0.5, "--"), (2, "--")):
+        ax.plot(line, factor * line, style, color="#555555", lw=0.8)
+    for cycle in (1, -1):  # one cycle a day too many or too few
+        ax.plot(line, 1 / np.abs(1 / line + cycle), ":", color="#555555", lw=0.8)
+    ax.plot(period, guess, ".", ms=4, alpha=0.7)
+    ax.set(xscale="log", yscale="log", xlim=(0.025, 800), ylim=(0.025, 2000), title=title)
+    ax.set(xlabel="true period (days)", ylabel="predicted period (days)")
+
+
+def draw_runs(ax: Axes, runs: Mapping[str, tuple[Sequence[float], float]], chance: float) -> None:
+    """Draw the training losses of runs (lines) and the loss of held-out stars after their last step (dots)."""
+    for (name, (losses, held)), colour in zip(runs.items(), ("#1f77b4", "#d1495b", "#59a14f"), strict=False):
+        ax.plot(range(1, len(losses) + 1), losses, color=colour, label=f"{name}, training")
+        ax.plot(len(losses), held, "o", color=colour, label=f"{name}, held out")
+    ax.axhline(chance, ls="--", lw=1, color="#555555", label="chance")
+    ax.set(xlabel="optimiser step", ylabel="NT-Xent loss (nats)")
+    ax.legend(fontsize=8, loc="lower left")
