@@ -113,8 +113,8 @@ def _tuned(result: Mapping[str, Any]) -> dict[str, Any]:
             "seeds": ours and ours.seeds, "random weights": scores.get("linear probe, random weights"),
             "trained with labels": scores.get("from scratch"), "command": "python benchmarks/few_labels.py",
             "not comparable because": f"{SHARE_OF_LABELS:.0%} of {preset('laptop').n_stars:,} stars here; there up to "
-            "4,000 a class, and only stars brighter than magnitude 18 in some band: its 0.70 and 0.77 may be of "
-            "different stars, here both are of the same"}  # fmt: skip
+            "4,000 a class, some fifty times as many labels, and only stars brighter than magnitude 18 in some band: "
+            "its 0.70 and 0.77 may be of different stars, here both are of the same"}  # fmt: skip
 
 
 def _fused(results: Results) -> dict[str, Any]:
