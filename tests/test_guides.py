@@ -67,7 +67,7 @@ def test_commands_exist(page):
 def messages() -> str:
     """Every string of the package and of what builds the book, with a gap where a value is filled in."""
     said = []
-    for file in [*sorted((ROOT / "astraclr").rglob("*.py")), BOOK / "build.py"]:
+    for file in [*sorted((ROOT / "astraclr").rglob("*.py")), BOOK / "build.py", BOOK / "printing.py"]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.JoinedStr):
                 said.append("".join(v.value if isinstance(v, ast.Constant) else "\0" for v in node.values))
