@@ -70,7 +70,7 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
     status, _ = measured(command, build / "html.log", build.parent)
     if status != 0:
         lines = plain((build / "html.log").read_text()).splitlines()
-        said = [line for line in lines if re.search(r"WARNING|ERROR|Error:|exception:", line)] or lines[-30:]
+        said = [line for line in lines if re.search(r"WARNING|ERROR|CRITICAL|Error:|exception:", line)] or lines[-30:]
         raise RuntimeError("jupyter-book failed (all of it in _build/html.log):\n" + "\n".join(said))
 
 
