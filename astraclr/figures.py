@@ -193,9 +193,10 @@ def draw_periods(ax: Axes, period: np.ndarray, guess: np.ndarray, title: str = "
 
 def draw_runs(ax: Axes, runs: Mapping[str, tuple[Sequence[float], float]], chance: float) -> None:
     """Draw the training losses of runs (lines) and the loss of held-out stars after their last step (dots)."""
-    for (name, (losses, held)), colour in zip(runs.items(), ("#1f77b4", "#d1495b", "#59a14f"), strict=False):
+    for k, (name, (losses, held)) in enumerate(runs.items(), start=1):
+        colour = ("#1f77b4", "#d1495b", "#59a14f")[k % 3 - 1]
         ax.plot(range(1, len(losses) + 1), losses, color=colour, label=f"{name}, training")
-        ax.plot(len(losses), held, "o", color=colour, label=f"{name}, held out")
+        ax.plot(len(losses) * (1 + 0.025 * k), held, "o", color=colour, label=f"{name}, held out")  # side by side
     ax.axhline(chance, ls="--", lw=1, color="#555555", label="chance")
     ax.set(xlabel="optimiser step", ylabel="NT-Xent loss (nats)")
     ax.legend(fontsize=8, loc="lower left")

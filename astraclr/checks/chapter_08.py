@@ -18,7 +18,7 @@ from astraclr.exchange import export_onnx
 from astraclr.lightcurves import LightCurves
 from astraclr.losses import chance_level, floor_level, nt_xent
 from astraclr.preparation import Tokens
-from astraclr.strategies import N_TOKENS, model_inputs
+from astraclr.strategies import N_TOKENS, ModelInputs, model_inputs
 
 _T = 0.1
 """Temperature of the recipe."""
@@ -85,30 +85,39 @@ def _denominator(strict: Callable[[Tensor], Tensor | float], lowest: Mapping[str
     return f"The lowest value with the others {wrong}: what is left of the sum when every stranger weighs nothing?"
 
 
+def _held(part: ModelInputs, k: int) -> set[tuple[float, float]]:
+    """Observations of all crops of star `k`, as (time, band)."""
+    seen = part.mask[k] == 0
+    return set(zip(part.times[k][seen].ravel().tolist(), part.band_info[k][seen].ravel().tolist(), strict=True))
+
+
 @grader("ex-ch8-middle")
 def _middle(differ: np.ndarray, few: LightCurves) -> str | None:
     differ = np.asarray(differ)
     if differ.shape != (len(few),):
         return f"One number for each of the {len(few)} stars is wanted; this has the shape {differ.shape}."
     if differ.dtype == bool:
-        return "That says whether they differ. Count in how many places they do."
+        return "That says whether they differ. Count by how many observations they do."
     if differ.max() > N_TOKENS:
         return ("More than the places that there are: arrays of unlike shape were spread over one another. "
                 "Compare the shapes of times and mask before you combine them.")  # fmt: skip
-    a, b = (model_inputs(few, ("middle",), middle=rule) for rule in ("band", "epoch"))  # type: ignore[arg-type]
-    unlike = (a.times != b.times)[..., 0]
-    seen = [mask == 0 for mask in (a.mask, b.mask)]
-    fair = [unlike & s for s in (*seen, seen[0] | seen[1], seen[0] & seen[1])]
-    if any(np.array_equal(differ, places.sum((1, 2))) for places in fair):
+    a, b = (model_inputs(few, ("middle",), middle=rule) for rule in ("band", "epoch"))
+    one = np.array([len(_held(a, k) - _held(b, k)) for k in range(len(few))])
+    other = np.array([len(_held(b, k) - _held(a, k)) for k in range(len(few))])
+    if any(np.array_equal(differ, right) for right in (one, other)):
         return None
+    if np.array_equal(differ, one + other):
+        return "That counts both what one rule adds and what the other does. Count one side."
     if not differ.any():
         return "Nothing differs. Was the same rule taken twice?"
-    if np.array_equal(differ, (a.mask != b.mask).sum((1, 2))):
-        return "That is where one of them is padded and the other is not. Compare what was observed when."
-    every = [model_inputs(few, middle=rule) for rule in ("band", "epoch")]  # type: ignore[arg-type]
-    if np.array_equal(differ, ((every[0].times != every[1].times)[..., 0] & (every[1].mask == 0)).sum((1, 2))):
+    unlike = (a.times != b.times)[..., 0]
+    if any(np.array_equal(differ, (unlike & (mask == 0)).sum((1, 2))) for mask in (a.mask, b.mask)):
+        return ("Those are places. A window that begins one observation later has another one at every place. Count "
+                "the observations that only one of the two holds, wherever they stand.")  # fmt: skip
+    x, y = (model_inputs(few, middle=rule) for rule in ("band", "epoch"))
+    if np.array_equal(differ, [len(_held(x, k) - _held(y, k)) for k in range(len(few))]):
         return "These are all three crops. Ask for the middle one only."
-    return "Count the places of a star at which the times of the two middle crops differ, padding left out."
+    return "Take the observations of both crops as pairs of time and band, padding left out, and compare the two sets."
 
 
 def _refusal(checkpoint: Checkpoint) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from astraclr.checks import grader
 from astraclr.experiments import committed_result
@@ -29,9 +30,9 @@ def _rows(group: str = "") -> dict[str, dict[str, float]]:
 
 def _agreement(rows: list[dict[str, float]], gauge: str, score: str = "trained", rank: bool = True) -> float:
     """Correlation of a gauge and a score over rows, of their ranks or of their values."""
-    x, y = (np.array([row[name] for row in rows]) for name in (gauge, score))
+    x, y = (pd.Series([row[name] for row in rows]) for name in (gauge, score))
     if rank:
-        x, y = x.argsort().argsort(), y.argsort().argsort()
+        x, y = x.rank(), y.rank()
     return float(np.corrcoef(x, y)[0, 1])
 
 
