@@ -77,7 +77,7 @@ def test_reverse():
                "no observation": lambda t, m, e: (-t[1:], m[1:], e[1:])}  # fmt: skip
     for words, change in changes.items():
         assert words in hint("ex-ch2-reverse", star, turned(change), right)
-    assert "fast side" in hint("ex-ch2-reverse", star, back, ["ECL", "ELL", "AGN", "RR"])
+    assert "slow side" in hint("ex-ch2-reverse", star, back, ["ECL", "ELL", "AGN", "RR"])
     assert "more classes" in hint("ex-ch2-reverse", star, back, ["ECL"])
     assert "not among" in hint("ex-ch2-reverse", star, back, [*right, "LPV"])
 
