@@ -28,7 +28,7 @@ from astraclr.scores import (
 
 SCORES = ("claim", "paper", "paper's recipe here", "recommended here", "interval", "seeds", "random weights",
           "features", "with periods", "of the windows", "trained with labels", "majority")  # fmt: skip
-NOTES = ("claim", "command", "not comparable because")
+NOTES = ("claim", "command", "cost", "not comparable because")
 SHARE_OF_LABELS = 0.02
 """Of the unlabelled stars: the paper's few labels."""
 CLASSES = 12
@@ -59,12 +59,21 @@ def _bench_row(result: Mapping[str, Any], *place: str, metric: str = "accuracy")
              "interval": ours and ours.interval, "seeds": ours and ours.seeds,
              "random weights": best_random(result, *place, metric=metric), "features": score("features"),
              "with periods": score("features-period"), "of the windows": score("features-windows"),
-             "command": _BENCH}  # fmt: skip
+             "command": _BENCH, "cost": _cost(result, "recommended")}  # fmt: skip
     if "real" not in place:  # nothing is trained with the labels of other surveys
         learnt = "head" if place[0].startswith("linear_probe") else place[0]
         cells |= {"majority": score("majority", "majority"),
                   "trained with labels": score("recommended-supervised", learnt)}  # fmt: skip
     return cells
+
+
+def _cost(result: Mapping[str, Any], row: str) -> str:
+    """Processor time of one training of a row, mean over seeds, and its energy at the power that the bench assumes."""
+    spent = [s["training"] for s in result.get("rows", {}).get(row, {}).get("seeds", {}).values() if "training" in s]
+    if not spent:
+        return NONE
+    minutes, kwh = (sum(s[key] for s in spent) / len(spent) for key in ("cpu_seconds", "kwh_estimate"))
+    return f"{minutes / 60:.0f} CPU minutes a training, some {1000 * kwh:.0f} Wh"
 
 
 def _probes(result: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

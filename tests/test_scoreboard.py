@@ -72,6 +72,14 @@ def test_scores_stand_in_their_columns(results):
     assert row(claims(results), "frozen encoder on real stars, RR,")["recommended here"].startswith("0.720")
 
 
+def test_cost_is_that_of_one_training(results):
+    seeds = results["representation-laptop"]["rows"]["recommended"]["seeds"]
+    assert row(claims(results), "weighted k-NN")["cost"] == NONE
+    for seed, cpu in zip(seeds.values(), (540.0, 600.0, 660.0), strict=True):
+        seed["training"] = {"cpu_seconds": cpu, "kwh_estimate": cpu / 1e5}
+    assert row(claims(results), "weighted k-NN")["cost"] == "10 CPU minutes a training, some 6 Wh"
+
+
 def test_few_labels_and_windows(results):
     tuned = row(claims(results), "last layers fine-tuned")
     assert "804 labels" in tuned["claim"] and tuned["recommended here"].startswith("0.660 ± 0.000 (its probe: 0.600")
