@@ -32,13 +32,22 @@ THUMBNAIL = 360  # pixels wide
 
 
 def pictures(executed: Iterable[Path]) -> dict[str, bytes]:
-    """Every named figure that executed notebooks show, as PNG. Raises RuntimeError where a cell showed none."""
+    """Every named figure that executed notebooks show, as PNG.
+
+    Raises
+    ------
+    RuntimeError
+        Where a cell showed none, or something beside it, which would have the same name on the page.
+    """
     out = {}
     for file in executed:
         for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
             if name := cell["metadata"].get("mystnb", {}).get("figure", {}).get("name"):
                 if (picture := image_of(cell)) is None:
                     raise RuntimeError(f"{file.stem}: the cell of figure {name} shows no picture")
+                if sum("data" in output for output in cell["outputs"]) > 1:
+                    raise RuntimeError(f"{file.stem}: the cell of figure {name} shows more than the figure; "
+                                       "give the rest a cell of its own")  # fmt: skip
                 out[name] = picture
     return out
 

@@ -190,6 +190,21 @@ def test_rounding_passes_and_a_lost_line_or_a_flipped_axis_does_not():
     assert apart(size=14) > looks.TOLERANCE
 
 
+def test_a_cell_shows_its_figure_and_nothing_else(tmp_path):
+    picture = base64.b64encode(b"a picture").decode()
+    outputs = [nbformat.v4.new_output("display_data", data={"image/png": picture}),
+               nbformat.v4.new_output("execute_result", data={"text/html": "a table"}, execution_count=1)]  # fmt: skip
+    named = {"mystnb": {"figure": {"name": "fig-one"}}}
+    for shown in (outputs[:1], outputs):
+        cell = nbformat.v4.new_code_cell("draw()", metadata=named, outputs=shown)
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "one.ipynb")
+        if len(shown) == 1:
+            assert looks.pictures([tmp_path / "one.ipynb"]) == {"fig-one": b"a picture"}
+        else:
+            with pytest.raises(RuntimeError, match="one: the cell of figure fig-one shows more than the figure"):
+                looks.pictures([tmp_path / "one.ipynb"])
+
+
 def test_new_changed_and_lost_figures_are_named(tmp_path):
     figure = gallery.Figure("fig-a", "one", "c", "", "a" * 50)
     known = {n: replace(figure, name=n) for n in ("fig-a", "fig-b", "fig-c")}
