@@ -77,7 +77,8 @@ def teacher(fit: Readings, label: np.ndarray, unlabelled: Readings, seed: int = 
     from sklearn.ensemble import ExtraTreesClassifier
 
     x = fit.joined(unlabelled)
-    trees = ExtraTreesClassifier(TREES, min_samples_leaf=2, max_features=0.2, random_state=seed).fit(x, label)
+    trees = ExtraTreesClassifier(TREES, min_samples_leaf=2, max_features=0.2, random_state=seed)  # pyright: ignore[reportArgumentType]
+    trees.fit(x, label)
     line = fit_logistic(x, label, TEACHER_C)
 
     def says(readings: Readings) -> np.ndarray:
@@ -100,10 +101,11 @@ def soft_probe(x: np.ndarray, target: np.ndarray, C: float) -> nn.Sequential:
 
     Cross entropy summed over the stars, squared weights over 2 C, as `fit_logistic` has it.
     """
-    head = nn.Sequential(Standardised(x), nn.Linear(x.shape[1], target.shape[1]))
+    linear = nn.Linear(x.shape[1], target.shape[1])
+    head = nn.Sequential(Standardised(x), linear)
     for weights in head.parameters():
         nn.init.zeros_(weights)
-    seen, wanted, weight = torch.as_tensor(x), torch.as_tensor(target), head[1].weight
+    seen, wanted, weight = torch.as_tensor(x), torch.as_tensor(target), linear.weight
     optimiser = torch.optim.LBFGS(head.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
@@ -119,13 +121,13 @@ def soft_probe(x: np.ndarray, target: np.ndarray, C: float) -> nn.Sequential:
 def mean_head(model: object, x: np.ndarray) -> nn.Sequential:
     """A head on (batch, d) that says what a fitted `fit_logistic` of `x` says, with drop-out for training."""
     scaler, logistic = (step for _, step in model.steps)  # pyright: ignore[reportAttributeAccessIssue]
-    head = nn.Sequential(Standardised(x), nn.Dropout(DROPOUT), nn.Linear(*logistic.coef_.shape[::-1]))
+    first, last = Standardised(x), nn.Linear(*logistic.coef_.shape[::-1])
     with torch.no_grad():
         weight = torch.as_tensor(logistic.coef_ / scaler.scale_)
-        shift = head[0].mean.to(weight) - torch.as_tensor(scaler.mean_).to(weight)
-        head[2].weight.copy_(weight * head[0].spread)
-        head[2].bias.copy_(torch.as_tensor(logistic.intercept_) + weight @ shift)
-    return head
+        shift = first.mean.to(weight) - torch.as_tensor(scaler.mean_).to(weight)
+        last.weight.copy_(weight * first.spread)
+        last.bias.copy_(torch.as_tensor(logistic.intercept_) + weight @ shift)
+    return nn.Sequential(first, nn.Dropout(DROPOUT), last)
 
 
 class _Set:

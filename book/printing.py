@@ -80,7 +80,7 @@ def article_of(text: str, page: str, pages: list[str]) -> Tag:
         if tag.get("id") and not str(tag["id"]).startswith("T_") and not tag.find_parent("svg"):
             tag["id"] = place(page, str(tag["id"]))
         if tag.get("src"):
-            tag["src"] = moved(str(tag["src"]), page, pages)
+            tag["src"] = moved(str(tag["src"]), page, pages) or ""
         if tag.name == "a" and tag.get("href"):
             if (there := moved(str(tag["href"]), page, pages)) is None:
                 del tag["href"]

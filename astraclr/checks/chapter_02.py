@@ -68,7 +68,7 @@ def _view(view: Callable[[Star, int, np.random.Generator], Star]) -> str | None:
     star, rng = _example(), np.random.default_rng(5)
     mean, plain, starts = _mean(star), _mean(star, weighted=False), []
     for _ in range(_TRIES):
-        cut = view({b: tuple(c.copy() for c in columns) for b, columns in star.items()}, _WINDOW, rng)
+        cut = view({b: (t.copy(), m.copy(), e.copy()) for b, (t, m, e) in star.items()}, _WINDOW, rng)
         if set(cut) != set(star):
             return f"Bands {', '.join(star)} went in, {', '.join(cut) or 'none'} came out."
         found = [_band_hint(b, star[b], cut[b], mean, plain) for b in star]

@@ -80,7 +80,7 @@ def _nan(finite: Mapping[str, bool]) -> str | None:
     with torch.no_grad():
         for name, value in _PADDING.items():
             filled = [torch.full(mask.shape, x, dtype=kind).masked_fill(mask, value) for x, kind in kinds]
-            survives = bool(encoder(Tokens(*filled, mask)).isfinite().all())
+            survives = bool(encoder(Tokens(filled[0], filled[1], filled[2], mask)).isfinite().all())
             if bool(finite[name]) == survives:
                 continue
             if name == "1e6":

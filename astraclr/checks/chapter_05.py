@@ -13,7 +13,7 @@ from astraclr.latent_space import neighbour_purity, neighbours
 _K = 10
 
 
-def _near(said: float, right: float, within: float = 0.004) -> bool:
+def _near(said: float, right: float | np.floating, within: float = 0.004) -> bool:
     return math.isclose(float(said), float(right), abs_tol=within)
 
 
