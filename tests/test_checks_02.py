@@ -1,8 +1,8 @@
 """Graders of chapter 2: right answers pass, typical mistakes get hints of their own, and no hint tells the answer."""
 
 import numpy as np
-import pytest
 import torch
+from grading import hint, lenient  # noqa: F401 - a fixture for all of them
 
 from astraclr import presets
 from astraclr.checks import chapter_02, check
@@ -10,17 +10,6 @@ from astraclr.draws import Draws
 from astraclr.preparation import prepare
 from astraclr.simulate import simulate
 from astraclr.views import make_views
-
-
-@pytest.fixture(autouse=True)
-def lenient(monkeypatch):
-    monkeypatch.delenv("ASTRACLR_STRICT", raising=False)
-
-
-def hint(label, *answer):
-    verdict = check(label, *answer)
-    assert not verdict, answer
-    return verdict.hint
 
 
 def view(star, n, rng, mean="star", last=1, together=False, pick="window"):

@@ -1,7 +1,7 @@
 """Graders of chapter 3: right answers pass, typical mistakes get hints of their own, and no hint tells the answer."""
 
-import pytest
 import torch
+from grading import hint, lenient  # noqa: F401 - a fixture for all of them
 
 from astraclr import presets
 from astraclr.checks import chapter_03, check
@@ -11,17 +11,6 @@ from astraclr.preparation import prepare
 from astraclr.simulate import simulate
 
 TINY = presets.preset("tiny")
-
-
-@pytest.fixture(autouse=True)
-def lenient(monkeypatch):
-    monkeypatch.delenv("ASTRACLR_STRICT", raising=False)
-
-
-def hint(label, *answer):
-    verdict = check(label, *answer)
-    assert not verdict, answer
-    return verdict.hint
 
 
 @torch.no_grad()

@@ -1,0 +1,18 @@
+"""For the tests of graders: a wrong answer gets a hint, and no error."""
+
+import pytest
+
+from astraclr.checks import check
+
+
+@pytest.fixture(autouse=True)
+def lenient(monkeypatch):
+    """Wrong answers raise nothing, whatever the environment says."""
+    monkeypatch.delenv("ASTRACLR_STRICT", raising=False)
+
+
+def hint(label, *answer):
+    """The hint to a wrong answer; fails for a right one."""
+    verdict = check(label, *answer)
+    assert not verdict, answer
+    return verdict.hint
