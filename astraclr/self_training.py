@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from astraclr.checkpoints import Checkpoint
 from astraclr.draws import Draws
@@ -148,7 +149,7 @@ class _Set:
 
 def self_train(checkpoint: Checkpoint, fit: LightCurves, head: nn.Sequential, *, steps: int, learning_rate: float,
                unlabelled: LightCurves | None = None, guesses: np.ndarray | None = None,
-               layers: int | Literal["all"] = "all", seed: int = 0) -> FineTuned:  # fmt: skip
+               layers: int | Literal["all"] = "all", seed: int = 0, progress: bool = False) -> FineTuned:  # fmt: skip
     """Fine-tune an encoder and a head on labelled stars, and on unlabelled ones with a teacher's guesses.
 
     Every pass over either set draws other windows (`TRAINING_VIEW`). The rate rises for `WARMUP` steps and falls like a
@@ -159,6 +160,7 @@ def self_train(checkpoint: Checkpoint, fit: LightCurves, head: nn.Sequential, *,
     checkpoint : left as it is; a copy is trained
     head : of (batch, d) mean embeddings, such as `mean_head`; it is trained
     guesses : (n_unlabelled, n_classes) probabilities, classes sorted
+    progress : show a bar
 
     Raises
     ------
@@ -181,7 +183,7 @@ def self_train(checkpoint: Checkpoint, fit: LightCurves, head: nn.Sequential, *,
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # drop-out draws from it
         head.train()
-        for step in range(steps):
+        for step in tqdm(range(steps), desc="fine-tuning", unit="step", disable=not progress):
             rate = min(1.0, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
             optimiser.param_groups[0]["lr"] = learning_rate * rate
             loss = torch.stack([some.loss(model, len(sets) * seed + k) for k, some in enumerate(sets)]).sum()

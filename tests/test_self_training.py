@@ -109,3 +109,18 @@ def test_the_benchmark_of_self_training_runs(root, tmp_path, monkeypatch, checkp
     assert len(found["rows"]) == 2 * len(ways) and set(found["gains"]) == set(ways) - {"linear probe"}
     for way, gain in found["gains"].items():
         assert gain["draws"][1] == round(100 * (ways[way] - ways["linear probe"]), 2)
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_many_labels_runs_and_keeps_its_rows(root, tmp_path, monkeypatch, checkpoint):
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    script, out = importlib.import_module("many_labels"), tmp_path / "out.json"
+    monkeypatch.setattr(script, "load_checkpoint", lambda where: checkpoint)
+    for seeds in ("1", "2"):
+        monkeypatch.setattr(sys, "argv", ["many_labels.py", "--quick", "--seeds", seeds, "--out", str(out)])
+        script.main()
+    found = json.loads(out.read_text())["rows"]
+    assert [(row["seed"], row["way"]) for row in found] == [(seed, way) for seed in (0, 1) for way in script.WAYS]
+    for row in found:
+        probe = next(r for r in found if r["seed"] == row["seed"] and r["way"] == "linear probe")
+        assert row["above_probe"] == pytest.approx(100 * (row["accuracy"] - probe["accuracy"]))

@@ -1,0 +1,149 @@
+"""Many labels: does thawing pay where labels are as many as the paper's? Against the probe, and from scratch.
+
+Usage: python benchmarks/many_labels.py [--checkpoint laptop] [--labels 4000,41827] [--seeds 1] [--out FILE] [--quick]
+
+One thread. Every way learns from the same labels and is tested on the same stars; a seed draws other labelled stars and
+other random weights. The penalty of a probe and the rate of a training are those of best accuracy on choosing stars;
+rates were chosen once, with the fewer labels of a draw that no row uses (`--explore`, whose lines stand in the file).
+Writes benchmarks/results/many_labels.json after every way; what is there of the same settings is kept.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control
+from astraclr.embedding import embed
+from astraclr.experiments import Splits, provenance
+from astraclr.files import replacing
+from astraclr.lightcurves import LightCurves
+from astraclr.probing import PAPER_C, fit_logistic, score
+from astraclr.self_training import BATCH, WINDOWS, best_probe, mean_head, self_train
+from astraclr.simulate import simulate
+
+RESULTS = Path(__file__).parent / "results" / "many_labels.json"
+PAPER_LABELS = 41_827
+"""The paper's labels: at most 4,000 of each of its 12 classes, some 2 % of its 2.1 million stars."""
+LABEL_SEED, CHOOSE_SEED, TEST_SEED = 950_000, 960_000, 922_000
+PASSES = 4
+"""Over the labelled stars, where `FULL` says nothing of their number."""
+FULL: dict[str, Any] = {"choose": 2_000, "test": 4_000, "passes": {4_000: 10, PAPER_LABELS: PASSES}}
+QUICK: dict[str, Any] = {"choose": 60, "test": 60, "passes": {60: 1}}
+RATES = {"last layers": (1e-3, 3e-3), "whole encoder": (5e-4, 1e-3, 2e-3), "from scratch": (1e-3, 2e-3)}
+EXPLORED = 4
+"""Passes over the stars while rates are explored."""
+CHOSEN = {"last layers": 1e-3, "whole encoder": 1e-3, "from scratch": 1e-3}
+NOTE = ("Whole windows drawn at random, milder damage than in pre-training, a rate that falls to 0 "
+        "(astraclr.self_training); nothing is stopped early. "
+        "From scratch has the same steps, not the most that would help it.")
+WAYS = ("linear probe", f"linear probe, C = {PAPER_C:g}", *CHOSEN)
+
+
+class Draw:
+    """The labelled stars of a seed, what two encoders say of them, and the ways to use them."""
+
+    def __init__(self, checkpoint: Checkpoint, n: int, passes: int, size: dict[str, Any], seed: int) -> None:
+        self.seed, self.steps = seed, max(1, passes * n // BATCH)
+        self.stars = Splits(simulate(n, seed=LABEL_SEED + seed), simulate(size["choose"], seed=CHOOSE_SEED),
+                            simulate(size["test"], seed=TEST_SEED))  # fmt: skip
+        self.start = {"trained": checkpoint, "random": random_control(checkpoint, seed)}
+        self.read: dict[str, list[np.ndarray]] = {}
+
+    def vectors(self, which: str) -> list[np.ndarray]:
+        if which not in self.read:
+            self.read[which] = [embed(lc, self.start[which], windows=WINDOWS, progress=True) for lc in self.stars]
+        return self.read[which]
+
+    def said(self, way: str, rate: float | None, on: LightCurves) -> tuple[np.ndarray, float]:
+        """(n_stars,) labels that a way gives, and its setting: C or learning rate."""
+        fit, choose, _ = self.stars
+        which = "random" if way == "from scratch" else "trained"
+        x, middle, last = self.vectors(which)
+        if way.startswith("linear"):
+            model, C = ((fit_logistic(x, fit.label, PAPER_C), PAPER_C) if "=" in way else
+                        best_probe(x, fit.label, middle, choose.label)[:2])  # fmt: skip
+            return model.predict(last if on is self.stars.test else middle), C  # pyright: ignore[reportAttributeAccessIssue]
+        rate = rate or CHOSEN[way]
+        head = mean_head(fit_logistic(x, fit.label, 0.1), x)  # a start: which C hardly matters after so many steps
+        layers = max(1, self.start[which].preset.n_layers // 2) if way == "last layers" else "all"
+        tuned = self_train(self.start[which], fit, head, steps=self.steps, learning_rate=rate, layers=layers,
+                           seed=self.seed, progress=True)  # fmt: skip
+        return tuned.predict(on), rate
+
+
+def rows(draw: Draw, ways: list[str]) -> Iterator[dict[str, Any]]:
+    """Accuracy and macro-F1 of each way, and its points above the linear probe with their paired standard error."""
+    truth = draw.stars.test.label
+    probe = draw.said("linear probe", None, draw.stars.test)[0] == truth
+    for way in ways:
+        begun = time.process_time()
+        said, setting = draw.said(way, None, draw.stars.test)
+        found, apart = score(truth, said), 100 * ((said == truth) - 1.0 * probe)
+        yield {"way": way, "accuracy": found.accuracy, "macro_f1": found.macro_f1, "setting": setting,
+               "above_probe": float(apart.mean()), "error": float(apart.std() / len(apart) ** 0.5),
+               "steps": 0 if way.startswith("linear") else draw.steps, "n_test": len(truth),
+               "cpu_seconds": round(time.process_time() - begun)}  # fmt: skip
+
+
+def explored(checkpoint: Checkpoint, size: dict[str, Any]) -> None:
+    """Accuracy on choosing stars of every rate, with the fewest labels: prints JSON lines, decides nothing itself."""
+    n = min(size["passes"])
+    draw = Draw(checkpoint, n, EXPLORED, size, seed=100)
+    for way, rates in RATES.items():
+        for rate in rates:
+            said, _ = draw.said(way, rate, draw.stars.choose)
+            right = score(draw.stars.choose.label, said).accuracy
+            print(json.dumps({"way": way, "rate": rate, "chosen": round(right, 4)}), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", default="laptop", help="folder or shipped name (default %(default)s)")
+    parser.add_argument("--labels", default=f"4000,{PAPER_LABELS}", help="numbers of labels (default %(default)s)")
+    parser.add_argument("--seeds", type=int, default=1, help="draws of labels (default %(default)s)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write (default %(default)s)")
+    parser.add_argument("--explore", action="store_true", help="try the learning rates on choosing stars and stop")
+    parser.add_argument("--explored", type=Path, help="what --explore printed, to be kept in the file")
+    parser.add_argument("--quick", action="store_true", help="few stars: tries the wiring, its scores mean nothing")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    size, checkpoint = QUICK if given.quick else FULL, load_checkpoint(given.checkpoint)
+    if given.explore:
+        explored(checkpoint, size)
+        return
+    passes = {int(n): size["passes"].get(int(n), PASSES) for n in given.labels.split(",")}
+    if given.quick:
+        passes = size["passes"]
+    kept = json.loads(given.out.read_text()) if given.out.exists() else {}
+    same = kept.get("checkpoint") == checkpoint.name and kept.get("rates") == CHOSEN
+    found: list[dict[str, Any]] = kept.get("rows", []) if same else []
+    result: dict[str, Any] = {
+        "benchmark": "many_labels", "made_with": provenance(), "note": NOTE, "checkpoint": checkpoint.name,
+        "size": {"choose": size["choose"], "test": size["test"], "batch": BATCH}, "rates": CHOSEN,
+        "explored": kept.get("explored", []), "rows": found,
+    }  # fmt: skip
+    if given.explored:
+        result["explored"] = [json.loads(line) for line in given.explored.read_text().splitlines()]
+    for n, many in passes.items():
+        for seed in range(given.seeds):
+            missing = [way for way in WAYS if (n, seed, many, way) not in {place_of(row) for row in found}]
+            if missing:
+                for row in rows(Draw(checkpoint, n, many, size, seed), missing):
+                    found.append({"n_fit": n, "seed": seed, "passes": many, **row})
+                    print(json.dumps(found[-1]), flush=True)
+                    with replacing(given.out) as file:
+                        file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def place_of(row: dict[str, Any]) -> tuple[int, int, int, str]:
+    return row["n_fit"], row["seed"], row["passes"], row["way"]
+
+
+if __name__ == "__main__":
+    main()
