@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ import torch
 from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control
 from astraclr.embedding import embed
 from astraclr.experiments import Splits, provenance
+from astraclr.features import features
+from astraclr.few_labels import tuned_checkpoint
 from astraclr.files import replacing
+from astraclr.latent_space import topology
 from astraclr.lightcurves import LightCurves
 from astraclr.probing import PAPER_C, fit_logistic, score
 from astraclr.self_training import BATCH, WINDOWS, best_probe, mean_head, self_train
@@ -36,13 +40,17 @@ PASSES = 4
 FULL: dict[str, Any] = {"choose": 2_000, "test": 4_000, "passes": {4_000: 10, PAPER_LABELS: PASSES}}
 QUICK: dict[str, Any] = {"choose": 60, "test": 60, "passes": {60: 1}}
 RATES = {"last layers": (1e-3, 3e-3), "whole encoder": (5e-4, 1e-3, 2e-3), "from scratch": (1e-3, 2e-3)}
+MAPPED = 2_000
+"""Test stars whose neighbourhoods are looked at."""
 EXPLORED = 4
 """Passes over the stars while rates are explored."""
 CHOSEN = {"last layers": 1e-3, "whole encoder": 1e-3, "from scratch": 1e-3}
 NOTE = ("Whole windows drawn at random, milder damage than in pre-training, a rate that falls to 0 "
         "(astraclr.self_training); nothing is stopped early. "
         "From scratch has the same steps, not the most that would help it.")
-WAYS = ("linear probe", f"linear probe, C = {PAPER_C:g}", *CHOSEN)
+START = {"linear probe, features": "features", "linear probe, random weights": "random", "from scratch": "random"}
+WAYS = ("linear probe", f"linear probe, C = {PAPER_C:g}", "linear probe, features", "linear probe, random weights",
+        *CHOSEN)  # fmt: skip
 
 
 class Draw:
@@ -57,24 +65,27 @@ class Draw:
 
     def vectors(self, which: str) -> list[np.ndarray]:
         if which not in self.read:
-            self.read[which] = [embed(lc, self.start[which], windows=WINDOWS, progress=True) for lc in self.stars]
+            look = ((lambda lc: features(lc, progress=True)[0]) if which == "features" else
+                    partial(embed, checkpoint=self.start[which], windows=WINDOWS, progress=True))  # fmt: skip
+            self.read[which] = [look(lc) for lc in self.stars]
         return self.read[which]
 
-    def said(self, way: str, rate: float | None, on: LightCurves) -> tuple[np.ndarray, float]:
-        """(n_stars,) labels that a way gives, and its setting: C or learning rate."""
+    def said(self, way: str, rate: float | None, on: LightCurves) -> tuple[np.ndarray, float, Checkpoint | None]:
+        """(n_stars,) labels that a way gives, its setting (C or learning rate), and its encoder."""
         fit, choose, _ = self.stars
-        which = "random" if way == "from scratch" else "trained"
+        which = START.get(way, "trained")
         x, middle, last = self.vectors(which)
         if way.startswith("linear"):
             model, C = ((fit_logistic(x, fit.label, PAPER_C), PAPER_C) if "=" in way else
                         best_probe(x, fit.label, middle, choose.label)[:2])  # fmt: skip
-            return model.predict(last if on is self.stars.test else middle), C  # pyright: ignore[reportAttributeAccessIssue]
+            said = model.predict(last if on is self.stars.test else middle)  # pyright: ignore[reportAttributeAccessIssue]
+            return said, C, self.start.get(which)
         rate = rate or CHOSEN[way]
         head = mean_head(fit_logistic(x, fit.label, 0.1), x)  # a start: which C hardly matters after so many steps
         layers = max(1, self.start[which].preset.n_layers // 2) if way == "last layers" else "all"
         tuned = self_train(self.start[which], fit, head, steps=self.steps, learning_rate=rate, layers=layers,
                            seed=self.seed, progress=True)  # fmt: skip
-        return tuned.predict(on), rate
+        return tuned.predict(on), rate, tuned_checkpoint(tuned, self.start[which])
 
 
 def rows(draw: Draw, ways: list[str]) -> Iterator[dict[str, Any]]:
@@ -83,12 +94,19 @@ def rows(draw: Draw, ways: list[str]) -> Iterator[dict[str, Any]]:
     probe = draw.said("linear probe", None, draw.stars.test)[0] == truth
     for way in ways:
         begun = time.process_time()
-        said, setting = draw.said(way, None, draw.stars.test)
+        said, setting, encoder = draw.said(way, None, draw.stars.test)
         found, apart = score(truth, said), 100 * ((said == truth) - 1.0 * probe)
         yield {"way": way, "accuracy": found.accuracy, "macro_f1": found.macro_f1, "setting": setting,
                "above_probe": float(apart.mean()), "error": float(apart.std() / len(apart) ** 0.5),
                "steps": 0 if way.startswith("linear") else draw.steps, "n_test": len(truth),
-               "cpu_seconds": round(time.process_time() - begun)}  # fmt: skip
+               "cpu_seconds": round(time.process_time() - begun),
+               "topology": encoder and clouds(encoder, draw)}  # fmt: skip
+
+
+def clouds(encoder: Checkpoint, draw: Draw) -> dict[str, float]:
+    """Silhouette, purity and trustworthiness of the first test stars in the embedding of an encoder."""
+    some = draw.stars.test[:MAPPED]
+    return topology({"": embed(some, encoder, windows=WINDOWS)}, some.label)[""]
 
 
 def explored(checkpoint: Checkpoint, size: dict[str, Any]) -> None:
@@ -97,7 +115,7 @@ def explored(checkpoint: Checkpoint, size: dict[str, Any]) -> None:
     draw = Draw(checkpoint, n, EXPLORED, size, seed=100)
     for way, rates in RATES.items():
         for rate in rates:
-            said, _ = draw.said(way, rate, draw.stars.choose)
+            said, *_ = draw.said(way, rate, draw.stars.choose)
             right = score(draw.stars.choose.label, said).accuracy
             print(json.dumps({"way": way, "rate": rate, "chosen": round(right, 4)}), flush=True)
 
