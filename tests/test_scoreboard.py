@@ -31,11 +31,15 @@ def results() -> dict:
             for n in (20, 67) for seed in range(2)]  # fmt: skip
     windows = [{"windows": n, "pooling": kind, "accuracy": 0.5 + 0.05 * n, "seed": 0}
                for n in (1, 2, 3) for kind in ("mean", "concat")]  # fmt: skip
+    many = [{"way": way, "accuracy": a + n / 1e6, "n_fit": n, "above_probe": 0.0, "n_test": 900}
+            for way, a in (("linear probe", 0.75), ("last layers", 0.77), ("whole encoder", 0.8), ("from scratch", 0.7))
+            for n in (1_000, 10_000)]  # fmt: skip
     made = {"command": "python parity", "revision": "0"}
     return EMPTY | {
         "representation-laptop": {"rows": rows},
         "representation-laptop-draw1": {"rows": {"laptop": bench_row(0.69), "recommended-random": bench_row(0.59)}},
         "few_labels": {"checkpoint": "laptop-recommended-0-abcdef01", "seeds": {"few": ways, "windows": windows}},
+        "many_labels": {"checkpoint": "laptop-recommended-0-abcdef01", "rows": many},
         "parity": {"made_with": made, "results": [{"largest_difference": 1.0, "tolerance": t} for t in (0.5, 2.0)]},
         "differences": {"made_with": made, "preset": "tiny", "steps": 3, "seeds": 2,
                         "results": {r: {"probe": [0.2, 0.3], "random": [0.1, 0.2]} for r in ("paper", "corrected")}},
@@ -84,6 +88,9 @@ def test_few_labels_and_windows(results):
     tuned = row(claims(results), "last layers fine-tuned")
     assert "804 labels" in tuned["claim"] and tuned["recommended here"].startswith("0.660 ± 0.000 (its probe: 0.600")
     assert tuned["interval"] == "0.629 to 0.691" and tuned["trained with labels"].startswith("0.400")
+    many = row(claims(results), "encoder fine-tuned")
+    assert "10,000 labels" in many["claim"] and many["trained with labels"] == "0.710"
+    assert many["recommended here"] == "0.810 (its last layers alone: 0.780; its probe: 0.760)"
     fused = row(claims(results), "late fusion")
     assert fused["recommended here"] == "mean 0.650; concat 0.650; one window 0.550" and fused["interval"] == NONE
 
