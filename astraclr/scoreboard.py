@@ -24,6 +24,7 @@ from astraclr.scores import (
     over_seeds,
     paper_row,
     score_of,
+    supervised_row,
 )
 
 SCORES = ("claim", "paper", "paper's recipe here", "recommended here", "interval", "seeds", "random weights",
@@ -64,7 +65,7 @@ def _bench_row(result: Mapping[str, Any], *place: str, metric: str = "accuracy")
     if "real" not in place:  # nothing is trained with the labels of other surveys
         learnt = "head" if place[0].startswith("linear_probe") else place[0]
         cells |= {"majority": score("majority", "majority"),
-                  "trained with labels": score("recommended-supervised", learnt)}  # fmt: skip
+                  "trained with labels": score(supervised_row(result), learnt)}  # fmt: skip
     return cells
 
 

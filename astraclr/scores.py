@@ -79,6 +79,12 @@ def paper_row(result: Mapping[str, Any]) -> str | None:
     return max(names, key=lambda name: "@" in name, default=None)
 
 
+def supervised_row(result: Mapping[str, Any]) -> str | None:
+    """Name of the row of the recommended network trained with labels; one trained until it is done goes first."""
+    names = [name for name in result.get("rows", {}) if name.endswith("-supervised") and name.startswith("recommended")]
+    return min(names, key=lambda name: "@" in name, default=None)
+
+
 def best_random(result: Mapping[str, Any], *place: str, metric: str = "accuracy") -> Found | None:
     """The best encoder with random weights of the whole table: what a gain is measured from."""
     names = [name for name in result.get("rows", {}) if name.endswith("-random")]

@@ -12,7 +12,7 @@ Rows are addressed by name, * stands for any characters:
                                       so many steps instead of the preset's: for comparisons at equal cost
   RECIPE-random                       the same encoder with random weights
   RECIPE-supervised                   the same encoder trained from random weights with the labels of the first split,
-                                      stopped by the second
+                                      stopped by the second; RECIPE@STEPS-supervised after so many steps at most
   DIR, DIR-random                     a finished checkpoint, named with --checkpoint DIR
 By default every row of the recipes paper, corrected and, where there is one, recommended. Preset tiny checks the wiring
 with few stars and steps; its scores mean nothing. Writes benchmarks/results/representation-<preset>.json (of another
@@ -42,7 +42,7 @@ from astraclr.encoder import new_encoder
 from astraclr.experiments import COST, Splits, method_digest, provenance, run_folder, trained
 from astraclr.features import features
 from astraclr.files import replacing
-from astraclr.finetuning import finetune
+from astraclr.finetuning import PAPER_BATCH, finetune
 from astraclr.lightcurves import LightCurves
 from astraclr.presets import RECIPES, Preset, preset, recipe
 from astraclr.runs import LOG
@@ -144,7 +144,8 @@ class Table:
         start, begin = self.encoder(name, seed), (time.process_time(), time.perf_counter())
         start.recipe = replace(start.recipe, thaw_embedding=True)  # all of it learns
         start.encoder.to(own_device())
-        tuned = finetune(start, stars.fit, stars.choose, layers=start.preset.n_layers, epochs=self.sizes.epochs,
+        epochs = start.preset.steps // -(-len(stars.fit) // PAPER_BATCH) if "@" in name else self.sizes.epochs
+        tuned = finetune(start, stars.fit, stars.choose, layers=start.preset.n_layers, epochs=max(1, epochs),
                          seed=seed, **SUPERVISED)  # fmt: skip
         spent = time.process_time() - begin[0], time.perf_counter() - begin[1]
         found = bench.Predictions(tuned.probabilities(stars.test), tuned.classes)

@@ -192,6 +192,7 @@ def test_supervised_learns_in_all_layers(script, splits):
     found = table.row("paper-supervised", 0, splits)
     assert found["training"]["epochs"] == 1 and found["training"]["stars_seen"] == 96
     assert {"head", "linear_probe", "knn"} <= set(found) and not found["few_labels"]
+    assert table.row("paper@3-supervised", 0, splits)["training"]["epochs"] == 3  # one step an epoch, as 96 stars have
 
 
 def test_rows_by_name(script):

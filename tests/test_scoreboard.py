@@ -68,6 +68,10 @@ def test_scores_stand_in_their_columns(results):
     assert probe["random weights"] == "0.620", "the best random encoder of the table, not our own"
     assert (probe["features"], probe["majority"]) == ("0.710", "0.080")
     assert probe["with periods"] == probe["trained with labels"] == UNKNOWN
+    rows = results["representation-laptop"]["rows"]
+    for name, accuracy in (("recommended@9-supervised", 0.64), ("recommended-supervised", 0.66)):
+        rows[name] = bench_row(accuracy, reader="head")
+        assert row(claims(results), "linear probe, C chosen")["trained with labels"].startswith(str(accuracy))
     assert row(claims(results), "weighted k-NN")["recommended here"].startswith("0.670")
     again = row(claims(results), "the same on other stars")
     assert (again["recommended here"], again["random weights"], again["seeds"]) == ("0.690", "0.590", "1")
