@@ -57,15 +57,18 @@ def _bench_row(result: Mapping[str, Any], *place: str, metric: str = "accuracy")
         return score_of(result, row, *(at or place), metric=metric)
 
     ours = score("recommended") or score(SHIPPED)
+    windows, searched = score("features-windows"), score("features-windows-period")
     cells = {"paper's recipe here": score(paper_row(result)), "recommended here": ours,
              "interval": ours and ours.interval, "seeds": ours and ours.seeds,
              "random weights": best_random(result, *place, metric=metric), "features": score("features"),
-             "with periods": score("features-period"), "of the windows": score("features-windows"),
+             "with periods": score("features-period"),
+             "of the windows": f"{windows} (with periods: {searched})" if windows and searched else windows,
              "command": _BENCH, "cost": _cost(result, "recommended")}  # fmt: skip
     if "real" not in place:  # nothing is trained with the labels of other surveys
-        learnt = "head" if place[0].startswith("linear_probe") else place[0]
+        learnt, head = (score(supervised_row(result), *at) for at in (place, ("head",)))
+        probed = learnt and head and place[0].startswith("linear_probe")
         cells |= {"majority": score("majority", "majority"),
-                  "trained with labels": score(supervised_row(result), learnt)}  # fmt: skip
+                  "trained with labels": f"{learnt} (its own head: {head})" if probed else learnt}  # fmt: skip
     return cells
 
 
