@@ -13,11 +13,17 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "LightCurves": "lightcurves", "read": "catalogs", "load_checkpoint": "checkpoints",
+    "LightCurves": "lightcurves",
+    "read": "catalogs",
+    "load_checkpoint": "checkpoints",
     "load_published": "published",
-    "embed": "embedding", "embedding_table": "embedding", "pretrain": "pretraining", "linear_probe": "probing",
-    "weighted_knn": "probing", "prediction_table": "prediction",
-}  # fmt: skip
+    "embed": "embedding",
+    "embedding_table": "embedding",
+    "pretrain": "pretraining",
+    "linear_probe": "probing",
+    "weighted_knn": "probing",
+    "prediction_table": "prediction",
+}
 __all__ = [*_HOME, "__version__"]
 
 

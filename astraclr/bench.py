@@ -27,9 +27,19 @@ CALIBRATION_BINS = 15
 BENCH_SEED = 700_000
 """Of the simulated labelled stars, plus the seed of the bench; those to pre-train on have 1,000 plus their seed."""
 NATURAL: dict[str, int] = {
-    "AGN": 1_035_207, "CEP": 16_141, "CV": 7_306, "DSCT|GDOR|SXPHE": 748_058, "ECL": 2_184_356, "ELL": 65_300,
-    "LPV": 2_325_775, "RR": 297_778, "RS": 742_263, "S": 512_005, "SOLAR_LIKE": 1_934_844, "YSO": 79_375,
-}  # fmt: skip
+    "AGN": 1_035_207,
+    "CEP": 16_141,
+    "CV": 7_306,
+    "DSCT|GDOR|SXPHE": 748_058,
+    "ECL": 2_184_356,
+    "ELL": 65_300,
+    "LPV": 2_325_775,
+    "RR": 297_778,
+    "RS": 742_263,
+    "S": 512_005,
+    "SOLAR_LIKE": 1_934_844,
+    "YSO": 79_375,
+}
 """Sources in each class of Gaia DR3's classification (Rimoldini et al. 2023, A&A 674, A14, table 2). That another
 survey finds classes in these proportions is an assumption: selection, depth and completeness differ."""
 
@@ -107,8 +117,9 @@ def best_of(readers: dict[Any, Reader], x: np.ndarray, y: np.ndarray) -> tuple[A
     return max(found, key=lambda setting: found[setting]), {str(s): round(a, 4) for s, a in found.items()}
 
 
-def calibration_error(probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray | None = None,
-                      bins: int = CALIBRATION_BINS) -> float:  # fmt: skip
+def calibration_error(
+    probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray | None = None, bins: int = CALIBRATION_BINS
+) -> float:
     """Expected calibration error: mean distance between confidence and accuracy over bins of confidence.
 
     Parameters
@@ -131,8 +142,14 @@ def natural_weights(label: np.ndarray) -> np.ndarray:
     return (weight / weight[code].mean())[code]
 
 
-def judged(found: Predictions, label: np.ndarray, object_id: np.ndarray, probable: bool = True,
-           natural: bool = True, seed: int = 0) -> dict[str, Any]:  # fmt: skip
+def judged(
+    found: Predictions,
+    label: np.ndarray,
+    object_id: np.ndarray,
+    probable: bool = True,
+    natural: bool = True,
+    seed: int = 0,
+) -> dict[str, Any]:
     """All numbers of one reader on one set of stars, with 95 % intervals from resampled objects.
 
     Where `natural` and the labels are of the 12 classes, the same predictions are counted with `natural_weights` under
@@ -149,8 +166,10 @@ def judged(found: Predictions, label: np.ndarray, object_id: np.ndarray, probabl
     hits = scores.confusion.diagonal()[known] / scores.confusion.sum(1)[known]
     out = with_intervals(scores, label, object_id, seed)
     del out["micro_f1"]  # every star has one label: it is the accuracy
-    out |= {"recall": dict(zip(scores.classes[known].tolist(), hits.tolist(), strict=True)),
-            "macro_recall": float(hits.mean())}  # fmt: skip
+    out |= {
+        "recall": dict(zip(scores.classes[known].tolist(), hits.tolist(), strict=True)),
+        "macro_recall": float(hits.mean()),
+    }
     if probable:
         out["calibration_error"] = calibration_error(found.scores, said == label)
     if natural and set(found.classes) | set(label) <= set(NATURAL):
@@ -185,11 +204,12 @@ def few_labels(x: Vectors, stars: Splits, per_class: int, draws: int, seed: int 
     label, ids = (np.tile(column, draws) for column in (stars.test.label, stars.test.object_id))
     pooled = Predictions(np.concatenate([part.scores for part in parts]), parts[0].classes)
     return brief(judged(pooled, label, ids, seed=seed)) | {
-        "C": settings, "draws": [{"accuracy": s.accuracy, "macro_f1": s.macro_f1} for s in single]}  # fmt: skip
+        "C": settings,
+        "draws": [{"accuracy": s.accuracy, "macro_f1": s.macro_f1} for s in single],
+    }
 
 
-def assess(x: Vectors, stars: Splits, few: Sequence[int] = FEW_LABELS, draws: int = 5,
-           seed: int = 0) -> dict[str, Any]:  # fmt: skip
+def assess(x: Vectors, stars: Splits, few: Sequence[int] = FEW_LABELS, draws: int = 5, seed: int = 0) -> dict[str, Any]:
     """Every reader of the bench on one set of vectors.
 
     Parameters
@@ -211,8 +231,10 @@ def assess(x: Vectors, stars: Splits, few: Sequence[int] = FEW_LABELS, draws: in
     """
     for part, vectors, lc in zip(Splits._fields, x, stars, strict=True):
         if len(vectors) != len(lc) or not np.isfinite(vectors).all():
-            raise ValueError(f"split {part}: {len(vectors)} vectors of {len(lc)} stars, "
-                             f"{int((~np.isfinite(vectors)).sum())} numbers not finite; give one finite vector a star")
+            raise ValueError(
+                f"split {part}: {len(vectors)} vectors of {len(lc)} stars, "
+                f"{int((~np.isfinite(vectors)).sum())} numbers not finite; give one finite vector a star"
+            )
     fit_y, out = stars.fit.label, {"width": x.fit.shape[1]}
     linear = {C: logistic_reader(x.fit, fit_y, C) for C in C_GRID}
     near = {kind: knn_reader(x.fit, fit_y, kind == "standardised") for kind in ("as is", "standardised")}

@@ -81,8 +81,9 @@ def _clear_nights(rng: np.random.Generator, n_nights: int) -> np.ndarray:
     return clear
 
 
-def _epochs(rng: np.random.Generator, visible: np.ndarray, transit: np.ndarray, gaps: tuple[float, ...],
-            band: int) -> np.ndarray:  # fmt: skip
+def _epochs(
+    rng: np.random.Generator, visible: np.ndarray, transit: np.ndarray, gaps: tuple[float, ...], band: int
+) -> np.ndarray:
     """Sorted times (MJD) of one field in one band."""
     steps = rng.choice(np.arange(1, len(gaps) + 1), size=len(visible), p=gaps)
     nights = np.cumsum(steps)

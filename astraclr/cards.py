@@ -24,10 +24,13 @@ def model_card(checkpoint: Checkpoint, found: Mapping[str, Any]) -> str:
     n_weights = sum(p.numel() for p in checkpoint.encoder.parameters())
     made = found["made_with"]
     lines = [
-        f"# {checkpoint.name}", "",
+        f"# {checkpoint.name}",
+        "",
         "Written by the command below; nothing in it was typed. An encoder to learn with and to start from, not a "
-        "classifier to publish with.", "",
-        "| | |", "|---|---|",
+        "classifier to publish with.",
+        "",
+        "| | |",
+        "|---|---|",
         f"| preset, recipe, seed | `{preset.name}`, `{recipe.name}`, {checkpoint.seed} |",
         f"| encoder | {preset.n_layers} layers, width {preset.d_model}, {preset.n_heads} heads, {n_weights:,} numbers; "
         f"windows of {windows} |",
@@ -36,19 +39,32 @@ def model_card(checkpoint: Checkpoint, found: Mapping[str, Any]) -> str:
         f"| weights | SHA-256 `{checkpoint.sha256}` |",
         f"| made by | `{made['command']}`, revision {made['revision']}, Python {made['python']}, "
         f"torch {made['torch']} |",
-        "", "## Scores", "",
+        "",
+        "## Scores",
+        "",
         f"A head fitted on {found['n_fit']:,} labelled simulated stars, counted on {found['n_test']:,} others, twelve "
-        "classes of equal frequency; in brackets the 95 % interval over resampled test stars.", "",
-        "| | linear probe, C = 1 | linear probe, C = 10 | weighted k-NN |", "|---|---|---|---|",
-        *(f"| {name} | {' | '.join(_score(row.get(kind)) for kind in KINDS)} |"
-          for name, row in found["simulated"].items()),
-    ]  # fmt: skip
+        "classes of equal frequency; in brackets the 95 % interval over resampled test stars.",
+        "",
+        "| | linear probe, C = 1 | linear probe, C = 10 | weighted k-NN |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {' | '.join(_score(row.get(kind)) for kind in KINDS)} |"
+            for name, row in found["simulated"].items()
+        ),
+    ]
     if real := found.get("real ZTF"):
-        lines += ["", f"Of {real['stars']} real ZTF stars {real['flagged']:.0%} are flagged as unlike its training "
-                  f"stars or short; of {real['labelled']} with one of its labels it meets {real['label_met']:.0%}."]
-    lines += ["", "## What it is not", "",
-              "It never saw an observed star. Its classes are those of the simulator (see `data/README.md`), equally "
-              "frequent. Read the rows of the controls before its own."]  # fmt: skip
+        lines += [
+            "",
+            f"Of {real['stars']} real ZTF stars {real['flagged']:.0%} are flagged as unlike its training "
+            f"stars or short; of {real['labelled']} with one of its labels it meets {real['label_met']:.0%}.",
+        ]
+    lines += [
+        "",
+        "## What it is not",
+        "",
+        "It never saw an observed star. Its classes are those of the simulator (see `data/README.md`), equally "
+        "frequent. Read the rows of the controls before its own.",
+    ]
     return "\n".join(lines) + "\n"
 
 

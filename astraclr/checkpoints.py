@@ -55,8 +55,9 @@ def fingerprint(lc: LightCurves) -> str:
 def random_control(checkpoint: Checkpoint, seed: int | None = None) -> Checkpoint:
     """The same encoder with random weights, the control that stands beside every result."""
     seed = checkpoint.seed if seed is None else seed
-    return Checkpoint(new_encoder(checkpoint.preset, checkpoint.recipe, seed).eval(), checkpoint.preset,
-                      checkpoint.recipe, seed)  # fmt: skip
+    return Checkpoint(
+        new_encoder(checkpoint.preset, checkpoint.recipe, seed).eval(), checkpoint.preset, checkpoint.recipe, seed
+    )
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> str:
@@ -67,9 +68,15 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> str:
     weights = save({k: v.detach().cpu().contiguous() for k, v in checkpoint.encoder.state_dict().items()})
     checkpoint.sha256 = hashlib.sha256(weights).hexdigest()
     file = f"weights-{checkpoint.sha256[:8]}.safetensors"
-    config = {"format": "astraclr checkpoint 1", "weights": file, "sha256": checkpoint.sha256,
-              "seed": checkpoint.seed, "data": checkpoint.data,
-              "preset": to_dict(checkpoint.preset), "recipe": to_dict(checkpoint.recipe)}  # fmt: skip
+    config = {
+        "format": "astraclr checkpoint 1",
+        "weights": file,
+        "sha256": checkpoint.sha256,
+        "seed": checkpoint.seed,
+        "data": checkpoint.data,
+        "preset": to_dict(checkpoint.preset),
+        "recipe": to_dict(checkpoint.recipe),
+    }
     before = _weights_named(folder)
     with replacing(folder / file) as part:
         part.write_bytes(weights)
@@ -114,8 +121,10 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
         raise ValueError(f"{folder / 'config.json'} is not the config of an astraclr checkpoint: {error!r}") from error
     found = hashlib.sha256(weights).hexdigest()
     if found != config["sha256"]:
-        raise ValueError(f"{folder / config['weights']} has SHA-256 {found[:12]}..., its config expects "
-                         f"{config['sha256'][:12]}...: copy the checkpoint again")  # fmt: skip
+        raise ValueError(
+            f"{folder / config['weights']} has SHA-256 {found[:12]}..., its config expects "
+            f"{config['sha256'][:12]}...: copy the checkpoint again"
+        )
     try:
         tensors = load(weights)
         shape = EncoderConfig.of(preset, recipe)
@@ -124,8 +133,10 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
         encoder = Encoder(shape)
         encoder.load_state_dict(tensors)
     except (RuntimeError, SafetensorError) as error:
-        raise ValueError(f"the weights in {folder} do not fit preset {preset.name} (d_model {preset.d_model}, "
-                         f"{preset.n_layers} layers) of its config: {_first(error)}") from error  # fmt: skip
+        raise ValueError(
+            f"the weights in {folder} do not fit preset {preset.name} (d_model {preset.d_model}, "
+            f"{preset.n_layers} layers) of its config: {_first(error)}"
+        ) from error
     history = folder / "history.csv"
     table = pd.read_csv(history) if history.exists() and history.stat().st_size > 1 else pd.DataFrame()
     return Checkpoint(encoder.to(device).eval(), preset, recipe, seed, data, table, found)
@@ -140,8 +151,10 @@ def _first(error: Exception) -> str:
 def shipped_file(name: str) -> Path:
     """A file of the repository's data/ folder, from the clone or from the installed wheel."""
     package = Path(__file__).parent
-    return next((p for p in (package / "_data" / name, package.parent / "data" / name) if p.exists()),
-                package.parent / "data" / name)  # fmt: skip
+    return next(
+        (p for p in (package / "_data" / name, package.parent / "data" / name) if p.exists()),
+        package.parent / "data" / name,
+    )
 
 
 def _shipped(name: str) -> Path | None:

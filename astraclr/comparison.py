@@ -49,9 +49,14 @@ def _line(scores: list[dict[str, Any]]) -> dict[str, float]:
     out: dict[str, float] = {"seeds": len(scores)}
     for metric in METRICS:
         values = [s[metric] for s in scores]
-        out |= {metric: float(np.mean(values)), f"{metric}_sd": float(np.std(values, ddof=1)) if values[1:] else np.nan,
-                f"{metric}_low": min(s[f"{metric}_low"] for s in scores),
-                f"{metric}_high": max(s[f"{metric}_high"] for s in scores)}  # fmt: skip
+        out |= {
+            metric: float(np.mean(values)),
+            f"{metric}_sd": float(np.std(values, ddof=1)) if values[1:] else np.nan,
+            f"{metric}_low": min(s[f"{metric}_low"] for s in scores),
+            f"{metric}_high": max(s[f"{metric}_high"] for s in scores),
+        }
     natural = [s.get("natural", {}).get("accuracy", np.nan) for s in scores]
-    return out | {"calibration_error": float(np.mean([s.get("calibration_error", np.nan) for s in scores])),
-                  "natural": float(np.mean(natural))}  # fmt: skip
+    return out | {
+        "calibration_error": float(np.mean([s.get("calibration_error", np.nan) for s in scores])),
+        "natural": float(np.mean(natural)),
+    }

@@ -52,12 +52,18 @@ def cost(seen: float, rate: float, assumed: Assumed, devices: int = 1) -> dict[s
         For a rate or a number of devices that is not positive.
     """
     if rate <= 0 or devices < 1:
-        raise ValueError(f"a rate of {rate} light curves/s on {devices} devices: give a rate above 0 and 1 device or "
-                         "more")  # fmt: skip
+        raise ValueError(
+            f"a rate of {rate} light curves/s on {devices} devices: give a rate above 0 and 1 device or more"
+        )
     hours = seen / rate / 3600
     kwh = hours * assumed.watts / 1000
-    return {"device_hours": hours, "days": hours / devices / 24, "kwh": kwh, "money": hours * assumed.price,
-            "kg_co2": kwh * assumed.carbon}  # fmt: skip
+    return {
+        "device_hours": hours,
+        "days": hours / devices / 24,
+        "kwh": kwh,
+        "money": hours * assumed.price,
+        "kg_co2": kwh * assumed.carbon,
+    }
 
 
 def what_if(operations: float, peak: float, utilisation: float) -> float:

@@ -71,8 +71,10 @@ class Ranks:
         """
         number = zlib.crc32(what.encode())
         if self.largest(number, device) != -self.largest(-number, device):
-            raise ValueError("the ranks were started with different settings or stars, or do not see the same run "
-                             "folder: give all the same command, and a folder that all of them share")  # fmt: skip
+            raise ValueError(
+                "the ranks were started with different settings or stars, or do not see the same run "
+                "folder: give all the same command, and a folder that all of them share"
+            )
 
 
 ALONE = Ranks()
@@ -120,9 +122,13 @@ def shared(preset: Preset, recipe: Recipe, batch: int, ranks: Ranks) -> Preset:
         preset = replace(preset, replicas=ranks.size)
     replicas = preset.replicas if recipe.negatives == "replica" else ranks.size
     if ranks.size == 1 and recipe.negatives == "replica" and (batch % replicas or batch < 2 * replicas):
-        raise ValueError(f"a batch of {batch} stars does not make {replicas} equal replicas of two stars or more; "
-                         "choose another batch_size, more stars, or a recipe with negatives='gathered'")  # fmt: skip
+        raise ValueError(
+            f"a batch of {batch} stars does not make {replicas} equal replicas of two stars or more; "
+            "choose another batch_size, more stars, or a recipe with negatives='gathered'"
+        )
     if replicas % ranks.size or batch % replicas:
-        raise ValueError(f"{ranks.size} ranks cannot share a batch of {batch} stars in {replicas} replicas equally; "
-                         f"start another number of ranks, or change the preset's batch_size or replicas")  # fmt: skip
+        raise ValueError(
+            f"{ranks.size} ranks cannot share a batch of {batch} stars in {replicas} replicas equally; "
+            f"start another number of ranks, or change the preset's batch_size or replicas"
+        )
     return preset

@@ -94,8 +94,9 @@ def before_place(data: Prepared, stars: Tensor, place: Fraction = _PLACES["middl
     return torch.zeros_like(count).view(-1).index_add(0, segment[order], early).view(count.shape)
 
 
-def crop_observations(data: Prepared, stars: Tensor, layout: Sequence[int], crop: Crop,
-                      recipe: Recipe) -> tuple[Tensor, Tensor]:  # fmt: skip
+def crop_observations(
+    data: Prepared, stars: Tensor, layout: Sequence[int], crop: Crop, recipe: Recipe
+) -> tuple[Tensor, Tensor]:
     """Places in `data` of what one crop shows, at most `layout` of each band, and segments (row * n_bands + band)."""
     longest = torch.tensor(layout, device=stars.device)
     first, count = data.segments(stars)
@@ -111,12 +112,25 @@ def shown(lc: LightCurves, preset: Preset, recipe: Recipe = RECIPES["corrected"]
     seen = np.zeros(lc.n_obs, bool)
     for crop in CROPS:
         seen[crop_observations(data, torch.arange(len(lc)), layout, crop, recipe)[0].numpy()] = True
-    return replace(lc, mjd=lc.mjd[seen], mag=lc.mag[seen], magerr=lc.magerr[seen], notes={},
-                   offsets=np.concatenate([[0], np.cumsum(seen)])[lc.offsets])  # fmt: skip
+    return replace(
+        lc,
+        mjd=lc.mjd[seen],
+        mag=lc.mag[seen],
+        magerr=lc.magerr[seen],
+        notes={},
+        offsets=np.concatenate([[0], np.cumsum(seen)])[lc.offsets],
+    )
 
 
-def crop_tokens(data: Prepared, stars: Tensor, preset: Preset, crop: Crop, recipe: Recipe = RECIPES["corrected"], *,
-                padded: bool = False) -> Tokens:  # fmt: skip
+def crop_tokens(
+    data: Prepared,
+    stars: Tensor,
+    preset: Preset,
+    crop: Crop,
+    recipe: Recipe = RECIPES["corrected"],
+    *,
+    padded: bool = False,
+) -> Tokens:
     """One crop of every star of a batch; `padded` gives every band its full window (the paper's 300 + 350 + 50)."""
     layout = tuple(preset.window(band, wavelength) for band, wavelength in data.bands.items())
     index, segment = crop_observations(data, stars, layout, crop, recipe)
@@ -125,8 +139,16 @@ def crop_tokens(data: Prepared, stars: Tensor, preset: Preset, crop: Crop, recip
     mag = data.mag.index_select(0, index)
     if magerr is not None and by_window:
         mag = centred_in_segments(mag, magerr, segment)
-    return to_tokens(data, segment, index, len(stars), mag, magerr if recipe.reads_errors else None,
-                     layout if padded else None, recipe.inputs == "steps")  # fmt: skip
+    return to_tokens(
+        data,
+        segment,
+        index,
+        len(stars),
+        mag,
+        magerr if recipe.reads_errors else None,
+        layout if padded else None,
+        recipe.inputs == "steps",
+    )
 
 
 def fuse(crops: Tensor, fusion: Fusion = "mean") -> Tensor:
@@ -137,8 +159,16 @@ def fuse(crops: Tensor, fusion: Fusion = "mean") -> Tensor:
 
 
 @torch.inference_mode()
-def embed(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion = "mean", windows: int = len(CROPS),
-          batch_size: int | None = None, device: str | None = None, progress: bool = False) -> np.ndarray:  # fmt: skip
+def embed(
+    lc: LightCurves,
+    checkpoint: Checkpoint,
+    *,
+    fusion: Fusion = "mean",
+    windows: int = len(CROPS),
+    batch_size: int | None = None,
+    device: str | None = None,
+    progress: bool = False,
+) -> np.ndarray:
     """Embed light curves.
 
     Parameters
@@ -180,8 +210,9 @@ def stars_at_once(encoder: Encoder, length: int) -> int:
     return max(1, min(64, _CACHED // (length * encoder.config.d_ff)))
 
 
-def embedding_table(lc: LightCurves, checkpoint: Checkpoint, *, windows: int = len(CROPS),
-                    **how: object) -> pd.DataFrame:  # fmt: skip
+def embedding_table(
+    lc: LightCurves, checkpoint: Checkpoint, *, windows: int = len(CROPS), **how: object
+) -> pd.DataFrame:
     """Embeddings with what a reader needs to judge them, one row a star.
 
     Columns: object_id, label, ``n_<band>`` epochs used by at least one crop, missing_bands, checkpoint (SHA-256 of

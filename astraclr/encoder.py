@@ -60,10 +60,21 @@ class EncoderConfig:
         `n_bands` is that of the light curves whose summaries it learns to predict, by default the preset's.
         """
         bands = len(preset.windows) if n_bands is None else n_bands
-        return cls(preset.d_model, preset.n_layers, preset.n_heads, preset.d_ff, preset.d_model // 2,
-                   dropout=recipe.dropout, time_rates=recipe.time_rates, error_input=recipe.error_input,
-                   initial_weights=recipe.initial_weights, inputs=recipe.inputs, norm=recipe.norm,
-                   pooling=recipe.pooling, n_summaries=n_summaries(bands) if recipe.summaries else 0)  # fmt: skip
+        return cls(
+            preset.d_model,
+            preset.n_layers,
+            preset.n_heads,
+            preset.d_ff,
+            preset.d_model // 2,
+            dropout=recipe.dropout,
+            time_rates=recipe.time_rates,
+            error_input=recipe.error_input,
+            initial_weights=recipe.initial_weights,
+            inputs=recipe.inputs,
+            norm=recipe.norm,
+            pooling=recipe.pooling,
+            n_summaries=n_summaries(bands) if recipe.summaries else 0,
+        )
 
 
 class Dropout(nn.Dropout):

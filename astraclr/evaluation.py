@@ -68,29 +68,33 @@ def read_embeddings(path: str | Path) -> Embeddings:
     for column in ("checkpoint", "fusion"):
         found = table[column].unique().to_pylist() if column in table.column_names else [""]
         if len(found) > 1:
-            raise ValueError(f"{path} mixes embeddings of several kinds ({column} {', '.join(map(str, found))}); they "
-                             "cannot be compared: embed all stars in the same way")  # fmt: skip
+            raise ValueError(
+                f"{path} mixes embeddings of several kinds ({column} {', '.join(map(str, found))}); they "
+                "cannot be compared: embed all stars in the same way"
+            )
         said[column] = str(found[0])
     x = np.asarray(values, np.float32).reshape(len(length), length[0])
     ids, labels = (np.array([v or "" for v in table[c].to_pylist()], dtype=str) for c in ("object_id", "label"))
     return Embeddings(ids, labels, x, **said)
 
 
-def embedded_with_control(curves: Sequence[LightCurves], checkpoint: Checkpoint,
-                          progress: bool = False) -> tuple[list[Embeddings], list[Embeddings]]:  # fmt: skip
+def embedded_with_control(
+    curves: Sequence[LightCurves], checkpoint: Checkpoint, progress: bool = False
+) -> tuple[list[Embeddings], list[Embeddings]]:
     """Embeddings of several sets of light curves, and those of the same encoder with random weights."""
     from astraclr.checkpoints import random_control
     from astraclr.embedding import embed
 
     def of(encoder: Checkpoint) -> list[Embeddings]:
-        return [Embeddings(lc.object_id, lc.label, embed(lc, encoder, progress=progress), encoder.sha256, "mean")
-                for lc in curves]  # fmt: skip
+        return [
+            Embeddings(lc.object_id, lc.label, embed(lc, encoder, progress=progress), encoder.sha256, "mean")
+            for lc in curves
+        ]
 
     return of(checkpoint), of(random_control(checkpoint))
 
 
-def objects_by_class(object_id: np.ndarray,
-                     label: np.ndarray) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:  # fmt: skip
+def objects_by_class(object_id: np.ndarray, label: np.ndarray) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Objects of every class (an object is of the class of its first row), numbered in the order of their names.
 
     Returns
@@ -104,8 +108,9 @@ def objects_by_class(object_id: np.ndarray,
     return [np.flatnonzero(classes == name) for name in np.unique(classes)], object_of, first
 
 
-def split_by_object(object_id: np.ndarray, label: np.ndarray, test_share: float = 0.3,
-                    seed: int = 0) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+def split_by_object(
+    object_id: np.ndarray, label: np.ndarray, test_share: float = 0.3, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows to train on and rows to test on; each class gives its share, and no object is on both sides.
 
     Parameters
@@ -146,8 +151,10 @@ def labelled(stars: Embeddings, rare: int = 2, n_classes: int = 2) -> tuple[Embe
     classes = np.unique(stars.label[known])
     if len(classes) < n_classes:
         what = "; ".join(f"{reason}: {n:,}" for reason, n in notes.items()) or "all stars are labelled"
-        raise ValueError(f"a probe needs at least {n_classes} labelled classes of {rare} or more stars, found "
-                         f"{len(classes)} among {len(stars):,} stars ({what})")  # fmt: skip
+        raise ValueError(
+            f"a probe needs at least {n_classes} labelled classes of {rare} or more stars, found "
+            f"{len(classes)} among {len(stars):,} stars ({what})"
+        )
     return stars[known], notes
 
 
@@ -159,18 +166,22 @@ def unshared(train: Embeddings, test: Embeddings) -> tuple[Embeddings, dict[str,
     ValueError
         If the two come from different checkpoints or have different lengths.
     """
+
     def kind(e: Embeddings) -> str:
         return f"checkpoint {e.checkpoint[:8] or 'unknown'}, {e.fusion} of {e.x.shape[1]} numbers"
 
     if train.checkpoint != test.checkpoint or train.fusion != test.fusion or train.x.shape[1] != test.x.shape[1]:
-        raise ValueError(f"training and test embeddings are not of one kind ({kind(train)}; {kind(test)}); "
-                         "embed both with the same checkpoint and fusion")  # fmt: skip
+        raise ValueError(
+            f"training and test embeddings are not of one kind ({kind(train)}; {kind(test)}); "
+            "embed both with the same checkpoint and fusion"
+        )
     shared = np.isin(train.object_id, test.object_id)
     return train[~shared], {"left out of training: star of the test table": int(shared.sum())} if shared.any() else {}
 
 
-def train_and_test(stars: Embeddings, other: Embeddings | None = None, test_share: float = 0.3,
-                   seed: int = 0) -> tuple[Embeddings, Embeddings, dict[str, int]]:  # fmt: skip
+def train_and_test(
+    stars: Embeddings, other: Embeddings | None = None, test_share: float = 0.3, seed: int = 0
+) -> tuple[Embeddings, Embeddings, dict[str, int]]:
     """Labelled stars to train on and to test on, no object on both sides, and what was left out.
 
     Parameters
@@ -189,8 +200,15 @@ def train_and_test(stars: Embeddings, other: Embeddings | None = None, test_shar
     return train, test, notes | {f"{reason}, in the test table": n for reason, n in more.items()} | shared
 
 
-def evaluate(train: Embeddings, test: Embeddings, *, C: float = PAPER_C, bootstraps: int = PAPER_BOOTSTRAPS,
-             seed: int = 0, progress: bool = False) -> dict[str, Any]:  # fmt: skip
+def evaluate(
+    train: Embeddings,
+    test: Embeddings,
+    *,
+    C: float = PAPER_C,
+    bootstraps: int = PAPER_BOOTSTRAPS,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
     """Linear probe, weighted k-NN and the majority class on the same test stars.
 
     Returns
@@ -202,12 +220,23 @@ def evaluate(train: Embeddings, test: Embeddings, *, C: float = PAPER_C, bootstr
     sets = train.x, train.label, test.x, test.label
     linear = linear_probe(*sets, C=C, bootstraps=bootstraps, seed=seed, progress=progress)
     k = min(PAPER_K, len(train))
-    classes = {str(c): {"f1": float(f1), "train": int((train.label == c).sum()), "test": int((test.label == c).sum())}
-               for c, f1 in zip(linear.classes, linear.f1, strict=True)}  # fmt: skip
-    return {"linear_probe": linear.summary(), "knn": {**weighted_knn(*sets, k=k).summary(), "k": k},
-            "majority": majority(train.label, test.label).summary(), "classes": classes, "n_train": len(train),
-            "n_test": len(test), "C": C, "bootstraps": bootstraps, "seed": seed,
-            "checkpoint": train.checkpoint, "fusion": train.fusion}  # fmt: skip
+    classes = {
+        str(c): {"f1": float(f1), "train": int((train.label == c).sum()), "test": int((test.label == c).sum())}
+        for c, f1 in zip(linear.classes, linear.f1, strict=True)
+    }
+    return {
+        "linear_probe": linear.summary(),
+        "knn": {**weighted_knn(*sets, k=k).summary(), "k": k},
+        "majority": majority(train.label, test.label).summary(),
+        "classes": classes,
+        "n_train": len(train),
+        "n_test": len(test),
+        "C": C,
+        "bootstraps": bootstraps,
+        "seed": seed,
+        "checkpoint": train.checkpoint,
+        "fusion": train.fusion,
+    }
 
 
 def metrics(scores: Scores) -> dict[str, Any]:
@@ -216,8 +245,14 @@ def metrics(scores: Scores) -> dict[str, Any]:
     return {**scores.summary(), "micro_f1": scores.accuracy, "f1": f1, "n": len(scores.predicted)}
 
 
-def with_intervals(scores: Scores, truth: np.ndarray, object_id: np.ndarray, seed: int = 0,
-                   resamples: int = 1_000, weight: np.ndarray | None = None) -> dict[str, Any]:  # fmt: skip
+def with_intervals(
+    scores: Scores,
+    truth: np.ndarray,
+    object_id: np.ndarray,
+    seed: int = 0,
+    resamples: int = 1_000,
+    weight: np.ndarray | None = None,
+) -> dict[str, Any]:
     """`metrics` and central 95 % intervals: objects are drawn with replacement, each with all its rows.
 
     `weight` is that of every row, the one that `scores` were counted with.
@@ -234,6 +269,12 @@ def with_intervals(scores: Scores, truth: np.ndarray, object_id: np.ndarray, see
         draws.append([hit.sum() / real.sum(), np.nanmean(f1), *f1])
     seen = np.isin(names, truth)  # a class that is only predicted has no F1 to vary
     low, high = np.nanpercentile(np.array(draws)[:, [True, True, *seen]], [2.5, 97.5], axis=0).tolist()
-    return {**metrics(scores), "accuracy_low": low[0], "accuracy_high": high[0], "macro_f1_low": low[1],
-            "macro_f1_high": high[1], "f1_low": dict(zip(names[seen].tolist(), low[2:], strict=True)),
-            "f1_high": dict(zip(names[seen].tolist(), high[2:], strict=True))}  # fmt: skip
+    return {
+        **metrics(scores),
+        "accuracy_low": low[0],
+        "accuracy_high": high[0],
+        "macro_f1_low": low[1],
+        "macro_f1_high": high[1],
+        "f1_low": dict(zip(names[seen].tolist(), low[2:], strict=True)),
+        "f1_high": dict(zip(names[seen].tolist(), high[2:], strict=True)),
+    }

@@ -61,8 +61,9 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> dict[str, str]:
     """
     _refuse_other_inputs(checkpoint.recipe)
     if bad := [name for name, w in checkpoint.encoder.state_dict().items() if not w.isfinite().all()]:
-        raise ValueError(f"weights of {checkpoint.name} are not finite ({', '.join(bad[:3])}): "
-                         "every embedding would be NaN")  # fmt: skip
+        raise ValueError(
+            f"weights of {checkpoint.name} are not finite ({', '.join(bad[:3])}): every embedding would be NaN"
+        )
     try:
         import onnx
         import onnxscript  # noqa: F401 - torch's exporter needs it
@@ -76,8 +77,15 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> dict[str, str]:
             # Two rows: from an example of one the exporter would fix the batch at one.
             example = tuple(torch.zeros(2, N_TOKENS, 1) for _ in range(3)) + (torch.zeros(2, N_TOKENS),)
             batch = {0: torch.export.Dim("batch", min=1, max=4096)}
-            program = torch.onnx.export(model, example, dynamo=True, dynamic_shapes=dict.fromkeys(INPUTS, batch),
-                                        input_names=list(INPUTS), output_names=["mean"], verbose=False)  # fmt: skip
+            program = torch.onnx.export(
+                model,
+                example,
+                dynamo=True,
+                dynamic_shapes=dict.fromkeys(INPUTS, batch),
+                input_names=list(INPUTS),
+                output_names=["mean"],
+                verbose=False,
+            )
         assert program is not None
         proto = program.model_proto
         _strip(proto)
@@ -87,8 +95,10 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> dict[str, str]:
         onnx.save(proto, str(part))
         apart = _disagreement(part, model)
         if not apart <= TOLERANCE:
-            raise ValueError(f"{path} was not written: its embeddings differ from torch's by {apart:.2g}, more than "
-                             f"{TOLERANCE:.0e}; try another version of torch or onnxruntime")  # fmt: skip
+            raise ValueError(
+                f"{path} was not written: its embeddings differ from torch's by {apart:.2g}, more than "
+                f"{TOLERANCE:.0e}; try another version of torch or onnxruntime"
+            )
     return notes
 
 
@@ -107,17 +117,25 @@ def _refuse_other_inputs(recipe: Recipe) -> None:
 
     nearest = min((r for r in RECIPES.values() if not r.reads_errors), key=differing)
     switch = "inputs='steps'" if recipe.inputs == "steps" else "error_input"
-    raise ValueError(f"recipe {recipe.name!r} feeds the encoder each point's error ({switch}), an input that the "
-                     f"exchange format lacks; the nearest recipe that exports is {nearest.name!r}")  # fmt: skip
+    raise ValueError(
+        f"recipe {recipe.name!r} feeds the encoder each point's error ({switch}), an input that the "
+        f"exchange format lacks; the nearest recipe that exports is {nearest.name!r}"
+    )
 
 
 def _metadata(checkpoint: Checkpoint) -> dict[str, str]:
     from astraclr import __version__
 
     preset, recipe = checkpoint.preset, checkpoint.recipe
-    return {"made_by": f"astraclr {__version__}", "checkpoint": checkpoint.sha256, "preset": preset.name,
-            "recipe": recipe.name, "windows": " ".join(f"{band}={n}" for band, n in preset.windows),
-            "centring": recipe.centring, "middle_crop": recipe.middle_crop}  # fmt: skip
+    return {
+        "made_by": f"astraclr {__version__}",
+        "checkpoint": checkpoint.sha256,
+        "preset": preset.name,
+        "recipe": recipe.name,
+        "windows": " ".join(f"{band}={n}" for band, n in preset.windows),
+        "centring": recipe.centring,
+        "middle_crop": recipe.middle_crop,
+    }
 
 
 @contextmanager
@@ -152,17 +170,23 @@ def _refuse_masked_rows(proto: Any) -> None:
     graph = proto.graph
     (last,) = (node for node in graph.node if "mean" in node.output)
     last.output[list(last.output).index("mean")] = "mean_unchecked"
-    constants = {"refusal_axis": np.array([1]), "refusal_half": np.float32(0.5), "refusal_one": np.array([1]),
-                 "refusal_zero": np.zeros(1, np.float32)}  # fmt: skip
+    constants = {
+        "refusal_axis": np.array([1]),
+        "refusal_half": np.float32(0.5),
+        "refusal_one": np.array([1]),
+        "refusal_zero": np.zeros(1, np.float32),
+    }
     graph.initializer.extend(numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items())
     steps: tuple[tuple[str, list[str], str, dict[str, Any]], ...]
-    steps = (("ReduceMin", ["mask", "refusal_axis"], "all_masked", {"keepdims": 0}),
-             ("Greater", ["all_masked", "refusal_half"], "is_masked", {}),
-             ("Cast", ["is_masked"], "masked_rows", {"to": TensorProto.INT64}),
-             ("ReduceSum", ["masked_rows"], "n_masked", {"keepdims": 1}),
-             ("Add", ["n_masked", "refusal_one"], "refusal_shape", {}),
-             ("Reshape", ["refusal_zero", "refusal_shape"], REFUSAL, {}),
-             ("Add", ["mean_unchecked", REFUSAL], "mean", {}))  # fmt: skip
+    steps = (
+        ("ReduceMin", ["mask", "refusal_axis"], "all_masked", {"keepdims": 0}),
+        ("Greater", ["all_masked", "refusal_half"], "is_masked", {}),
+        ("Cast", ["is_masked"], "masked_rows", {"to": TensorProto.INT64}),
+        ("ReduceSum", ["masked_rows"], "n_masked", {"keepdims": 1}),
+        ("Add", ["n_masked", "refusal_one"], "refusal_shape", {}),
+        ("Reshape", ["refusal_zero", "refusal_shape"], REFUSAL, {}),
+        ("Add", ["mean_unchecked", REFUSAL], "mean", {}),
+    )
     graph.node.extend(helper.make_node(op, inputs, [out], name=out, **how) for op, inputs, out, how in steps)
 
 

@@ -26,8 +26,24 @@ from astraclr.presets import recipe as recipe_named
 from astraclr.pretraining import pretrain
 from astraclr.simulate import simulate
 
-_METHOD = ("cadence", "kinds", "simulate", "preparation", "draws", "views", "ragged", "inputs", "encoder", "losses",
-           "summaries", "presets", "schedules", "pretraining", "runs", "distributed")  # fmt: skip
+_METHOD = (
+    "cadence",
+    "kinds",
+    "simulate",
+    "preparation",
+    "draws",
+    "views",
+    "ragged",
+    "inputs",
+    "encoder",
+    "losses",
+    "summaries",
+    "presets",
+    "schedules",
+    "pretraining",
+    "runs",
+    "distributed",
+)
 """Modules whose text decides what a trained encoder is."""
 COST = "cost.json"
 """In the folder of a run: the CPU seconds that it took."""
@@ -54,8 +70,10 @@ def training_stars(preset: str | Preset, seed: int = 0, progress: bool = False) 
     chosen = preset_named(preset)
     needed, there = chosen.n_stars * _BYTES_PER_STAR / 2**30, _memory_gib()
     if needed > there:
-        raise ValueError(f"preset {chosen.name} trains on {chosen.n_stars:,} simulated stars, about {needed:.0f} GiB "
-                         f"of memory; this machine has {there:.0f} GiB. Choose a smaller preset, such as laptop")
+        raise ValueError(
+            f"preset {chosen.name} trains on {chosen.n_stars:,} simulated stars, about {needed:.0f} GiB "
+            f"of memory; this machine has {there:.0f} GiB. Choose a smaller preset, such as laptop"
+        )
     return simulate(chosen.n_stars, seed=1_000 + seed, progress=progress)
 
 
@@ -89,8 +107,9 @@ def method_digest(*settings: Preset | Recipe | str, modules: Sequence[str] = ())
     return hashlib.sha256(f"{text}{code}".encode()).hexdigest()[:8]
 
 
-def trained(preset: str | Preset = "tiny", recipe: str = "corrected", seed: int = 0,
-            progress: bool = True) -> Checkpoint:  # fmt: skip
+def trained(
+    preset: str | Preset = "tiny", recipe: str = "corrected", seed: int = 0, progress: bool = True
+) -> Checkpoint:
     """The encoder that chapter 4 trains: loaded if it is there, trained once, with a progress bar, if not."""
     folder = run_folder(preset, recipe, seed)
     if (folder / "config.json").exists():
@@ -111,8 +130,9 @@ def _cost_noted(path: Path) -> Iterator[None]:
             part.write_text(json.dumps({"cpu_seconds": before + time.process_time() - begin}) + "\n")
 
 
-def save_metrics(chapter: str, preset: str, seed: int, values: dict[str, float],
-                 checkpoint: Checkpoint | None = None) -> Path:  # fmt: skip
+def save_metrics(
+    chapter: str, preset: str, seed: int, values: dict[str, float], checkpoint: Checkpoint | None = None
+) -> Path:
     """Write the numbers of a chapter, with what they were made from, as ``metrics/<chapter>-<preset>-<seed>.json``."""
     facts = {"chapter": chapter, "preset": preset, "seed": seed}
     if checkpoint is not None:
@@ -146,8 +166,14 @@ def provenance() -> dict[str, str]:
     """What a committed result was made with: command, git revision ("+" if files differ from it), versions, machine."""
     root = Path(__file__).parents[1]
     command = " ".join(["python", os.path.relpath(sys.argv[0], root), *sys.argv[1:]])
-    return {"command": command, "revision": revision(root, "astraclr"), "python": platform.python_version(),
-            "numpy": np.__version__, "torch": torch.__version__, "processor": platform.machine()}  # fmt: skip
+    return {
+        "command": command,
+        "revision": revision(root, "astraclr"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "processor": platform.machine(),
+    }
 
 
 def words_are_checked(preset: str, seed: int) -> bool:

@@ -38,8 +38,16 @@ _SPARE = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#9d755d", "#e45756", "#72
 """Colours of labels outside the taxonomy, the most frequent ones first."""
 
 
-def explorer(lc: LightCurves, checkpoint: Checkpoint, head: Head | None = None, *, max_stars: int = 5_000,
-             seed: int = 42, points: int = POINTS, progress: bool = False) -> str:  # fmt: skip
+def explorer(
+    lc: LightCurves,
+    checkpoint: Checkpoint,
+    head: Head | None = None,
+    *,
+    max_stars: int = 5_000,
+    seed: int = 42,
+    points: int = POINTS,
+    progress: bool = False,
+) -> str:
     """The page: map, neighbours, outlier scores and light curves, with the embeddings of `checkpoint`.
 
     Parameters
@@ -84,15 +92,25 @@ def explorer(lc: LightCurves, checkpoint: Checkpoint, head: Head | None = None, 
     names, labels = np.unique(lc.label, return_inverse=True)
     classes, of_class = legend(lc.label)
     columns: dict[str, np.ndarray] = {
-        "xy": umap_map(x, seed).astype("<f4"), "neighbours": near.astype("<u4"), "similarity": similarity.astype("<f4"),
-        "shown": shown.counts.astype("<u4"), "observed": lc.counts.astype("<u4"), "period": lc.period.astype("<f8"),
-        "label": labels.astype("<u4"), "class": of_class,
-        "start": np.floor(first_times(shown)).astype("<f8"), "brightest": brightest(shown).astype("<i4"),
-    }  # fmt: skip
+        "xy": umap_map(x, seed).astype("<f4"),
+        "neighbours": near.astype("<u4"),
+        "similarity": similarity.astype("<f4"),
+        "shown": shown.counts.astype("<u4"),
+        "observed": lc.counts.astype("<u4"),
+        "period": lc.period.astype("<f8"),
+        "label": labels.astype("<u4"),
+        "class": of_class,
+        "start": np.floor(first_times(shown)).astype("<f8"),
+        "brightest": brightest(shown).astype("<i4"),
+    }
     facts: dict[str, Any] = {
-        "encoder": checkpoint.name, "notes": notes, "ids": lc.object_id.tolist(), "labels": names.tolist(),
-        "classes": classes, "bands": [{"name": b, "colour": BAND_COLOURS.get(b, "#555555")} for b in lc.bands],
-    }  # fmt: skip
+        "encoder": checkpoint.name,
+        "notes": notes,
+        "ids": lc.object_id.tolist(),
+        "labels": names.tolist(),
+        "classes": classes,
+        "bands": [{"name": b, "colour": BAND_COLOURS.get(b, "#555555")} for b in lc.bands],
+    }
     if head is not None:
         p = head.probabilities(x.astype(np.float64))
         facts["predictions"], columns["predicted"] = legend(np.array(head.classes)[p.argmax(1)])
@@ -119,8 +137,11 @@ def _outlier_scores(x: np.ndarray, seed: int, notes: list[str]) -> np.ndarray | 
 def filled(facts: dict[str, Any], curves: str) -> str:
     """The template with its title, facts and light curves; no text of theirs can end the element that holds it."""
     title = f"Map of {len(facts['ids']):,} light curves, {facts['encoder']}"
-    parts = {"TITLE": html.escape(title), "CURVES": curves,
-             "DATA": json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")}  # fmt: skip
+    parts = {
+        "TITLE": html.escape(title),
+        "CURVES": curves,
+        "DATA": json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c"),
+    }
     template = (Path(__file__).parent / "explorer.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(TITLE|DATA|CURVES)\}\}", lambda found: parts[found[1]], template)
 
@@ -142,8 +163,14 @@ def thinned(lc: LightCurves, points: int = POINTS) -> LightCurves:
     length, few = np.diff(lc.offsets)[lc.segment], kept.ravel()[lc.segment]
     place = np.arange(lc.n_obs) - lc.offsets[lc.segment]
     keep = place * few % length < few  # as many as `few`, where place * few / length reaches the next whole number
-    return replace(lc, mjd=lc.mjd[keep], mag=lc.mag[keep], magerr=lc.magerr[keep], notes={},
-                   offsets=np.concatenate([[0], np.cumsum(kept)]))  # fmt: skip
+    return replace(
+        lc,
+        mjd=lc.mjd[keep],
+        mag=lc.mag[keep],
+        magerr=lc.magerr[keep],
+        notes={},
+        offsets=np.concatenate([[0], np.cumsum(kept)]),
+    )
 
 
 def packed(lc: LightCurves) -> str:
@@ -159,8 +186,10 @@ def packed(lc: LightCurves) -> str:
     mags = _small(np.round(lc.mag.astype(np.float64) / MAGNITUDE) - brightest(lc)[star])
     columns = times.astype("<u4"), mags, _small(np.round(lc.magerr.astype(np.float64) / MAGNITUDE))
     ends = lc.offsets[:: len(lc.bands)]
-    return "".join(base64.b64encode(b"".join(c[a:b].tobytes() for c in columns)).decode()
-                   for a, b in zip(ends[:-1], ends[1:], strict=True))  # fmt: skip
+    return "".join(
+        base64.b64encode(b"".join(c[a:b].tobytes() for c in columns)).decode()
+        for a, b in zip(ends[:-1], ends[1:], strict=True)
+    )
 
 
 def first_times(lc: LightCurves) -> np.ndarray:
@@ -197,5 +226,7 @@ def legend(labels: np.ndarray) -> tuple[list[dict[str, str]], np.ndarray]:
         colours["unlabelled"] = _GREY
     number = {name: k for k, name in enumerate(colours)}
     place = {label: number.get(name or "unlabelled", number.get("other labels", 0)) for label, name in own.items()}
-    return ([{"name": name, "colour": colour} for name, colour in colours.items()],
-            np.array([place[label] for label in labels.tolist()], "<u4"))  # fmt: skip
+    return (
+        [{"name": name, "colour": colour} for name, colour in colours.items()],
+        np.array([place[label] for label in labels.tolist()], "<u4"),
+    )

@@ -22,9 +22,24 @@ MAX_FREQUENCY = 24.0
 
 _BATCH = 500
 # Positive features that span decades: their logarithm is what a linear model can use.
-_LOGARITHMIC = ("amplitude", "inter_percentile", "standard_deviation", "chi2", "roms", "eta", "maximum_slope",
-                "median_absolute", "percent_amplitude", "anderson", "linear_trend_", "otsu_std", "otsu_mean", "period",
-                "percent_difference", "magnitude_percentage")  # fmt: skip
+_LOGARITHMIC = (
+    "amplitude",
+    "inter_percentile",
+    "standard_deviation",
+    "chi2",
+    "roms",
+    "eta",
+    "maximum_slope",
+    "median_absolute",
+    "percent_amplitude",
+    "anderson",
+    "linear_trend_",
+    "otsu_std",
+    "otsu_mean",
+    "period",
+    "percent_difference",
+    "magnitude_percentage",
+)
 
 
 def features(lc: LightCurves, periodogram: bool = False, progress: bool = False) -> tuple[np.ndarray, list[str]]:
@@ -83,14 +98,32 @@ def _extractor(periodogram: bool) -> Any:
         raise ImportError(remedy) from error
     licu: Any = light_curve  # it makes its classes when imported, unseen by type checkers
     chosen = [
-        licu.Amplitude(), licu.AndersonDarlingNormal(), licu.BeyondNStd(1.0), licu.BeyondNStd(2.0), licu.Cusum(),
-        licu.Eta(), licu.EtaE(), licu.ExcessVariance(), licu.InterPercentileRange(0.02),
-        licu.InterPercentileRange(0.1), licu.InterPercentileRange(0.25), licu.Kurtosis(), licu.LinearTrend(),
-        licu.MagnitudePercentageRatio(0.4, 0.05), licu.MagnitudePercentageRatio(0.2, 0.05), licu.MaximumSlope(),
-        licu.MedianAbsoluteDeviation(), licu.MedianBufferRangePercentage(0.1), licu.OtsuSplit(),
-        licu.PercentAmplitude(), licu.ReducedChi2(), licu.Roms(), licu.Skew(), licu.StandardDeviation(),
+        licu.Amplitude(),
+        licu.AndersonDarlingNormal(),
+        licu.BeyondNStd(1.0),
+        licu.BeyondNStd(2.0),
+        licu.Cusum(),
+        licu.Eta(),
+        licu.EtaE(),
+        licu.ExcessVariance(),
+        licu.InterPercentileRange(0.02),
+        licu.InterPercentileRange(0.1),
+        licu.InterPercentileRange(0.25),
+        licu.Kurtosis(),
+        licu.LinearTrend(),
+        licu.MagnitudePercentageRatio(0.4, 0.05),
+        licu.MagnitudePercentageRatio(0.2, 0.05),
+        licu.MaximumSlope(),
+        licu.MedianAbsoluteDeviation(),
+        licu.MedianBufferRangePercentage(0.1),
+        licu.OtsuSplit(),
+        licu.PercentAmplitude(),
+        licu.ReducedChi2(),
+        licu.Roms(),
+        licu.Skew(),
+        licu.StandardDeviation(),
         licu.StetsonK(),
-    ]  # fmt: skip
+    ]
     if periodogram:
         # A fixed grid with a power of two is what the fast algorithm takes: 2^17 steps over 1,700 days, 3 a peak.
         grid = np.linspace(0.0, 2 * np.pi * MAX_FREQUENCY, 2**17 + 1)

@@ -36,16 +36,26 @@ def few(lc: LightCurves, per_class: int, seed: int = 0) -> LightCurves:
     """
     classes, counts = np.unique(lc.label, return_counts=True)
     if not 1 <= per_class <= counts.min():
-        raise ValueError(f"{per_class} stars a class; choose 1 to {counts.min()}, as many as there are of "
-                         f"{classes[counts.argmin()]!r}")  # fmt: skip
+        raise ValueError(
+            f"{per_class} stars a class; choose 1 to {counts.min()}, as many as there are of "
+            f"{classes[counts.argmin()]!r}"
+        )
     rng = np.random.default_rng(seed)
     rows = [rng.permutation(np.flatnonzero(lc.label == name))[:per_class] for name in classes]
     return lc[np.sort(np.concatenate(rows))]
 
 
-def compare(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test: LightCurves, *,
-            layers: int = PAPER_LAYERS, epochs: int = EPOCHS, seed: int = 0,
-            kept: dict[str, FineTuned] | None = None) -> pd.DataFrame:  # fmt: skip
+def compare(
+    checkpoint: Checkpoint,
+    fit: LightCurves,
+    choose: LightCurves,
+    test: LightCurves,
+    *,
+    layers: int = PAPER_LAYERS,
+    epochs: int = EPOCHS,
+    seed: int = 0,
+    kept: dict[str, FineTuned] | None = None,
+) -> pd.DataFrame:
     """Linear probes, head only, last `layers` layers, whole encoder, and from scratch; probes of random weights too.
 
     A probe reads the mean or the concatenation of start, middle and end; the others read their concatenation. What is
@@ -66,16 +76,29 @@ def compare(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test:
     random = random_control(checkpoint, seed)
     rows = _probed("linear probe", checkpoint, fit, choose, test)
     rows += _probed("linear probe, random weights", random, fit, choose, test)
-    head = finetune(checkpoint, fit, choose, layers=0, noise=0.0, epochs=epochs * HEAD_EPOCHS // EPOCHS, patience=30,
-                    learning_rate=HEAD_RATE, batch_size=BATCH, seed=seed, progress=False)  # fmt: skip
+    head = finetune(
+        checkpoint,
+        fit,
+        choose,
+        layers=0,
+        noise=0.0,
+        epochs=epochs * HEAD_EPOCHS // EPOCHS,
+        patience=30,
+        learning_rate=HEAD_RATE,
+        batch_size=BATCH,
+        seed=seed,
+        progress=False,
+    )
     models = {"head only": (head, HEAD_RATE)}
     thawed: dict[str, tuple[Checkpoint, Any, float]] = {
-        "last layers": (checkpoint, layers, RATE), "whole encoder": (checkpoint, "all", RATE),
+        "last layers": (checkpoint, layers, RATE),
+        "whole encoder": (checkpoint, "all", RATE),
         "from scratch": (random, "all", RANDOM_RATE),
-    }  # fmt: skip
+    }
     for way, (start, free, rate) in thawed.items():
-        tuned = warm_finetune(start, fit, choose, layers=free, epochs=epochs, learning_rate=rate, batch_size=BATCH,
-                              seed=seed)  # fmt: skip
+        tuned = warm_finetune(
+            start, fit, choose, layers=free, epochs=epochs, learning_rate=rate, batch_size=BATCH, seed=seed
+        )
         models[way] = tuned, rate
     for way, (tuned, rate) in models.items():
         found, history = score(test.label, tuned.predict(test)), tuned.history
@@ -86,16 +109,31 @@ def compare(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test:
     return pd.DataFrame(rows).assign(n_fit=len(fit), n_choose=len(choose), n_test=len(test))
 
 
-def label_curve(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test: LightCurves,
-                per_class: Sequence[int], *, seed: int = 0, **how: Any) -> pd.DataFrame:  # fmt: skip
+def label_curve(
+    checkpoint: Checkpoint,
+    fit: LightCurves,
+    choose: LightCurves,
+    test: LightCurves,
+    per_class: Sequence[int],
+    *,
+    seed: int = 0,
+    **how: Any,
+) -> pd.DataFrame:
     """`compare` for several numbers of labels a class, as many again to choose by; a column ``per_class`` more."""
-    parts = [compare(checkpoint, few(fit, n, seed), few(choose, n, seed), test, seed=seed, **how).assign(per_class=n)
-             for n in per_class]  # fmt: skip
+    parts = [
+        compare(checkpoint, few(fit, n, seed), few(choose, n, seed), test, seed=seed, **how).assign(per_class=n)
+        for n in per_class
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
-def window_curve(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test: LightCurves,
-                 windows: Sequence[int] = (1, 2, 3, 5)) -> pd.DataFrame:  # fmt: skip
+def window_curve(
+    checkpoint: Checkpoint,
+    fit: LightCurves,
+    choose: LightCurves,
+    test: LightCurves,
+    windows: Sequence[int] = (1, 2, 3, 5),
+) -> pd.DataFrame:
     """Linear readers of a frozen encoder that sees several windows of each light curve, pooled in each of three ways.
 
     Returns
@@ -114,8 +152,16 @@ def window_curve(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, 
             tried = [float((classes[read(middle)] == choose.label).mean()) for read in readers]
             best = int(np.argmax(tried))
             found = score(test.label, classes[readers[best](last)])
-            rows.append({"windows": n, "pooling": pooling, "accuracy": found.accuracy, "macro_f1": found.macro_f1,
-                         "setting": PENALTIES[best], "chosen": tried[best]})  # fmt: skip
+            rows.append(
+                {
+                    "windows": n,
+                    "pooling": pooling,
+                    "accuracy": found.accuracy,
+                    "macro_f1": found.macro_f1,
+                    "setting": PENALTIES[best],
+                    "chosen": tried[best],
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -152,16 +198,26 @@ def tuned_checkpoint(tuned: FineTuned, checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, encoder=tuned.encoder, sha256="")
 
 
-def _probed(way: str, checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves,
-            test: LightCurves) -> list[dict[str, Any]]:  # fmt: skip
+def _probed(
+    way: str, checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test: LightCurves
+) -> list[dict[str, Any]]:
     """The probe with its best fusion and C, and the paper's."""
     x, middle, last = (embed(lc, checkpoint, fusion="concat") for lc in (fit, choose, test))
     tried = probes(x, fit.label, middle, choose.label)
     paper = next(probe for probe in tried if probe.fusion == "mean" and probe.C == PAPER_C)
-    return [_row(name, score(test.label, probe.predict(last)), probe.C, probe.fusion, 0, probe.chosen)
-            for name, probe in ((way, tried[0]), (f"{way}, C = {PAPER_C:g}", paper))]  # fmt: skip
+    return [
+        _row(name, score(test.label, probe.predict(last)), probe.C, probe.fusion, 0, probe.chosen)
+        for name, probe in ((way, tried[0]), (f"{way}, C = {PAPER_C:g}", paper))
+    ]
 
 
 def _row(way: str, found: Scores, setting: float, fusion: str, epochs: int, chosen: float) -> dict[str, Any]:
-    return {"way": way, "accuracy": found.accuracy, "macro_f1": found.macro_f1, "setting": setting, "fusion": fusion,
-            "epochs": epochs, "chosen": float(chosen)}  # fmt: skip
+    return {
+        "way": way,
+        "accuracy": found.accuracy,
+        "macro_f1": found.macro_f1,
+        "setting": setting,
+        "fusion": fusion,
+        "epochs": epochs,
+        "chosen": float(chosen),
+    }

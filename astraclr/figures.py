@@ -24,11 +24,22 @@ def use_style() -> None:
     """Set matplotlib's defaults for the book: opaque white faces, so that dark pages do not eat the figures."""
     import matplotlib as mpl
 
-    mpl.rcParams.update({
-        "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 110,
-        "figure.figsize": (7.2, 3.4), "figure.constrained_layout.use": True, "font.size": 10, "axes.spines.top": False,
-        "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False,
-    })  # fmt: skip
+    mpl.rcParams.update(
+        {
+            "figure.facecolor": "white",
+            "axes.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.dpi": 110,
+            "figure.figsize": (7.2, 3.4),
+            "figure.constrained_layout.use": True,
+            "font.size": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "legend.frameon": False,
+        }
+    )
 
 
 def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = "") -> None:
@@ -38,8 +49,17 @@ def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = ""
         if period:
             phase = (mjd / period) % 1.0
             x, y, e = np.concatenate([phase, phase + 1]), np.tile(mag, 2), np.tile(magerr, 2)
-        ax.errorbar(x, y, e, fmt=".", ms=3.5, lw=0.7, alpha=0.75, color=BAND_COLOURS.get(band, "#555555"),
-                    label=f"{band} ({len(mjd)})")  # fmt: skip
+        ax.errorbar(
+            x,
+            y,
+            e,
+            fmt=".",
+            ms=3.5,
+            lw=0.7,
+            alpha=0.75,
+            color=BAND_COLOURS.get(band, "#555555"),
+            label=f"{band} ({len(mjd)})",
+        )
     ax.yaxis.set_inverted(True)  # not invert_yaxis, which would turn shared axes back
     ax.set(xlabel=f"phase (period {period:.4g} d)" if period else "MJD (days)", ylabel="magnitude", title=title)
     ax.legend(loc="best", fontsize=8, markerscale=2)
@@ -52,8 +72,14 @@ def draw_tokens(ax: Axes, tokens: Tokens, row: int, bands: Mapping[str, float], 
     for name, wavelength in bands.items():
         at = np.isclose(band, np.log10(wavelength), atol=1e-4)
         if at.any():
-            ax.plot(t[at] + MJD_ZERO, mag[at], ".", ms=4, color=BAND_COLOURS.get(name, "#555555"),
-                    label=f"{name} ({at.sum()})")  # fmt: skip
+            ax.plot(
+                t[at] + MJD_ZERO,
+                mag[at],
+                ".",
+                ms=4,
+                color=BAND_COLOURS.get(name, "#555555"),
+                label=f"{name} ({at.sum()})",
+            )
     ax.yaxis.set_inverted(True)  # not invert_yaxis, which would turn shared axes back
     ax.set(xlabel="MJD (days)", ylabel="magnitude - mean", title=title)
     ax.legend(loc="best", fontsize=8, markerscale=2)
@@ -94,13 +120,27 @@ def draw_confusion(ax: Axes, scores: Scores, title: str = "") -> None:
     ax.set_yticklabels(scores.classes, fontsize=7)
     ax.grid(False)
     for i, j in np.argwhere(share >= 0.05):
-        ax.text(j, i, f"{share[i, j]:.2f}"[1:] if share[i, j] < 1 else "1", ha="center", va="center", fontsize=6,
-                color="white" if share[i, j] > 0.5 else "black")  # fmt: skip
+        ax.text(
+            j,
+            i,
+            f"{share[i, j]:.2f}"[1:] if share[i, j] < 1 else "1",
+            ha="center",
+            va="center",
+            fontsize=6,
+            color="white" if share[i, j] > 0.5 else "black",
+        )
     ax.figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class")
 
 
-_PARTS = {"views": "#59a14f", "encoder forward": "#4e79a7", "loss": "#f28e2b", "backward": "#a0cbe8",
-          "waiting": "#d3d3d3", "gradient sum": "#e15759", "optimiser": "#9c755f"}  # fmt: skip
+_PARTS = {
+    "views": "#59a14f",
+    "encoder forward": "#4e79a7",
+    "loss": "#f28e2b",
+    "backward": "#a0cbe8",
+    "waiting": "#d3d3d3",
+    "gradient sum": "#e15759",
+    "optimiser": "#9c755f",
+}
 """Colours of the parts of a training step."""
 
 
@@ -121,8 +161,9 @@ def draw_steps(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     ax.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=4, fontsize=8)
 
 
-def draw_rates(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str | None = None,
-               rate: str = "per_cpu_s") -> None:  # fmt: skip
+def draw_rates(
+    ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str | None = None, rate: str = "per_cpu_s"
+) -> None:
     """Draw rates, and their floors dotted, against `x` on logarithmic axes; a line for each value of `by`."""
     from matplotlib.ticker import LogLocator, NullLocator
 

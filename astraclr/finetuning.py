@@ -87,8 +87,15 @@ class FineTuned:
         """(n_windows, batch, d_embedding) to (batch, n_classes)."""
         return self.head(windows if self.pooling == "attention" else fuse(windows, self.pooling))
 
-    def look(self, lc: LightCurves, noise: float = 0.0, generator: torch.Generator | None = None, *,
-             once: bool = False, batch_size: int = 256) -> Callable[[Tensor], Tensor]:  # fmt: skip
+    def look(
+        self,
+        lc: LightCurves,
+        noise: float = 0.0,
+        generator: torch.Generator | None = None,
+        *,
+        once: bool = False,
+        batch_size: int = 256,
+    ) -> Callable[[Tensor], Tensor]:
         """A function from (batch,) stars of `lc` to (n_windows, batch, d_embedding) embeddings of their windows.
 
         `once` embeds all stars now, for an encoder that stays as it is.
@@ -107,8 +114,9 @@ class FineTuned:
     def _rows(self, n_stars: int) -> Tensor:
         return torch.arange(n_stars, device=self._device)
 
-    def _windows(self, data: Prepared, stars: Tensor, noise: float = 0.0,
-                 generator: torch.Generator | None = None) -> Tensor:  # fmt: skip
+    def _windows(
+        self, data: Prepared, stars: Tensor, noise: float = 0.0, generator: torch.Generator | None = None
+    ) -> Tensor:
         parts = []
         for crop in spread_crops(self.windows):
             tokens = crop_tokens(data, stars, self.preset, crop, self.recipe)
@@ -119,11 +127,22 @@ class FineTuned:
         return torch.stack(parts)
 
 
-def finetune(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, *,
-             layers: int | Literal["all"] = PAPER_LAYERS, windows: int = len(CROPS), pooling: Pooling = "concat",
-             epochs: int = 100, learning_rate: float = PAPER_RATE, batch_size: int = PAPER_BATCH,
-             noise: float = PAPER_NOISE, patience: int = 10, seed: int = 0,
-             progress: bool = True) -> FineTuned:  # fmt: skip
+def finetune(
+    checkpoint: Checkpoint,
+    fit: LightCurves,
+    choose: LightCurves,
+    *,
+    layers: int | Literal["all"] = PAPER_LAYERS,
+    windows: int = len(CROPS),
+    pooling: Pooling = "concat",
+    epochs: int = 100,
+    learning_rate: float = PAPER_RATE,
+    batch_size: int = PAPER_BATCH,
+    noise: float = PAPER_NOISE,
+    patience: int = 10,
+    seed: int = 0,
+    progress: bool = True,
+) -> FineTuned:
     """Fine-tune the last `layers` encoder layers and a linear head on labelled stars.
 
     Parameters
@@ -142,8 +161,10 @@ def finetune(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, *,
     """
     classes, target = np.unique(fit.label, return_inverse=True)
     if "" in classes or not np.isin(choose.label, classes).all():
-        raise ValueError("fine-tuning needs a label on every star, and no class in `choose` that `fit` lacks; "
-                         "select with LightCurves.with_labels first")  # fmt: skip
+        raise ValueError(
+            "fine-tuning needs a label on every star, and no class in `choose` that `fit` lacks; "
+            "select with LightCurves.with_labels first"
+        )
     most = checkpoint.preset.n_layers
     if layers != "all" and not 0 <= layers <= most:
         raise ValueError(f'layers {layers} must lie in 0 to {most}, the encoder\'s number, or be "all"')
@@ -154,8 +175,9 @@ def finetune(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, *,
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         head = _new_head(encoder.config.d_embedding, windows, pooling, len(classes)).to(device)
-        model = FineTuned(encoder, head, checkpoint.preset, checkpoint.recipe, classes, pd.DataFrame(), windows,
-                          pooling)  # fmt: skip
+        model = FineTuned(
+            encoder, head, checkpoint.preset, checkpoint.recipe, classes, pd.DataFrame(), windows, pooling
+        )
         trainable = [*head.parameters(), *thawed.parameters()]
         optimiser = torch.optim.Adam(trainable, lr=learning_rate)
         generator = torch.Generator(device).manual_seed(seed)
@@ -204,8 +226,13 @@ def _new_head(d: int, windows: int, pooling: Pooling, n_classes: int) -> nn.Sequ
     return nn.Sequential(*first, nn.Dropout(PAPER_DROPOUT), nn.Linear(width, n_classes))
 
 
-def _epoch(model: FineTuned, seen: Callable[[Tensor], Tensor], truth: Tensor, batches: tuple[Tensor, ...],
-           optimiser: torch.optim.Optimizer) -> float:  # fmt: skip
+def _epoch(
+    model: FineTuned,
+    seen: Callable[[Tensor], Tensor],
+    truth: Tensor,
+    batches: tuple[Tensor, ...],
+    optimiser: torch.optim.Optimizer,
+) -> float:
     losses = []
     for stars in batches:
         loss = F.cross_entropy(model.scores(seen(stars)), truth[stars])

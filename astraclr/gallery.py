@@ -79,9 +79,14 @@ def figures(book: Path) -> dict[str, Figure]:
                 continue
             if (name := shown["name"]) in found:
                 raise ValueError(f"two figures are called {name}, in {found[name].chapter} and in {file.stem}")
-            found[name] = Figure(name, file.stem, cell["id"], shown.get("caption", ""),
-                                 meta.get("image", {}).get("alt", ""),
-                                 cell["metadata"].get("astraclr", {}).get("not_compared", ""))  # fmt: skip
+            found[name] = Figure(
+                name,
+                file.stem,
+                cell["id"],
+                shown.get("caption", ""),
+                meta.get("image", {}).get("alt", ""),
+                cell["metadata"].get("astraclr", {}).get("not_compared", ""),
+            )
     return found
 
 
@@ -142,12 +147,19 @@ def facts(figure: Figure, picture: bytes, preset: str, seed: int, root: Path) ->
     """What a figure was made from and with, without the inputs that all figures share."""
     source = root / "book" / f"{figure.chapter}.ipynb"
     return {
-        "name": figure.name, "chapter": figure.chapter, "caption": figure.caption, "alt": figure.alt,
-        "command": figure.command(preset, seed), "preset": preset, "seed": seed,
-        "revision": revision(root, "book", *SHARED), "real_stars_at_hand": real_data(root).is_dir(),
+        "name": figure.name,
+        "chapter": figure.chapter,
+        "caption": figure.caption,
+        "alt": figure.alt,
+        "command": figure.command(preset, seed),
+        "preset": preset,
+        "seed": seed,
+        "revision": revision(root, "book", *SHARED),
+        "real_stars_at_hand": real_data(root).is_dir(),
         "image_sha256": hashlib.sha256(picture).hexdigest(),
-        "inputs": {f"book/{source.name}": sha256(source)}, "versions": versions(),
-    }  # fmt: skip
+        "inputs": {f"book/{source.name}": sha256(source)},
+        "versions": versions(),
+    }
 
 
 def redraw(name: str, out: Path, preset: str = "tiny", seed: int = 0, book: Path | None = None) -> dict[str, Any]:
@@ -200,12 +212,20 @@ def _run_up_to(figure: Figure, preset: str, seed: int, book: Path) -> dict[str, 
         source, done = Path(folder, "part.ipynb"), Path(folder, "done.ipynb")
         source.write_text(json.dumps(notebook), encoding="utf-8")
         try:
-            papermill.execute_notebook(source, done, {"preset": preset, "seed": seed}, kernel_name="python3",
-                                       language="python", cwd=folder, progress_bar={"leave": False},  # pyright: ignore[reportArgumentType]
-                                       extra_arguments=["--log-level=40"])  # fmt: skip
+            papermill.execute_notebook(
+                source,
+                done,
+                {"preset": preset, "seed": seed},
+                kernel_name="python3",
+                language="python",
+                cwd=folder,
+                progress_bar={"leave": False},  # pyright: ignore[reportArgumentType]
+                extra_arguments=["--log-level=40"],
+            )
         except PapermillExecutionError as error:
-            raise ValueError(f"{figure.chapter} stopped before {figure.name} was drawn: {error.ename}: "
-                             f"{error.evalue}") from error  # fmt: skip
+            raise ValueError(
+                f"{figure.chapter} stopped before {figure.name} was drawn: {error.ename}: {error.evalue}"
+            ) from error
         return json.loads(done.read_text(encoding="utf-8"))["cells"][-1]
 
 

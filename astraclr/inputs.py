@@ -51,8 +51,9 @@ class Steps(nn.Module):
         """(..., length, 8): ``asinh 5m, asinh(m/e)/2, log10 e + 1.5, 10 (log10 wavelength - 3.75)``; then of the step
         ``log10(dt + 0.001) + 0.5, asinh 5dm, asinh(dm/error of dm)/2, 1``, all 0 where there is none before."""
         if tokens.magerr is None or tokens.follows is None:
-            raise ValueError("this encoder reads errors and steps, and the tokens hold none; make them with its own "
-                             "recipe")  # fmt: skip
+            raise ValueError(
+                "this encoder reads errors and steps, and the tokens hold none; make them with its own recipe"
+            )
         m, e, there = tokens.mag, tokens.magerr.clamp(*ERROR_RANGE), tokens.follows.to(tokens.mag.dtype)
         m_before, e_before, t_before = (_before(t) for t in (m, e, tokens.times))
         # Beside padding, and at the first observation of a band, the token before is another one's: nothing is read.

@@ -27,8 +27,9 @@ def umap_map(embeddings: np.ndarray, seed: int = 42, n_neighbors: int = 15, min_
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_jobs value")  # a fixed seed means one thread, as wanted
-        return UMAP(n_neighbors=n_neighbors, min_dist=min_dist, metric="cosine", init="pca",
-                    random_state=seed).fit_transform(embeddings)  # fmt: skip
+        return UMAP(
+            n_neighbors=n_neighbors, min_dist=min_dist, metric="cosine", init="pca", random_state=seed
+        ).fit_transform(embeddings)
 
 
 def neighbours(embeddings: np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
@@ -54,8 +55,13 @@ def neighbour_purity(embeddings: np.ndarray, labels: np.ndarray, k: int = 10) ->
     return {str(c): float(same[labels == c].mean()) for c in np.unique(labels)}
 
 
-def topology(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, k: int = 10, seed: int = 42,
-             maps: Mapping[str, np.ndarray] | None = None) -> dict[str, dict[str, float]]:  # fmt: skip
+def topology(
+    embeddings: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    k: int = 10,
+    seed: int = 42,
+    maps: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, dict[str, float]]:
     """What a map shows of several embeddings of the same stars, say before and after fine-tuning, as numbers.
 
     Parameters
@@ -88,8 +94,10 @@ def topology(embeddings: Mapping[str, np.ndarray], labels: np.ndarray, k: int = 
     drawn = dict(maps or {})
     drawn |= {name: umap_map(x, seed) for name, x in embeddings.items() if name not in drawn}
     return {
-        name: {"silhouette": float(silhouette_score(x, labels, metric="cosine")),
-               "purity": float(np.mean(list(neighbour_purity(x, labels, k).values()))),
-               "trustworthiness": float(trustworthiness(x, drawn[name], n_neighbors=k, metric="cosine"))}
+        name: {
+            "silhouette": float(silhouette_score(x, labels, metric="cosine")),
+            "purity": float(np.mean(list(neighbour_purity(x, labels, k).values()))),
+            "trustworthiness": float(trustworthiness(x, drawn[name], n_neighbors=k, metric="cosine")),
+        }
         for name, x in embeddings.items()
-    }  # fmt: skip
+    }

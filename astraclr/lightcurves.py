@@ -89,8 +89,16 @@ class LightCurves:
         start, length = self.offsets[segments], np.diff(self.offsets)[segments]
         offsets = np.concatenate([[0], np.cumsum(length)])
         rows = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], length)
-        return LightCurves(self.mjd[rows], self.mag[rows], self.magerr[rows], offsets, self.bands,
-                           self.object_id[stars], self.label[stars], self.period[stars])  # fmt: skip
+        return LightCurves(
+            self.mjd[rows],
+            self.mag[rows],
+            self.magerr[rows],
+            offsets,
+            self.bands,
+            self.object_id[stars],
+            self.label[stars],
+            self.period[stars],
+        )
 
     def with_counts(self, at_least: Mapping[str, int]) -> LightCurves:
         """Stars with at least so many observations in the named bands, e.g. `PAPER_CUT`."""
@@ -152,8 +160,10 @@ class LightCurves:
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is dropped as such
             mjd, mag, magerr = (np.asarray(c, t) for c, t in zip((mjd, mag, magerr), COLUMNS.values(), strict=True))
         if {len(c) for c in (mjd, mag, magerr)} != {len(key)}:
-            raise ValueError(f"{len(key)} stars, {len(mjd)} times, {len(mag)} magnitudes, {len(magerr)} errors: "
-                             "give one of each an observation")  # fmt: skip
+            raise ValueError(
+                f"{len(key)} stars, {len(mjd)} times, {len(mag)} magnitudes, {len(magerr)} errors: "
+                "give one of each an observation"
+            )
         keep, notes = tidying.usable(mjd, mag, magerr)
         if notes:
             key, mjd, mag, magerr = key[keep], mjd[keep], mag[keep], magerr[keep]
@@ -171,12 +181,27 @@ class LightCurves:
         ids = np.arange(n_stars) if object_id is None else np.asarray(object_id)
         labels = np.full(n_stars, "") if label is None else pd.Series(label, dtype=object).fillna("").to_numpy()
         periods = np.full(n_stars, np.nan) if period is None else tidying.numbers(period, "period")
-        return cls(mjd, mag, magerr, np.concatenate([[0], np.cumsum(length[seen])]), dict(bands),
-                   ids.astype(str)[seen], labels.astype(str)[seen], periods[seen], notes)  # fmt: skip
+        return cls(
+            mjd,
+            mag,
+            magerr,
+            np.concatenate([[0], np.cumsum(length[seen])]),
+            dict(bands),
+            ids.astype(str)[seen],
+            labels.astype(str)[seen],
+            periods[seen],
+            notes,
+        )
 
     @classmethod
-    def from_table(cls, table: pd.DataFrame, *, bands: Mapping[str, float] = ZTF_BANDS,
-                   drop_unknown_bands: bool = False, drop_repeated: bool = False) -> LightCurves:  # fmt: skip
+    def from_table(
+        cls,
+        table: pd.DataFrame,
+        *,
+        bands: Mapping[str, float] = ZTF_BANDS,
+        drop_unknown_bands: bool = False,
+        drop_repeated: bool = False,
+    ) -> LightCurves:
         """Build from a tidy table: one row an observation, columns object_id, mjd, mag, magerr, band [label, period].
 
         Raises
@@ -193,8 +218,14 @@ class LightCurves:
         return cls._from_columns(star, columns, np.asarray(ids), perstar, bands, drop_unknown_bands, drop_repeated)
 
     @classmethod
-    def from_rows(cls, table: pd.DataFrame | pa.Table, *, bands: Mapping[str, float] = ZTF_BANDS,
-                  drop_unknown_bands: bool = False, drop_repeated: bool = False) -> LightCurves:  # fmt: skip
+    def from_rows(
+        cls,
+        table: pd.DataFrame | pa.Table,
+        *,
+        bands: Mapping[str, float] = ZTF_BANDS,
+        drop_unknown_bands: bool = False,
+        drop_repeated: bool = False,
+    ) -> LightCurves:
         """Build from one row a star with list columns mjd, mag, magerr, band, and object_id [label, period].
 
         Rows with one object_id (say, one a band) are joined into one star, with a count.
@@ -212,21 +243,40 @@ class LightCurves:
             flat[column], lengths[column] = tidying.flatten(table[column], column)
             if (uneven := np.flatnonzero(lengths[column] != lengths["mjd"])).size:
                 k = uneven[0]
-                raise ValueError(f"star {ids[k]}: {lengths[column][k]} values of {column}, {lengths['mjd'][k]} of mjd; "
-                                 "the lists of one star must be of one length")  # fmt: skip
-        perstar = {c: table[c].to_pandas() if isinstance(table, pa.Table) else table[c].to_numpy()
-                   for c in ("label", "period") if c in names}  # fmt: skip
+                raise ValueError(
+                    f"star {ids[k]}: {lengths[column][k]} values of {column}, {lengths['mjd'][k]} of mjd; "
+                    "the lists of one star must be of one length"
+                )
+        perstar = {
+            c: table[c].to_pandas() if isinstance(table, pa.Table) else table[c].to_numpy()
+            for c in ("label", "period")
+            if c in names
+        }
         code, distinct = pd.factorize(ids)
         several = len(ids) - len(distinct)
         joined = {"joined: row of a star that has several": several} if several else {}
         perstar = {c: tidying.one_a_star(values, code, distinct, c) for c, values in perstar.items()}
-        built = cls._from_columns(np.repeat(code, lengths["mjd"]), flat, np.asarray(distinct), perstar, bands,
-                                  drop_unknown_bands, drop_repeated)  # fmt: skip
+        built = cls._from_columns(
+            np.repeat(code, lengths["mjd"]),
+            flat,
+            np.asarray(distinct),
+            perstar,
+            bands,
+            drop_unknown_bands,
+            drop_repeated,
+        )
         return replace(built, notes=joined | built.notes)
 
     @classmethod
-    def from_nested(cls, frame: pd.DataFrame, column: str = "lc", *, bands: Mapping[str, float] = ZTF_BANDS,
-                    drop_unknown_bands: bool = False, drop_repeated: bool = False) -> LightCurves:  # fmt: skip
+    def from_nested(
+        cls,
+        frame: pd.DataFrame,
+        column: str = "lc",
+        *,
+        bands: Mapping[str, float] = ZTF_BANDS,
+        drop_unknown_bands: bool = False,
+        drop_repeated: bool = False,
+    ) -> LightCurves:
         """Build from a nested-pandas NestedFrame whose nested `column` holds mjd, mag, magerr, band.
 
         The object_id is the column of that name, or the index.
@@ -247,8 +297,9 @@ class LightCurves:
         values = [tidying.numbers(columns[c], c)[known] for c in COLUMNS]
         if not known.any() and len(known):
             raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({notes})")
-        built = cls.from_arrays(star[known], code[known], *values, bands=bands, object_id=ids,
-                                drop_repeated=drop_repeated, **perstar)  # fmt: skip
+        built = cls.from_arrays(
+            star[known], code[known], *values, bands=bands, object_id=ids, drop_repeated=drop_repeated, **perstar
+        )
         return replace(built, notes=notes | built.notes)
 
     def to_table(self) -> pd.DataFrame:
@@ -256,9 +307,14 @@ class LightCurves:
         per_star = self.counts.sum(axis=1)
         band = self.segment % len(self.bands)
         columns = {c: getattr(self, c) for c in COLUMNS} | {"band": np.array(list(self.bands))[band]}
-        return pd.DataFrame({"object_id": np.repeat(self.object_id, per_star), **columns,
-                             "label": np.repeat(self.label, per_star),
-                             "period": np.repeat(self.period, per_star)})  # fmt: skip
+        return pd.DataFrame(
+            {
+                "object_id": np.repeat(self.object_id, per_star),
+                **columns,
+                "label": np.repeat(self.label, per_star),
+                "period": np.repeat(self.period, per_star),
+            }
+        )
 
     def to_rows(self) -> pd.DataFrame:
         """One row a star: object_id, label, period and the list columns mjd, mag, magerr, band."""
@@ -303,8 +359,7 @@ def concatenate(parts: Sequence[LightCurves]) -> LightCurves:
         raise ValueError("nothing to concatenate: give at least one LightCurves")
     if odd := next((p for p in parts if p.bands != parts[0].bands), None):
         raise ValueError(f"bands differ: {parts[0].bands} and {odd.bands}; build all with the same `bands`")
-    joined = {c: np.concatenate([getattr(p, c) for p in parts])
-              for c in (*COLUMNS, "object_id", "label", "period")}  # fmt: skip
+    joined = {c: np.concatenate([getattr(p, c) for p in parts]) for c in (*COLUMNS, "object_id", "label", "period")}
     offsets = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(p.offsets) for p in parts]))])
     notes = tidying.add_notes(*(p.notes for p in parts))
     return LightCurves(**joined, offsets=offsets, bands=dict(parts[0].bands), notes=notes)

@@ -64,17 +64,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if missing := {"bands", "complete", "settings"} - set(manifest):
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not a manifest that can be read ({error}); copy it again, or remove it and write "
-                         "the shards again") from error  # fmt: skip
+        raise ValueError(
+            f"{path} is not a manifest that can be read ({error}); copy it again, or remove it and write "
+            "the shards again"
+        ) from error
     return manifest
 
 
 def _totals(parts: list[Part]) -> dict[str, Any]:
     shards = entries({"parts": parts})
-    return {"stars": sum(e["stars"] for e in shards),
-            "observations": tidying.add_notes(*(e["observations"] for e in shards)),
-            "bytes": sum(e["bytes"] for e in shards),
-            "notes": tidying.add_notes(*(p["notes"] for p in parts))}  # fmt: skip
+    return {
+        "stars": sum(e["stars"] for e in shards),
+        "observations": tidying.add_notes(*(e["observations"] for e in shards)),
+        "bytes": sum(e["bytes"] for e in shards),
+        "notes": tidying.add_notes(*(p["notes"] for p in parts)),
+    }
 
 
 class Book:
@@ -101,9 +105,11 @@ class Book:
             found = read_manifest(folder)
             if found["settings"] != settings:
                 odd = [k for k in {**found["settings"], **settings} if found["settings"].get(k) != settings.get(k)]
-                raise ValueError(f"{folder} holds shards written with another {', '.join(odd)}: "
-                                 f"{ {k: found['settings'].get(k) for k in odd} }, now "
-                                 f"{ {k: settings.get(k) for k in odd} }; {_REMEDY}")  # fmt: skip
+                raise ValueError(
+                    f"{folder} holds shards written with another {', '.join(odd)}: "
+                    f"{ {k: found['settings'].get(k) for k in odd} }, now "
+                    f"{ {k: settings.get(k) for k in odd} }; {_REMEDY}"
+                )
             self.parts, self.bands = {p["part"]: p for p in found["parts"]}, found["bands"]
 
     def __enter__(self) -> Book:
@@ -150,8 +156,15 @@ class Book:
 
     def _save(self, complete: bool) -> dict[str, Any]:
         parts = self.in_order()
-        manifest = {"format": FORMAT, "version": VERSION, "complete": complete, "bands": self.bands,
-                    "settings": self.settings, **_totals(parts), "parts": parts}  # fmt: skip
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "complete": complete,
+            "bands": self.bands,
+            "settings": self.settings,
+            **_totals(parts),
+            "parts": parts,
+        }
         with replacing(self.folder / MANIFEST) as path:
             path.write_text(json.dumps(manifest, indent=1) + "\n")
         self._saved, self._news = time.monotonic(), False

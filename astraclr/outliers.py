@@ -80,12 +80,21 @@ def planted(n_stars: int, kind: str, seed: int = 0, *, difficulty: float = 1.0, 
     mag, magerr, seen = observed(rng, mag.astype(np.float32), row, mis_scale[star], 0.0, difficulty, fields)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(segment[seen], minlength=3 * n_stars))])
     ids = np.array([f"{kind}-{seed}-{k:06d}" for k in range(n_stars)])
-    return LightCurves(fields.mjd[row[seen]], mag[seen], magerr[seen].astype(np.float32), offsets, dict(ZTF_BANDS), ids,
-                       np.full(n_stars, kind), np.full(n_stars, np.nan))  # fmt: skip
+    return LightCurves(
+        fields.mjd[row[seen]],
+        mag[seen],
+        magerr[seen].astype(np.float32),
+        offsets,
+        dict(ZTF_BANDS),
+        ids,
+        np.full(n_stars, kind),
+        np.full(n_stars, np.nan),
+    )
 
 
-def _supernova(rng: np.random.Generator, days: np.ndarray, star: np.ndarray, band: np.ndarray,
-               n: int) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+def _supernova(
+    rng: np.random.Generator, days: np.ndarray, star: np.ndarray, band: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean magnitudes of the host (n, 3), and flux of the event in units of the host's (n_obs,)."""
     host = _constant(rng, n, (18.5, 19.8))
     top = host[:, 1] - rng.uniform(0.5, 3, n)  # r at maximum, the host left out
@@ -97,8 +106,9 @@ def _supernova(rng: np.random.Generator, days: np.ndarray, star: np.ndarray, ban
     return host, 10 ** (0.4 * (host - event))[star, band] * bazin(days, rise[star], falls[star, band])
 
 
-def _microlensing(rng: np.random.Generator, days: np.ndarray, star: np.ndarray, band: np.ndarray,
-                  n: int) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+def _microlensing(
+    rng: np.random.Generator, days: np.ndarray, star: np.ndarray, band: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean magnitudes of the source (n, 3), and its magnification minus 1 (n_obs,)."""
     source = _constant(rng, n, (15.0, 19.5))
     nearest, crossing = rng.uniform(0.02, 0.6, n), 10 ** rng.uniform(1, 2, n)  # Einstein radii; days
@@ -117,8 +127,14 @@ def one_window(lc: LightCurves, preset: Preset, crop: Crop, recipe: Recipe = REC
     layout = tuple(preset.window(b, w) for b, w in lc.bands.items())
     seen = np.zeros(lc.n_obs, bool)
     seen[crop_observations(prepare(lc), torch.arange(len(lc)), layout, crop, recipe)[0].numpy()] = True
-    return replace(lc, mjd=lc.mjd[seen], mag=lc.mag[seen], magerr=lc.magerr[seen], notes={},
-                   offsets=np.concatenate([[0], np.cumsum(seen)])[lc.offsets])  # fmt: skip
+    return replace(
+        lc,
+        mjd=lc.mjd[seen],
+        mag=lc.mag[seen],
+        magerr=lc.magerr[seen],
+        notes={},
+        offsets=np.concatenate([[0], np.cumsum(seen)])[lc.offsets],
+    )
 
 
 def disagreement(windows: np.ndarray) -> np.ndarray:
@@ -148,8 +164,9 @@ def outlier_scores(x: np.ndarray, seed: int = 0, n_trees: int = 300) -> np.ndarr
         Without coniferest; ``pip install "astraclr[interop]"`` brings it.
     """
     if len(x) < 2 or not np.isfinite(x).all():
-        raise ValueError(f"{len(x)} stars, {int((~np.isfinite(x)).any(1).sum())} of them not finite; give at least 2, "
-                         "all finite")  # fmt: skip
+        raise ValueError(
+            f"{len(x)} stars, {int((~np.isfinite(x)).any(1).sum())} of them not finite; give at least 2, all finite"
+        )
     try:
         from coniferest.isoforest import IsolationForest
     except ImportError as error:
@@ -160,8 +177,9 @@ def outlier_scores(x: np.ndarray, seed: int = 0, n_trees: int = 300) -> np.ndarr
     return -np.asarray(forest.fit(x).score_samples(x))
 
 
-def purity_at_top(scores: np.ndarray, strange: np.ndarray, share: float, bootstraps: int = 200,
-                  seed: int = 0) -> dict[str, float]:  # fmt: skip
+def purity_at_top(
+    scores: np.ndarray, strange: np.ndarray, share: float, bootstraps: int = 200, seed: int = 0
+) -> dict[str, float]:
     """Share of planted events among the stars of the largest scores.
 
     Parameters
@@ -177,8 +195,10 @@ def purity_at_top(scores: np.ndarray, strange: np.ndarray, share: float, bootstr
         can reach, ``n_top``
     """
     if len(scores) != len(strange) or not np.any(strange) or np.all(strange):
-        raise ValueError(f"{len(scores)} scores, {len(strange)} stars, {int(np.sum(strange))} planted: give one score "
-                         "a star, and planted stars among others")  # fmt: skip
+        raise ValueError(
+            f"{len(scores)} scores, {len(strange)} stars, {int(np.sum(strange))} planted: give one score "
+            "a star, and planted stars among others"
+        )
     if not 0 < share < 1:
         raise ValueError(f"share is {share}; it must lie between 0 and 1, such as 0.01")
     n_top = max(1, round(share * len(scores)))
@@ -190,5 +210,11 @@ def purity_at_top(scores: np.ndarray, strange: np.ndarray, share: float, bootstr
     again = [purity(rng.integers(len(scores), size=len(scores))) for _ in range(bootstraps)]
     low, high = np.percentile(again, [2.5, 97.5]) if again else (np.nan, np.nan)
     best = min(1.0, float(np.sum(strange)) / n_top)
-    return {"purity": purity(np.arange(len(scores))), "low": float(low), "high": float(high),
-            "chance": float(np.mean(strange)), "best": best, "n_top": n_top}  # fmt: skip
+    return {
+        "purity": purity(np.arange(len(scores))),
+        "low": float(low),
+        "high": float(high),
+        "chance": float(np.mean(strange)),
+        "best": best,
+        "n_top": n_top,
+    }

@@ -10,8 +10,9 @@ TOLERANCE = 0.10
 _PENALTIES = np.logspace(-3, 5, 17)
 
 
-def period_regression(train_x: np.ndarray, train_period: np.ndarray, test_x: np.ndarray,
-                      test_period: np.ndarray) -> dict[str, float]:  # fmt: skip
+def period_regression(
+    train_x: np.ndarray, train_period: np.ndarray, test_x: np.ndarray, test_period: np.ndarray
+) -> dict[str, float]:
     """Standardise, then ridge regression of log10 period; the penalty by leave-one-out on the training stars.
 
     Parameters
@@ -65,8 +66,12 @@ def period_scores(predicted: np.ndarray, truth: np.ndarray, tolerance: float = T
     out = {"r2": float(1 - np.sum((np.log10(predicted) - log) ** 2) / spread)}
     free = np.ones(len(truth), bool)
     with np.errstate(divide="ignore"):
-        aliases = {"right": [truth], "half": [truth / 2], "double": [truth * 2],
-                   "day_alias": [1 / np.abs(1 / truth + 1), 1 / np.abs(1 / truth - 1)]}  # fmt: skip
+        aliases = {
+            "right": [truth],
+            "half": [truth / 2],
+            "double": [truth * 2],
+            "day_alias": [1 / np.abs(1 / truth + 1), 1 / np.abs(1 / truth - 1)],
+        }
     for name, periods in aliases.items():
         hit = free & np.any([np.isfinite(p) & (np.abs(predicted - p) <= tolerance * p) for p in periods], axis=0)
         out[name] = float(hit.mean())
@@ -77,5 +82,7 @@ def period_scores(predicted: np.ndarray, truth: np.ndarray, tolerance: float = T
 def _check(name: str, period: np.ndarray) -> None:
     wrong = int((~(np.isfinite(period) & (np.asarray(period) > 0))).sum())
     if len(period) == 0 or wrong:
-        raise ValueError(f"{name} set: {wrong} of {len(period)} periods are not positive and finite; keep periodic "
-                         "stars: lc[np.isfinite(lc.period)]")  # fmt: skip
+        raise ValueError(
+            f"{name} set: {wrong} of {len(period)} periods are not positive and finite; keep periodic "
+            "stars: lc[np.isfinite(lc.period)]"
+        )

@@ -69,18 +69,31 @@ def fit_head(x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: floa
     spread = LedoitWolf().fit(x)
     threshold = float(np.quantile(spread.mahalanobis(x), NOVELTY_QUANTILE))
     location, precision = np.asarray(spread.location_), np.asarray(spread.get_precision())
-    return Head(tuple(map(str, logistic.classes_)), coefficients, intercepts, location, precision, threshold,
-                checkpoint if isinstance(checkpoint, str) else checkpoint.sha256)  # fmt: skip
+    return Head(
+        tuple(map(str, logistic.classes_)),
+        coefficients,
+        intercepts,
+        location,
+        precision,
+        threshold,
+        checkpoint if isinstance(checkpoint, str) else checkpoint.sha256,
+    )
 
 
 def save_head(head: Head, path: str | Path) -> None:
     """Write a head as one safetensors file."""
     from safetensors.numpy import save
 
-    arrays = {name: np.ascontiguousarray(getattr(head, name), np.float64)
-              for name in ("coefficients", "intercepts", "centre", "precision")}  # fmt: skip
-    facts = {"classes": head.classes, "threshold": head.threshold, "checkpoint": head.checkpoint,
-             "accuracy": None if math.isnan(head.accuracy) else head.accuracy}  # fmt: skip
+    arrays = {
+        name: np.ascontiguousarray(getattr(head, name), np.float64)
+        for name in ("coefficients", "intercepts", "centre", "precision")
+    }
+    facts = {
+        "classes": head.classes,
+        "threshold": head.threshold,
+        "checkpoint": head.checkpoint,
+        "accuracy": None if math.isnan(head.accuracy) else head.accuracy,
+    }
     with replacing(path) as part:
         part.write_bytes(save(arrays, {"head": json.dumps(facts)}))
 
@@ -97,23 +110,34 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a head written by astraclr: {error}") from error
     if made_with != checkpoint.sha256:
-        raise ValueError(f"{path} was fitted on checkpoint {made_with[:8]}, not {checkpoint.sha256[:8]}; "
-                         "fit it again with `astraclr probe --save-head`")  # fmt: skip
+        raise ValueError(
+            f"{path} was fitted on checkpoint {made_with[:8]}, not {checkpoint.sha256[:8]}; "
+            "fit it again with `astraclr probe --save-head`"
+        )
     if missing := {"coefficients", "intercepts", "centre", "precision"} - set(arrays):
         raise ValueError(f"{path} is not a head written by astraclr: it lacks {', '.join(sorted(missing))}")
     if (d := arrays["coefficients"].shape[1]) != checkpoint.encoder.config.d_embedding:
-        raise ValueError(f"{path} reads embeddings of {d} numbers, checkpoint {checkpoint.name} makes "
-                         f"{checkpoint.encoder.config.d_embedding}; fit it on embeddings with fusion mean")  # fmt: skip
+        raise ValueError(
+            f"{path} reads embeddings of {d} numbers, checkpoint {checkpoint.name} makes "
+            f"{checkpoint.encoder.config.d_embedding}; fit it on embeddings with fusion mean"
+        )
     accuracy = facts.get("accuracy")
-    return Head(classes, threshold=threshold, checkpoint=made_with,
-                accuracy=math.nan if accuracy is None else accuracy, **arrays)  # fmt: skip
+    return Head(
+        classes,
+        threshold=threshold,
+        checkpoint=made_with,
+        accuracy=math.nan if accuracy is None else accuracy,
+        **arrays,
+    )
 
 
 def flags(lc: LightCurves, novelty: np.ndarray) -> list[str]:
     """Why the prediction of each star should not be believed; "" where nothing speaks against it."""
     few, odd = np.all(lc.counts < MIN_EPOCHS, axis=1), np.asarray(novelty > 1)
-    return [", ".join(w for w, on in (("few epochs", f), ("unlike training stars", o)) if on)
-            for f, o in zip(few.tolist(), odd.tolist(), strict=True)]  # fmt: skip
+    return [
+        ", ".join(w for w, on in (("few epochs", f), ("unlike training stars", o)) if on)
+        for f, o in zip(few.tolist(), odd.tolist(), strict=True)
+    ]
 
 
 def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progress: bool = False) -> pd.DataFrame:
@@ -124,7 +148,8 @@ def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progre
     """
     x = embed(lc, checkpoint, progress=progress).astype(np.float64)
     p, novelty = head.probabilities(x), head.novelty(x)
-    table = pd.DataFrame({"object_id": lc.object_id, "label": lc.label,
-                          "predicted": np.array(head.classes)[p.argmax(1)]})  # fmt: skip
+    table = pd.DataFrame(
+        {"object_id": lc.object_id, "label": lc.label, "predicted": np.array(head.classes)[p.argmax(1)]}
+    )
     probabilities = pd.DataFrame(p.astype(np.float32), columns=[f"p_{c}" for c in head.classes])
     return pd.concat([table, probabilities, pd.DataFrame({"novelty": novelty, "flag": flags(lc, novelty)})], axis=1)

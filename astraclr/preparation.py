@@ -76,7 +76,7 @@ def weighted_mean(lc: LightCurves) -> np.ndarray:
     """(n_stars,) inverse-variance weighted mean magnitude over all bands, so that colour survives as an offset."""
     if not (seen := lc.counts.any(axis=1)).all():
         raise ValueError(f"{int((~seen).sum())} light curves have no observation; drop them: lc[lc.counts.any(axis=1)]")
-    first = lc.offsets[:-1 : len(lc.bands)]
+    first = lc.offsets[: -1 : len(lc.bands)]
     weight = np.square(lc.magerr, dtype=np.float64)
     np.reciprocal(weight, out=weight)
     total = np.add.reduceat(weight, first)
@@ -118,9 +118,16 @@ def centred_starts(before: Tensor, count: Tensor, longest: Tensor) -> Tensor:
     return torch.minimum((before - longest // 2).clamp(min=0), (count - longest).clamp(min=0))
 
 
-def to_tokens(data: Prepared, segment: Tensor, index: Tensor, n_rows: int, mag: Tensor | None = None,
-              magerr: Tensor | None = None, layout: tuple[int, ...] | None = None, steps: bool = False
-              ) -> Tokens:  # fmt: skip
+def to_tokens(
+    data: Prepared,
+    segment: Tensor,
+    index: Tensor,
+    n_rows: int,
+    mag: Tensor | None = None,
+    magerr: Tensor | None = None,
+    layout: tuple[int, ...] | None = None,
+    steps: bool = False,
+) -> Tokens:
     """Lay observations out in a rectangle.
 
     Parameters
@@ -158,5 +165,11 @@ def to_tokens(data: Prepared, segment: Tensor, index: Tensor, n_rows: int, mag: 
     mask = torch.ones(n_rows * width, dtype=torch.bool, device=device).index_fill_(0, target, False)
     # Observations of a segment lie side by side in any layout, so that the previous one is the token before.
     follows = lay(F.pad(segment[1:] == segment[:-1], (1, 0))) if steps else None
-    return Tokens(lay(mag), lay(data.times.index_select(0, index)), lay(band), mask.view(n_rows, width),
-                  None if magerr is None else lay(magerr), follows)  # fmt: skip
+    return Tokens(
+        lay(mag),
+        lay(data.times.index_select(0, index)),
+        lay(band),
+        mask.view(n_rows, width),
+        None if magerr is None else lay(magerr),
+        follows,
+    )

@@ -50,10 +50,9 @@ PRESETS: dict[str, Preset] = {
         Preset("tiny", 64, 2, 2, 128, (("g", 40), ("r", 48), ("i", 8)), 4_000, 1_500, 128, 400, 500, 50),
         Preset("laptop", 64, 2, 4, 128, (("g", 100), ("r", 120), ("i", 20)), 40_000, 3_000, 32, 4_000, 500, 200),
         Preset("gpu", 256, 4, 8, 1024, _FULL, 2_100_000, 6_000, 1024, 20_000, 1000, 500),
-        Preset("paper", 512, 4, 8, 2048, _FULL, 2_100_000, 60_000, 8 * 78, 250 * 2_692, 1000, 2_692,
-               replicas=8),
+        Preset("paper", 512, 4, 8, 2048, _FULL, 2_100_000, 60_000, 8 * 78, 250 * 2_692, 1000, 2_692, replicas=8),
     )
-}  # fmt: skip
+}
 """`paper`: 250 epochs of 0.8 x 2.1 M stars in batches of 8 x 78, validated once an epoch (method of the paper)."""
 
 
@@ -169,8 +168,10 @@ class Recipe:
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ValueError(f"recipe {self.name!r}: {name} is {value}; give a number of 0 or more")
         if not self.contrast and not self.summaries:
-            raise ValueError(f"recipe {self.name!r}: contrast and summaries are both 0; give one a weight, or there is "
-                             "nothing to learn")  # fmt: skip
+            raise ValueError(
+                f"recipe {self.name!r}: contrast and summaries are both 0; give one a weight, or there is "
+                "nothing to learn"
+            )
 
     @property
     def reads_errors(self) -> bool:
@@ -181,17 +182,38 @@ class Recipe:
 _PAPER = Recipe(
     "paper",
     (View("anchor", 1.0, 0.05), View("canonical", 0.5), View("hard", 1.0, 0.10, 0.5, True)),
-    noise_unit="mag", bin_rule="ranks", drop_in_place=True, last_start=False, outlier_sides="bright",
-    time_rates="days", loss_sum=True, negatives="replica", keras_adam=True, fixed_validation=False, thaw_embedding=True,
-)  # fmt: skip
+    noise_unit="mag",
+    bin_rule="ranks",
+    drop_in_place=True,
+    last_start=False,
+    outlier_sides="bright",
+    time_rates="days",
+    loss_sum=True,
+    negatives="replica",
+    keras_adam=True,
+    fixed_validation=False,
+    thaw_embedding=True,
+)
 _JITTER: dict[str, Any] = {"colour_jitter": 0.15, "error_jitter": 0.3, "thinning": 0.5, "lost_band": 0.3}
 _RECOMMENDED = Recipe(
     "recommended",
-    (View("anchor", 1.0, 1.0, **_JITTER), View("canonical", 0.5, **_JITTER),
-     View("hard", 1.0, 2.0, 0.5, True, **_JITTER)),
-    time_rates="none", inputs="steps", norm="pre", pooling="mean_std", initial_weights="torch", contrast=0.05,
-    summaries=1.0, schedule="cosine", peak_rate=3e-3, weight_decay=1e-4, dropout=0.0,
-)  # fmt: skip
+    (
+        View("anchor", 1.0, 1.0, **_JITTER),
+        View("canonical", 0.5, **_JITTER),
+        View("hard", 1.0, 2.0, 0.5, True, **_JITTER),
+    ),
+    time_rates="none",
+    inputs="steps",
+    norm="pre",
+    pooling="mean_std",
+    initial_weights="torch",
+    contrast=0.05,
+    summaries=1.0,
+    schedule="cosine",
+    peak_rate=3e-3,
+    weight_decay=1e-4,
+    dropout=0.0,
+)
 _TWO_VIEWS = (View("first", 1.0, 0.06, 0.05, True), View("second", 1.0, 0.05, 0.06, True))
 RECIPES: dict[str, Recipe] = {
     "paper": _PAPER,

@@ -57,9 +57,19 @@ def heads(encoder: Encoder, views: list[Tokens]) -> tuple[Tensor, Tensor | None]
     return torch.stack([encoder.project(p) for p in pooled]), guesses
 
 
-def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], recipe: Recipe, done: int,
-           warmup: int, replicas: int = 1, ranks: Ranks = ALONE, mixed: bool = False, steps: int = 0,
-           truth: Tensor | None = None) -> tuple[Tensor, float]:  # fmt: skip
+def update(
+    encoder: Encoder,
+    optimiser: torch.optim.Adam,
+    views: list[Tokens],
+    recipe: Recipe,
+    done: int,
+    warmup: int,
+    replicas: int = 1,
+    ranks: Ranks = ALONE,
+    mixed: bool = False,
+    steps: int = 0,
+    truth: Tensor | None = None,
+) -> tuple[Tensor, float]:
     """One optimiser step after `done` earlier ones; returns the mean pair loss before it, and the learning rate.
 
     A recipe whose negatives stay in a replica gets `replicas` equal shares of the batch, one after the other: each has
@@ -70,8 +80,10 @@ def update(encoder: Encoder, optimiser: torch.optim.Adam, views: list[Tokens], r
     both losses are then returned, (2,), as in `PARTS`. `steps` is the length of the run, for a schedule with an end.
     """
     if (encoder.summaries is None) != (truth is None):
-        raise ValueError("an encoder that learns summaries needs their truth at every step, and only such a one; see "
-                         "astraclr.summaries.Summaries")  # fmt: skip
+        raise ValueError(
+            "an encoder that learns summaries needs their truth at every step, and only such a one; see "
+            "astraclr.summaries.Summaries"
+        )
     parameters, gathered = list(encoder.parameters()), recipe.negatives == "gathered"
     share, device = len(views[0].mag), views[0].mag.device
     batch, losses, summed = share * ranks.size, [], []
@@ -120,9 +132,18 @@ def _replicas(recipe: Recipe, replicas: int) -> int:
 
 
 @torch.no_grad()
-def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe,
-             seed: int, mixed: bool = False, keys: Tensor | None = None, ranks: Ranks = ALONE,
-             truth: Tensor | None = None) -> dict[str, float]:  # fmt: skip
+def validate(
+    encoder: Encoder,
+    data: Prepared,
+    stars: Tensor,
+    preset: Preset,
+    recipe: Recipe,
+    seed: int,
+    mixed: bool = False,
+    keys: Tensor | None = None,
+    ranks: Ranks = ALONE,
+    truth: Tensor | None = None,
+) -> dict[str, float]:
     """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars.
 
     With the `truth` of their summaries the loss is the one that training reduces, and its parts follow; without, it is
@@ -154,10 +175,21 @@ def validate(encoder: Encoder, data: Prepared, stars: Tensor, preset: Preset, re
     return dict(zip(names, table.mean(0).tolist(), strict=True))
 
 
-def pretrain(lc: LightCurves | Source, preset: str | Preset = "tiny", recipe: str | Recipe = "corrected", *,
-             seed: int = 0, out: str | Path | None = None, steps: int | None = None, device: str | None = None,
-             threads: int = 1, progress: bool = True, save_every: int | None = None, tensorboard: bool = False,
-             compile: bool = False) -> Checkpoint:  # fmt: skip
+def pretrain(
+    lc: LightCurves | Source,
+    preset: str | Preset = "tiny",
+    recipe: str | Recipe = "corrected",
+    *,
+    seed: int = 0,
+    out: str | Path | None = None,
+    steps: int | None = None,
+    device: str | None = None,
+    threads: int = 1,
+    progress: bool = True,
+    save_every: int | None = None,
+    tensorboard: bool = False,
+    compile: bool = False,
+) -> Checkpoint:
     """Train an encoder on light curves, without labels.
 
     On a GPU that computes in bfloat16 the encoder does, its loss and weights stay in float32. Started by ``torchrun``,
@@ -206,8 +238,18 @@ def pretrain(lc: LightCurves | Source, preset: str | Preset = "tiny", recipe: st
         before = None if folder is None else finished(folder, preset, recipe, seed, source.fingerprint)
         encoder = new_encoder(preset, recipe, seed, len(source.bands)).to(device).train()
         optimiser = new_optimiser(encoder, recipe, device)
-        run = Run(encoder, optimiser, preset, recipe, seed, source.fingerprint, folder, writes=ranks.rank == 0,
-                  save_every=save_every or preset.evaluate_every, tensorboard=tensorboard)  # fmt: skip
+        run = Run(
+            encoder,
+            optimiser,
+            preset,
+            recipe,
+            seed,
+            source.fingerprint,
+            folder,
+            writes=ranks.rank == 0,
+            save_every=save_every or preset.evaluate_every,
+            tensorboard=tensorboard,
+        )
         ranks.check_agreement(f"{run.settings} {run.done} {before is None}", device)
         if before is not None:
             return before
@@ -221,8 +263,9 @@ def pretrain(lc: LightCurves | Source, preset: str | Preset = "tiny", recipe: st
     return checkpoint
 
 
-def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device: str, ranks: Ranks,
-           progress: bool) -> None:  # fmt: skip
+def _train(
+    run: Run, source: Source, train: np.ndarray, held: np.ndarray, device: str, ranks: Ranks, progress: bool
+) -> None:
     """Steps until the run is finished, or until a signal asks one of the ranks to stop."""
     preset, recipe, seed = run.preset, run.recipe, run.seed
     mixed, batches, stop = mixed_precision_pays(device), _Batches(source, train, preset.batch_size, seed), 0
@@ -230,8 +273,14 @@ def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device
     few, few_rows, keys = source.prepared(held, device), torch.arange(len(held), device=device), torch.as_tensor(held)
     summaries = Summaries(source, train, device) if recipe.summaries else None
     few_truth = None if summaries is None else summaries.of(held)
-    bar = tqdm(range(run.done, preset.steps), initial=run.done, total=preset.steps, desc="pre-training", unit="step",
-               disable=not progress)  # fmt: skip
+    bar = tqdm(
+        range(run.done, preset.steps),
+        initial=run.done,
+        total=preset.steps,
+        desc="pre-training",
+        unit="step",
+        disable=not progress,
+    )
     with held_signals() as signalled, closing(run.log):
         for step in bar:
             if stop or ranks.largest(run.finished, device):
@@ -242,8 +291,19 @@ def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device
             rows = batches[drawn][ranks.share(batches.size)]
             views = _views_of_step(source, rows, preset, recipe, Draws(seed, drawn // batches.per_epoch), device)
             truth = None if summaries is None else summaries.of(rows)
-            loss, rate = update(run.encoder, run.optimiser, views, recipe, step, preset.warmup, preset.replicas, ranks,
-                                mixed, preset.steps, truth)  # fmt: skip
+            loss, rate = update(
+                run.encoder,
+                run.optimiser,
+                views,
+                recipe,
+                step,
+                preset.warmup,
+                preset.replicas,
+                ranks,
+                mixed,
+                preset.steps,
+                truth,
+            )
             total = loss if truth is None else _weighted(recipe, loss)
             record = {"step": step + 1, "loss": float(total), "learning_rate": rate}
             if truth is not None:
@@ -251,8 +311,9 @@ def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device
             seconds = time.perf_counter() - began
             if (step + 1) % preset.evaluate_every == 0 or step + 1 == preset.steps:
                 seed_now = 0 if recipe.fixed_validation else step
-                record |= validate(run.encoder, few, few_rows, preset, recipe, seed_now, mixed, keys.to(device),
-                                   ranks, few_truth)  # fmt: skip
+                record |= validate(
+                    run.encoder, few, few_rows, preset, recipe, seed_now, mixed, keys.to(device), ranks, few_truth
+                )
             run.note(record, seconds, batches.size)
             bar.set_postfix_str(run.summary(), refresh=False)
             # Ranks stop after the same step: one that went on would wait for the others for ever.
@@ -264,8 +325,9 @@ def _train(run: Run, source: Source, train: np.ndarray, held: np.ndarray, device
         deliver(stop)
 
 
-def _views_of_step(source: Source, rows: np.ndarray, preset: Preset, recipe: Recipe, draws: Draws,
-                   device: str) -> list[Tokens]:  # fmt: skip
+def _views_of_step(
+    source: Source, rows: np.ndarray, preset: Preset, recipe: Recipe, draws: Draws, device: str
+) -> list[Tokens]:
     """Views of this rank's stars; a star's random numbers are its own, whatever the ranks."""
     data, keys = source.prepared(rows, device), torch.as_tensor(rows, device=device)
     return make_views(data, torch.arange(len(rows), device=device), preset, recipe, draws, keys)

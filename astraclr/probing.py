@@ -57,13 +57,27 @@ def score(truth: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = 
     how = {"average": None, "zero_division": 0, "sample_weight": weight}
     f1 = np.asarray(f1_score(truth, predicted, labels=classes, **how))  # pyright: ignore[reportArgumentType]
     seen = np.isin(classes, truth)
-    return Scores(float(accuracy_score(truth, predicted, sample_weight=weight)), float(f1[seen].mean()), classes, f1,
-                  np.asarray(predicted),
-                  confusion_matrix(truth, predicted, labels=classes, sample_weight=weight))  # fmt: skip
+    return Scores(
+        float(accuracy_score(truth, predicted, sample_weight=weight)),
+        float(f1[seen].mean()),
+        classes,
+        f1,
+        np.asarray(predicted),
+        confusion_matrix(truth, predicted, labels=classes, sample_weight=weight),
+    )
 
 
-def linear_probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray, *,
-                 C: float = PAPER_C, bootstraps: int = 0, seed: int = 0, progress: bool = False) -> Scores:  # fmt: skip
+def linear_probe(
+    train_x: np.ndarray,
+    train_y: np.ndarray,
+    test_x: np.ndarray,
+    test_y: np.ndarray,
+    *,
+    C: float = PAPER_C,
+    bootstraps: int = 0,
+    seed: int = 0,
+    progress: bool = False,
+) -> Scores:
     """Standardise, then multinomial logistic regression: the paper's linear probe.
 
     Parameters
@@ -98,8 +112,13 @@ def fit_logistic(x: np.ndarray, y: np.ndarray, C: float = PAPER_C) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000)).fit(x, y)
 
 
-def knn_class_scores(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, k: int = PAPER_K,
-                     temperature: float = PAPER_VOTE_TEMPERATURE) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+def knn_class_scores(
+    train_x: np.ndarray,
+    train_y: np.ndarray,
+    test_x: np.ndarray,
+    k: int = PAPER_K,
+    temperature: float = PAPER_VOTE_TEMPERATURE,
+) -> tuple[np.ndarray, np.ndarray]:
     """Votes of the `k` most similar training stars, each ``exp(cosine / temperature)``.
 
     Returns
@@ -118,8 +137,14 @@ def knn_class_scores(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarra
     return scores, classes
 
 
-def weighted_knn(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray,
-                 k: int = PAPER_K, temperature: float = PAPER_VOTE_TEMPERATURE) -> Scores:  # fmt: skip
+def weighted_knn(
+    train_x: np.ndarray,
+    train_y: np.ndarray,
+    test_x: np.ndarray,
+    test_y: np.ndarray,
+    k: int = PAPER_K,
+    temperature: float = PAPER_VOTE_TEMPERATURE,
+) -> Scores:
     """Weighted k-nearest-neighbour classification by cosine similarity (see `knn_class_scores`)."""
     _check(train_x, train_y, test_x, test_y)
     scores, classes = knn_class_scores(train_x, train_y, test_x, k, temperature)

@@ -26,8 +26,9 @@ SHARES = {"train": 0.7, "validation": 0.2, "test": 0.1}
 """Of the objects of each class; the paper's are 0.8, 0.2 and none."""
 
 
-def split_objects(object_id: np.ndarray, label: np.ndarray,
-                  seed: int = PAPER_SEED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+def split_objects(
+    object_id: np.ndarray, label: np.ndarray, seed: int = PAPER_SEED
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows to train on, to validate on and to test on: `SHARES` of the objects of each class.
 
     Objects of a class, in the order of their first rows, are shuffled and cut as in the paper's code; the last eighth
@@ -50,8 +51,10 @@ def split_objects(object_id: np.ndarray, label: np.ndarray,
     part = np.empty(len(first), np.int8)
     for members in classes:
         if len(members) < 3:
-            raise ValueError(f"class {label[first[members[0]]]} has {len(members)} objects; training, validation and "
-                             "test need one each: leave it out with LightCurves.with_labels")  # fmt: skip
+            raise ValueError(
+                f"class {label[first[members[0]]]} has {len(members)} objects; training, validation and "
+                "test need one each: leave it out with LightCurves.with_labels"
+            )
         ordered = members[np.argsort(first[members])]
         train, validation = split(len(ordered), seed=seed)
         cut = len(train) - max(1, len(train) // 8)
@@ -85,10 +88,17 @@ def bright(lc: LightCurves, limit: float = PAPER_LIMIT) -> np.ndarray:
     return np.any(mean.reshape(lc.counts.shape) < limit, axis=1)
 
 
-def paper_evaluation(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion = "mean",
-                     per_class: int | None = PAPER_PER_CLASS, bootstraps: int = PAPER_BOOTSTRAPS,
-                     tuning: Mapping[str, Any] | None = None, seed: int = 0,
-                     progress: bool = False) -> dict[str, Any]:  # fmt: skip
+def paper_evaluation(
+    lc: LightCurves,
+    checkpoint: Checkpoint,
+    *,
+    fusion: Fusion = "mean",
+    per_class: int | None = PAPER_PER_CLASS,
+    bootstraps: int = PAPER_BOOTSTRAPS,
+    tuning: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
     """Probe, weighted k-NN and, if asked for, fine-tuning, each beside the same encoder with random weights.
 
     Parameters
@@ -118,18 +128,30 @@ def paper_evaluation(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion 
         raise ValueError(f"{len(classes)} classes among {len(lc)} stars: an evaluation needs two labelled ones")
     parts = dict(zip(SHARES, split_objects(stars.object_id, stars.label), strict=True))
     if per_class is not None:
-        parts = {part: rows[balanced_resample(stars.label[rows], max(1, round(per_class * SHARES[part])), seed)]
-                 for part, rows in parts.items()}  # fmt: skip
+        parts = {
+            part: rows[balanced_resample(stars.label[rows], max(1, round(per_class * SHARES[part])), seed)]
+            for part, rows in parts.items()
+        }
     used = np.unique(np.concatenate(list(parts.values())))
     stars, parts = stars[used], {part: np.searchsorted(used, rows) for part, rows in parts.items()}
     shines = bright(stars)
     parts |= {f"{part}_bright": rows[shines[rows]] for part, rows in parts.items()}
-    result = {"checkpoint": checkpoint.name, "fusion": fusion, "per_class": per_class, "bootstraps": bootstraps,
-              "C": PAPER_C, "k": min(PAPER_K, len(parts["train"])), "seed": seed, "split_seed": PAPER_SEED,
-              "classes": classes.tolist(), "chance": 1 / len(classes),
-              "parts": {part: {"rows": len(rows), "objects": len(np.unique(stars.object_id[rows]))}
-                        for part, rows in parts.items()},
-              "notes": {"left out: unlabelled star": int((lc.label == "").sum())}}  # fmt: skip
+    result = {
+        "checkpoint": checkpoint.name,
+        "fusion": fusion,
+        "per_class": per_class,
+        "bootstraps": bootstraps,
+        "C": PAPER_C,
+        "k": min(PAPER_K, len(parts["train"])),
+        "seed": seed,
+        "split_seed": PAPER_SEED,
+        "classes": classes.tolist(),
+        "chance": 1 / len(classes),
+        "parts": {
+            part: {"rows": len(rows), "objects": len(np.unique(stars.object_id[rows]))} for part, rows in parts.items()
+        },
+        "notes": {"left out: unlabelled star": int((lc.label == "").sum())},
+    }
     for name, model in (("encoder", checkpoint), ("random_weights", random_control(checkpoint))):
         how = {"seed": seed, **(tuning or {})}
         tuned = {} if tuning is None else {"fine_tuned": fine_tuning(stars, parts, model, how, progress)}
@@ -138,8 +160,14 @@ def paper_evaluation(lc: LightCurves, checkpoint: Checkpoint, *, fusion: Fusion 
     return result
 
 
-def probes(x: np.ndarray, stars: LightCurves, parts: Mapping[str, np.ndarray], bootstraps: int, seed: int = 0,
-           progress: bool = False) -> dict[str, Any]:  # fmt: skip
+def probes(
+    x: np.ndarray,
+    stars: LightCurves,
+    parts: Mapping[str, np.ndarray],
+    bootstraps: int,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
     """Linear probe and weighted k-NN, fitted to the training part.
 
     Parameters
@@ -164,16 +192,23 @@ def probes(x: np.ndarray, stars: LightCurves, parts: Mapping[str, np.ndarray], b
 
     for name in ("linear_probe", "knn"):
         found = read(name, test)
-        out[name] = {"validation": metrics(read(name, parts["validation"], bootstraps)),
-                     "test": with_intervals(found, label[test], stars.object_id[test], seed)}  # fmt: skip
+        out[name] = {
+            "validation": metrics(read(name, parts["validation"], bootstraps)),
+            "test": with_intervals(found, label[test], stars.object_id[test], seed),
+        }
         if shines.any():
             rows, alone = test[shines], score(label[test[shines]], found.predicted[shines])
             out[name]["test_bright"] = with_intervals(alone, label[rows], stars.object_id[rows], seed)
     return out
 
 
-def fine_tuning(stars: LightCurves, parts: Mapping[str, np.ndarray], checkpoint: Checkpoint, how: Mapping[str, Any],
-                progress: bool = False) -> dict[str, Any]:  # fmt: skip
+def fine_tuning(
+    stars: LightCurves,
+    parts: Mapping[str, np.ndarray],
+    checkpoint: Checkpoint,
+    how: Mapping[str, Any],
+    progress: bool = False,
+) -> dict[str, Any]:
     """Fine-tune on bright training stars, at most `PAPER_CAP` a class, stopping by bright validation stars.
 
     `parts` names rows of `stars`, `how` holds arguments of `finetuning.finetune`, "seed" among them.
@@ -189,14 +224,19 @@ def fine_tuning(stars: LightCurves, parts: Mapping[str, np.ndarray], checkpoint:
     held, test = parts["validation_bright"], parts["test_bright"]
     held = held[np.isin(stars.label[held], stars.label[fit])]
     if (n := len(np.unique(stars.label[fit]))) < 2 or not len(held) or not len(test):
-        raise ValueError(f"brighter than {PAPER_LIMIT:g} mag are {len(fit)} training stars of {n} classes, {len(held)} "
-                         f"validation and {len(test)} test stars; fine-tuning needs two classes and a star in each "
-                         "part: give more stars, or tuning=None")  # fmt: skip
+        raise ValueError(
+            f"brighter than {PAPER_LIMIT:g} mag are {len(fit)} training stars of {n} classes, {len(held)} "
+            f"validation and {len(test)} test stars; fine-tuning needs two classes and a star in each "
+            "part: give more stars, or tuning=None"
+        )
     tuned = finetune(checkpoint, stars[fit], stars[np.unique(held)], progress=progress, **how)
     out: dict[str, Any] = {"fit": len(fit), "choose": len(np.unique(held)), "epochs": len(tuned.history)}
     for part, rows in (("validation_bright", held), ("test_bright", test)):
         distinct, at = np.unique(rows, return_inverse=True)
         found = score(stars.label[rows], tuned.predict(stars[distinct])[at])
-        out[part] = (metrics(found) if part == "validation_bright" else
-                     with_intervals(found, stars.label[rows], stars.object_id[rows], how["seed"]))  # fmt: skip
+        out[part] = (
+            metrics(found)
+            if part == "validation_bright"
+            else with_intervals(found, stars.label[rows], stars.object_id[rows], how["seed"])
+        )
     return out

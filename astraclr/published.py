@@ -19,8 +19,9 @@ from astraclr.files import existing
 from astraclr.presets import PRESETS, RECIPES
 
 
-def load_published(source: str | Path | Mapping[str, Any], *, n_heads: int = 8, prefix: str = "",
-                   seed: int = 0) -> Checkpoint:  # fmt: skip
+def load_published(
+    source: str | Path | Mapping[str, Any], *, n_heads: int = 8, prefix: str = "", seed: int = 0
+) -> Checkpoint:
     """Read the paper's weights as Keras holds them, kernels (in, out), into our encoder; sizes follow from the shapes.
 
     Parameters
@@ -55,24 +56,32 @@ def load_published(source: str | Path | Mapping[str, Any], *, n_heads: int = 8, 
     if "embedding.magnitude.weight" not in arrays or "layers.0.ffn.0.weight" not in arrays:
         near = [name for name in (*others, *arrays) if name.endswith("embedding.magnitude.weight")]
         hint = f"prefix={near[0].removesuffix('embedding.magnitude.weight')!r}" if near else "other names"
-        raise ValueError(f"of {len(arrays)} arrays with prefix {prefix!r} none is embedding.magnitude.weight, or "
-                         f"none layers.0.ffn.0.weight; try {hint}")  # fmt: skip
-    d_model, d_ff = (np.atleast_1d(arrays[name]).shape[-1] for name in ("embedding.magnitude.weight",
-                                                                        "layers.0.ffn.0.weight"))  # fmt: skip
+        raise ValueError(
+            f"of {len(arrays)} arrays with prefix {prefix!r} none is embedding.magnitude.weight, or "
+            f"none layers.0.ffn.0.weight; try {hint}"
+        )
+    d_model, d_ff = (
+        np.atleast_1d(arrays[name]).shape[-1] for name in ("embedding.magnitude.weight", "layers.0.ffn.0.weight")
+    )
     layers = {match[1] for name in names if (match := re.match(r"layers\.(\d+)\.", name))}
-    preset = replace(PRESETS["paper"], name="published", d_model=d_model, n_layers=len(layers), n_heads=n_heads,
-                     d_ff=d_ff)  # fmt: skip
+    preset = replace(
+        PRESETS["paper"], name="published", d_model=d_model, n_layers=len(layers), n_heads=n_heads, d_ff=d_ff
+    )
     encoder = new_encoder(preset, RECIPES["paper"], seed)
     state = encoder.state_dict()
     if arrays.get("projection.1.bias", np.empty(0)).shape != (d_model // 2,):
-        warnings.warn("the weights hold no projection head of the paper's shape; a random one takes its place, which "
-                      "embeddings do not use, but training further would", stacklevel=2)  # fmt: skip
+        warnings.warn(
+            "the weights hold no projection head of the paper's shape; a random one takes its place, which "
+            "embeddings do not use, but training further would",
+            stacklevel=2,
+        )
         arrays = {name: arrays[name] for name in names}
         state = {name: w for name, w in state.items() if not name.startswith("projection.")}
     shapes = {_published_name(name): tuple(w.shape)[::-1] for name, w in state.items()}
     _check_arrays(arrays, shapes)
-    encoder.load_state_dict({name: torch.tensor(arrays[_published_name(name)].T.copy())
-                             for name in state}, strict=False)  # fmt: skip
+    encoder.load_state_dict(
+        {name: torch.tensor(arrays[_published_name(name)].T.copy()) for name in state}, strict=False
+    )
     return Checkpoint(encoder.eval(), preset, RECIPES["paper"], seed, "published weights")
 
 
@@ -98,8 +107,10 @@ def _arrays(source: str | Path | Mapping[str, Any], prefix: str) -> tuple[dict[s
 
 def _chosen(arrays: Any, names: list[str], prefix: str) -> tuple[dict[str, np.ndarray], list[str]]:
     wanted = [name for name in names if name.startswith(prefix)]
-    return ({name.removeprefix(prefix): _array(arrays[name]) for name in wanted},
-            [name for name in names if not name.startswith(prefix)])  # fmt: skip
+    return (
+        {name.removeprefix(prefix): _array(arrays[name]) for name in wanted},
+        [name for name in names if not name.startswith(prefix)],
+    )
 
 
 def _array(values: Any) -> np.ndarray:
@@ -121,12 +132,18 @@ def _check_arrays(arrays: dict[str, np.ndarray], shapes: dict[str, tuple[int, ..
     wrong = {
         "missing": [name for name in shapes if name not in arrays],
         "unknown": [name for name in arrays if name not in shapes],
-        "of another shape": [f"{name} {arrays[name].shape}, not {shape}" for name, shape in shapes.items()
-                             if name in arrays and arrays[name].shape != shape],
+        "of another shape": [
+            f"{name} {arrays[name].shape}, not {shape}"
+            for name, shape in shapes.items()
+            if name in arrays and arrays[name].shape != shape
+        ],
         "not numbers": [name for name in arrays if name not in numeric],
         "not finite": [name for name in shapes if name in numeric and not np.isfinite(arrays[name]).all()],
-    }  # fmt: skip
+    }
     if any(wrong.values()):
-        said = (f"{what}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}"
-                for what, names in wrong.items() if names)  # fmt: skip
+        said = (
+            f"{what}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}"
+            for what, names in wrong.items()
+            if names
+        )
         raise ValueError(f"these are not the published weights of an encoder: {'; '.join(said)}")

@@ -77,9 +77,16 @@ def within(lc: LightCurves, start: float = MJD_START, end: float = MJD_END) -> L
     kept = (lc.mjd >= start) & (lc.mjd <= end)
     star, band = np.divmod(lc.segment[kept], len(lc.bands))
     return LightCurves.from_arrays(
-        star, band, lc.mjd[kept], lc.mag[kept], lc.magerr[kept],
-        bands=lc.bands, object_id=lc.object_id, label=lc.label, period=lc.period,
-    )  # fmt: skip
+        star,
+        band,
+        lc.mjd[kept],
+        lc.mag[kept],
+        lc.magerr[kept],
+        bands=lc.bands,
+        object_id=lc.object_id,
+        label=lc.label,
+        period=lc.period,
+    )
 
 
 def save(table: pd.DataFrame, path: str | Path, about: str = "") -> None:

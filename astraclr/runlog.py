@@ -92,6 +92,8 @@ def _summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ValueError("tensorboard=True needs the package tensorboard: pip install tensorboard, or leave it out; "
-                         "log.jsonl holds the same numbers") from error  # fmt: skip
+        raise ValueError(
+            "tensorboard=True needs the package tensorboard: pip install tensorboard, or leave it out; "
+            "log.jsonl holds the same numbers"
+        ) from error
     return SummaryWriter

@@ -53,9 +53,20 @@ class Run:
         If `out` holds a run with other settings, or nothing but damaged states.
     """
 
-    def __init__(self, encoder: Encoder, optimiser: torch.optim.Adam, preset: Preset, recipe: Recipe, seed: int,
-                 data: str, out: Path | None, *, writes: bool = True, save_every: int = 0,
-                 tensorboard: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        encoder: Encoder,
+        optimiser: torch.optim.Adam,
+        preset: Preset,
+        recipe: Recipe,
+        seed: int,
+        data: str,
+        out: Path | None,
+        *,
+        writes: bool = True,
+        save_every: int = 0,
+        tensorboard: bool = False,
+    ) -> None:
         self.encoder, self.optimiser, self.preset, self.recipe = encoder, optimiser, preset, recipe
         self.seed, self.data, self.out = seed, data, out
         self.folder = out if writes else None
@@ -112,9 +123,11 @@ class Run:
         try:
             self._write(self.folder)
         except (OSError, ValueError) as error:
-            warnings.warn(f"the state of step {self.done} could not be written ({error}): until a later one can, a "
-                          f"resumed run goes on from step {max(self._saved, 0)}; make room in {self.folder}",
-                          stacklevel=2)  # fmt: skip
+            warnings.warn(
+                f"the state of step {self.done} could not be written ({error}): until a later one can, a "
+                f"resumed run goes on from step {max(self._saved, 0)}; make room in {self.folder}",
+                stacklevel=2,
+            )
 
     def result(self) -> Checkpoint:
         """The encoder of the best validation loss; it replaces the states on disk."""
@@ -140,9 +153,16 @@ class Run:
         table = pd.DataFrame(self.history)
         tensors |= {f"history/{name}": torch.tensor(table[name].to_numpy(float)) for name in table}
         tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        facts = json.dumps({"done": self.done, "finished": self.finished, "seconds": self.seconds,
-                            "best_loss": self.best_loss, "best_step": self.best_step,
-                            "columns": list(table)})  # fmt: skip
+        facts = json.dumps(
+            {
+                "done": self.done,
+                "finished": self.finished,
+                "seconds": self.seconds,
+                "best_loss": self.best_loss,
+                "best_step": self.best_step,
+                "columns": list(table),
+            }
+        )
         meta = {"settings": self.settings, "facts": facts}
         content = save(tensors, metadata=meta | {"checksum": _checksum(tensors, meta)})
         with replacing(folder / STATE) as part:

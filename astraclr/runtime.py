@@ -80,8 +80,11 @@ def open_onnx(path: str | Path) -> Any:
     if "mean" not in outputs:
         raise ValueError(f"{path} gives {', '.join(outputs)}; the exchange contract asks for an output named mean")
     if found := random_nodes(path):
-        warnings.warn(f"{path} holds {len(found)} random nodes ({found[0]}, ...): drop-out was left on when it was "
-                      "exported, so no two runs give the same embeddings", stacklevel=2)  # fmt: skip
+        warnings.warn(
+            f"{path} holds {len(found)} random nodes ({found[0]}, ...): drop-out was left on when it was "
+            "exported, so no two runs give the same embeddings",
+            stacklevel=2,
+        )
     return session
 
 
@@ -100,8 +103,10 @@ def run_onnx(session: Any, rows: dict[str, np.ndarray], batch_size: int = 4) -> 
     """
     empty = np.all(rows["mask"], axis=1)
     if empty.any():
-        raise ValueError(f"{int(empty.sum())} of {len(empty)} rows are fully masked (the first is row "
-                         f"{int(empty.argmax())}): there is nothing to embed; drop those light curves")  # fmt: skip
+        raise ValueError(
+            f"{int(empty.sum())} of {len(empty)} rows are fully masked (the first is row "
+            f"{int(empty.argmax())}): there is nothing to embed; drop those light curves"
+        )
     n, fixed = len(empty), session.get_inputs()[0].shape[0]
     step = fixed if isinstance(fixed, int) else batch_size
     parts = []
@@ -112,9 +117,18 @@ def run_onnx(session: Any, rows: dict[str, np.ndarray], batch_size: int = 4) -> 
     return np.concatenate(parts)
 
 
-def embed_with_onnx(lc: LightCurves, path: str | Path, *, strategies: Sequence[str] = ("beginning", "middle", "end"),
-                    fusion: Fusion = "mean", middle: Middle | None = None, centring: Centring | None = None,
-                    seed: int = 0, batch_size: int = 4, progress: bool = False) -> np.ndarray:  # fmt: skip
+def embed_with_onnx(
+    lc: LightCurves,
+    path: str | Path,
+    *,
+    strategies: Sequence[str] = ("beginning", "middle", "end"),
+    fusion: Fusion = "mean",
+    middle: Middle | None = None,
+    centring: Centring | None = None,
+    seed: int = 0,
+    batch_size: int = 4,
+    progress: bool = False,
+) -> np.ndarray:
     """Embed light curves with any ONNX file of the contract: one exported here, or the published one.
 
     Parameters
@@ -135,8 +149,10 @@ def embed_with_onnx(lc: LightCurves, path: str | Path, *, strategies: Sequence[s
     """
     session = open_onnx(path)
     said = session.get_modelmeta().custom_metadata_map
-    how: dict[str, Any] = {"middle": middle or said.get("middle_crop", "band"),
-                           "centring": centring or said.get("centring", "star")}  # fmt: skip
+    how: dict[str, Any] = {
+        "middle": middle or said.get("middle_crop", "band"),
+        "centring": centring or said.get("centring", "star"),
+    }
     rng, out = np.random.default_rng(seed), []
     with tqdm(total=len(lc), desc="embedding", unit="star", disable=not progress) as bar:
         for first in range(0, len(lc), _CHUNK):

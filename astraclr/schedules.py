@@ -40,6 +40,7 @@ def new_optimiser(encoder: Encoder, recipe: Recipe, device: str) -> torch.optim.
     """Adam, or AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) where the recipe asks for weight decay."""
     fused = True if torch.device(device).type == "cuda" else None
     if recipe.weight_decay:
-        return torch.optim.AdamW(encoder.parameters(), betas=BETAS, eps=EPSILON, weight_decay=recipe.weight_decay,
-                                 fused=fused)  # fmt: skip
+        return torch.optim.AdamW(
+            encoder.parameters(), betas=BETAS, eps=EPSILON, weight_decay=recipe.weight_decay, fused=fused
+        )
     return torch.optim.Adam(encoder.parameters(), betas=BETAS, eps=EPSILON, fused=fused)

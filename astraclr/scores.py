@@ -11,8 +11,16 @@ from astraclr.experiments import committed_result
 
 Results = Mapping[str, Mapping[str, Any]]
 """Committed results by name; an empty one stands for a file that is not there."""
-FILES = ("representation-laptop", "representation-laptop-draw1", "representation-gpu", "few_labels", "many_labels",
-         "beyond", "parity", "differences")  # fmt: skip
+FILES = (
+    "representation-laptop",
+    "representation-laptop-draw1",
+    "representation-gpu",
+    "few_labels",
+    "many_labels",
+    "beyond",
+    "parity",
+    "differences",
+)
 SHIPPED = "laptop"
 """Row of the encoder that comes with the book, where the others of its recipe were not measured."""
 UNKNOWN, NONE = "not measured yet", "none"

@@ -147,9 +147,19 @@ class _Set:
         return F.cross_entropy(model.head(model.encoder(tokens)), self.wanted[stars])
 
 
-def self_train(checkpoint: Checkpoint, fit: LightCurves, head: nn.Sequential, *, steps: int, learning_rate: float,
-               unlabelled: LightCurves | None = None, guesses: np.ndarray | None = None,
-               layers: int | Literal["all"] = "all", seed: int = 0, progress: bool = False) -> FineTuned:  # fmt: skip
+def self_train(
+    checkpoint: Checkpoint,
+    fit: LightCurves,
+    head: nn.Sequential,
+    *,
+    steps: int,
+    learning_rate: float,
+    unlabelled: LightCurves | None = None,
+    guesses: np.ndarray | None = None,
+    layers: int | Literal["all"] = "all",
+    seed: int = 0,
+    progress: bool = False,
+) -> FineTuned:
     """Fine-tune an encoder and a head on labelled stars, and on unlabelled ones with a teacher's guesses.
 
     Every pass over either set draws other windows (`TRAINING_VIEW`). The rate rises for `WARMUP` steps and falls like a
@@ -168,8 +178,10 @@ def self_train(checkpoint: Checkpoint, fit: LightCurves, head: nn.Sequential, *,
         If there are unlabelled stars without guesses, or not a guess for each.
     """
     if (0 if guesses is None else len(guesses)) != (0 if unlabelled is None else len(unlabelled)):
-        raise ValueError(f"{0 if guesses is None else len(guesses)} guesses for "
-                         f"{0 if unlabelled is None else len(unlabelled)} unlabelled stars; give one for each")
+        raise ValueError(
+            f"{0 if guesses is None else len(guesses)} guesses for "
+            f"{0 if unlabelled is None else len(unlabelled)} unlabelled stars; give one for each"
+        )
     classes, target = np.unique(fit.label, return_inverse=True)
     encoder = copy.deepcopy(checkpoint.encoder).eval().requires_grad_(False)
     trained = [*_thawed(encoder, layers, checkpoint.recipe).parameters(), *head.parameters()]

@@ -27,9 +27,12 @@ STARS_PER_SHARD = 10_000
 """160 MB at 1,000 observations a star."""
 
 
-def write_shards(source: LightCurves | Iterable[LightCurves], folder: str | Path,
-                 stars_per_shard: int = STARS_PER_SHARD,
-                 cut: Mapping[str, int] | None = None) -> dict[str, Any]:  # fmt: skip
+def write_shards(
+    source: LightCurves | Iterable[LightCurves],
+    folder: str | Path,
+    stars_per_shard: int = STARS_PER_SHARD,
+    cut: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
     """Write light curves as shards, whatever the pieces they come in; a piece and two shards are in memory at most.
 
     `cut` keeps stars with at least so many observations per band, e.g. `PAPER_CUT`, and counts the others.
@@ -112,22 +115,37 @@ def shards_from_hats(
     from astraclr.catalogs._zubercal import hats_facts, hats_partitions, is_hats
 
     if not is_hats(catalogue):
-        raise ValueError(f"{catalogue} is no HATS catalogue (it has no hats.properties); read other files with "
-                         "astraclr.read, and give the light curves to write_shards")  # fmt: skip
+        raise ValueError(
+            f"{catalogue} is no HATS catalogue (it has no hats.properties); read other files with "
+            "astraclr.read, and give the light curves to write_shards"
+        )
     facts, fields = hats_facts(str(catalogue))
     quality_cut = {"info", "flag"} <= fields if quality_cut is None else quality_cut
-    options = {"quality_cut": quality_cut, "bands": dict(bands), "drop_unknown_bands": drop_unknown_bands,
-               "drop_repeated": drop_repeated, "at_least": {b: int(n) for b, n in (cut or {}).items()}}  # fmt: skip
+    options = {
+        "quality_cut": quality_cut,
+        "bands": dict(bands),
+        "drop_unknown_bands": drop_unknown_bands,
+        "drop_repeated": drop_repeated,
+        "at_least": {b: int(n) for b, n in (cut or {}).items()},
+    }
     partitions, layout = hats_partitions(str(catalogue), (object_id, label, nested), options)
     from dask.delayed import delayed  # comes with LSDB
 
-    settings = {"source": facts, "object_id": layout.object_id, "label": layout.label, "stars_per_shard":
-                stars_per_shard, **{k: v for k, v in options.items() if k != "bands"}}  # fmt: skip
+    settings = {
+        "source": facts,
+        "object_id": layout.object_id,
+        "label": layout.label,
+        "stars_per_shard": stars_per_shard,
+        **{k: v for k, v in options.items() if k != "bands"},
+    }
     with Book(Path(folder), settings) as book:
         book.in_bands(dict(bands))
         where = str(book.folder.absolute())
-        tasks = [delayed(write_partition)(frame, layout, part, where, stars_per_shard)
-                 for part, frame in enumerate(partitions) if not book.intact(part)]  # fmt: skip
+        tasks = [
+            delayed(write_partition)(frame, layout, part, where, stars_per_shard)
+            for part, frame in enumerate(partitions)
+            if not book.intact(part)
+        ]
         for part in _computed(tasks, workers, client):
             book.add(part)
         _need_unique(book)
@@ -142,8 +160,9 @@ def write_partition(frame: Any, layout: Any, part: int, folder: str, stars_per_s
     return write_part(lc, notes, part, Path(folder), stars_per_shard)
 
 
-def write_part(lc: LightCurves | None, notes: tidying.Notes, part: int, folder: Path | None,
-               stars_per_shard: int) -> Part:  # fmt: skip
+def write_part(
+    lc: LightCurves | None, notes: tidying.Notes, part: int, folder: Path | None, stars_per_shard: int
+) -> Part:
     """Write the shards of one part, each whole or not at all; without a folder only say what would be written."""
     shards = []
     for k, first in enumerate(range(0, 0 if lc is None else len(lc), stars_per_shard)):
@@ -157,8 +176,15 @@ def write_part(lc: LightCurves | None, notes: tidying.Notes, part: int, folder: 
             with replacing(folder / name) as path, path.open("wb") as file:
                 sink = _write(some, file)
         seen = dict(zip(some.bands, some.counts.sum(axis=0).tolist(), strict=True))
-        shards.append({"file": name, "stars": len(some), "observations": seen, "bytes": sink.size,
-                       "sha256": sink.sha256.hexdigest()})  # fmt: skip
+        shards.append(
+            {
+                "file": name,
+                "stars": len(some),
+                "observations": seen,
+                "bytes": sink.size,
+                "sha256": sink.sha256.hexdigest(),
+            }
+        )
     return {"part": part, "notes": notes, "shards": shards}
 
 
@@ -216,8 +242,10 @@ def _need_unique(book: Book) -> None:
     names = (map_shard(book.folder, e, book.bands).batch["object_id"].to_numpy(zero_copy_only=False) for e in shards)
     keys = [hash_array(column) for column in names]  # pyright: ignore[reportCallIssue] - pandas loads it lazily
     if keys and (again := (everything := np.concatenate(keys)).size - np.unique(everything).size):
-        raise ValueError(f"{again:,} object ids of the stars in {book.folder} are there more than once: every star "
-                         "must lie in one piece or partition, and only there; join its rows before")  # fmt: skip
+        raise ValueError(
+            f"{again:,} object ids of the stars in {book.folder} are there more than once: every star "
+            "must lie in one piece or partition, and only there; join its rows before"
+        )
 
 
 def _computed(tasks: list[Any], workers: int, client: Any) -> Iterator[Part]:
@@ -230,9 +258,10 @@ def _computed(tasks: list[Any], workers: int, client: Any) -> Iterator[Part]:
     elif client is None:
         from distributed import Client, LocalCluster
 
-        with (LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
-              
-              Client(cluster) as own):  # fmt: skip
+        with (
+            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
+            Client(cluster) as own,
+        ):
             yield from _computed(tasks, workers, own)
     else:
         from distributed import as_completed

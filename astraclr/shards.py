@@ -131,9 +131,11 @@ class Shards:
         self._entries = entries(self.manifest)
         if faults := list(filter(None, (fault(self.folder, e, check_hashes) for e in self._entries))):
             more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
-            raise ValueError(f"{self.folder}: {len(faults)} of {len(self._entries)} shards are missing or damaged: "
-                             f"{'; '.join(faults[:5])}{more}. Run the command that wrote them again: it writes only "
-                             "these anew")  # fmt: skip
+            raise ValueError(
+                f"{self.folder}: {len(faults)} of {len(self._entries)} shards are missing or damaged: "
+                f"{'; '.join(faults[:5])}{more}. Run the command that wrote them again: it writes only "
+                "these anew"
+            )
         self.bands: dict[str, float] = self.manifest["bands"]
         self._ends = np.cumsum([e["stars"] for e in self._entries])
         self._places: dict[int, _Places] = {}
@@ -254,8 +256,9 @@ def _fill(columns: list[np.ndarray], places: _Places, parts: list[tuple[int, int
             for first, start, stop in parts:
                 file.seek(begin + first * column.itemsize)
                 if file.readinto(column[start:stop]) != (stop - start) * column.itemsize:
-                    raise ValueError(f"{places.path} has become shorter while it was in use; run the command that "
-                                     "wrote it again")  # fmt: skip
+                    raise ValueError(
+                        f"{places.path} has become shorter while it was in use; run the command that wrote it again"
+                    )
 
 
 def map_shard(folder: Path, entry: dict[str, Any], bands: dict[str, float]) -> _Mapped:
@@ -270,6 +273,7 @@ def map_shard(folder: Path, entry: dict[str, Any], bands: dict[str, float]) -> _
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         raise ValueError(f"{path} is not a shard ({error}); run the command that wrote it again") from error
     if len(counts) != entry["stars"]:
-        raise ValueError(f"{path} holds {len(counts)} stars, its manifest says {entry['stars']}; "
-                         "run the command that wrote it again")  # fmt: skip
+        raise ValueError(
+            f"{path} holds {len(counts)} stars, its manifest says {entry['stars']}; run the command that wrote it again"
+        )
     return _Mapped(address, batch, columns, first, counts)

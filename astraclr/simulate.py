@@ -29,12 +29,23 @@ EXTINCTION = (3.17, 2.27, 1.68)
 SATURATION, FAINTEST_MEAN = 12.5, 20.1
 STEP, N_BINS = 2.0, 128
 _N_GRID = int((MJD_END - MJD_START) / STEP) + 2
-_LOG_UNIFORM = ("period", "amplitude", "slow_period", "walk", "tau", "outburst", "recurrence", "duration", "flicker",
-                "flare")  # fmt: skip
+_LOG_UNIFORM = (
+    "period",
+    "amplitude",
+    "slow_period",
+    "walk",
+    "tau",
+    "outburst",
+    "recurrence",
+    "duration",
+    "flicker",
+    "flare",
+)
 
 
-def simulate(n_stars: int, seed: int = 0, *, classes: Sequence[str] = CLASSES, difficulty: float = 1.0,
-             progress: bool = False) -> LightCurves:  # fmt: skip
+def simulate(
+    n_stars: int, seed: int = 0, *, classes: Sequence[str] = CLASSES, difficulty: float = 1.0, progress: bool = False
+) -> LightCurves:
     """Simulate labelled light curves with ZTF's cadence, errors and limits.
 
     Parameters
@@ -68,8 +79,9 @@ def simulate(n_stars: int, seed: int = 0, *, classes: Sequence[str] = CLASSES, d
     return LightCurves(mjd, mag, magerr, np.concatenate([[0], np.cumsum(length)]), dict(ZTF_BANDS), ids, label, period)
 
 
-def drawn_numbers(n_stars: int, seed: int = 0, *, classes: Sequence[str] = CLASSES,
-                  difficulty: float = 1.0) -> dict[str, np.ndarray]:  # fmt: skip
+def drawn_numbers(
+    n_stars: int, seed: int = 0, *, classes: Sequence[str] = CLASSES, difficulty: float = 1.0
+) -> dict[str, np.ndarray]:
     """What `simulate` of the same arguments draws for every star before anyone looks at it; much faster.
 
     Returns
@@ -104,8 +116,9 @@ def _checked(n_stars: int, seed: int, classes: Sequence[str], difficulty: float)
     return classes
 
 
-def _chunk(rng: np.random.Generator, n: int, classes: tuple[str, ...], difficulty: float, fields: Fields,
-           keep: int) -> tuple[np.ndarray, ...]:  # fmt: skip
+def _chunk(
+    rng: np.random.Generator, n: int, classes: tuple[str, ...], difficulty: float, fields: Fields, keep: int
+) -> tuple[np.ndarray, ...]:
     """The first `keep` of `n` stars: mjd, mag, magerr (n_obs,), lengths (3 * keep,), label and period (keep,)."""
     truth, p = _stars_of_chunk(rng, n, classes, difficulty)
     segment, row = epochs(rng, n, fields)
@@ -122,16 +135,23 @@ def _chunk(rng: np.random.Generator, n: int, classes: tuple[str, ...], difficult
     return fields.mjd[row[seen]], mag[seen], error[seen], length, label[:keep], period[:keep]
 
 
-def _stars_of_chunk(rng: np.random.Generator, n: int, classes: tuple[str, ...],
-                    difficulty: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # fmt: skip
+def _stars_of_chunk(
+    rng: np.random.Generator, n: int, classes: tuple[str, ...], difficulty: float
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """True class of each star, as its place in `classes`, and its numbers."""
     truth = rng.permuted(np.tile(np.arange(len(classes)), (n // len(classes), 1)), axis=1).ravel()
     return truth, _draw_stars(rng, np.array(classes)[truth], difficulty)
 
 
-def observed(rng: np.random.Generator, mag: np.ndarray, row: np.ndarray, mis_scale: np.ndarray | float,
-             flicker: np.ndarray | float, difficulty: float,
-             fields: Fields) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+def observed(
+    rng: np.random.Generator,
+    mag: np.ndarray,
+    row: np.ndarray,
+    mis_scale: np.ndarray | float,
+    flicker: np.ndarray | float,
+    difficulty: float,
+    fields: Fields,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the survey makes of true magnitudes.
 
     Parameters
@@ -242,8 +262,9 @@ def _interpolate(table: np.ndarray, star: np.ndarray, position: np.ndarray) -> n
     return left + part * (table.ravel()[index + 1] - left)
 
 
-def _labels(rng: np.random.Generator, truth: np.ndarray, period: np.ndarray, classes: tuple[str, ...],
-            difficulty: float) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+def _labels(
+    rng: np.random.Generator, truth: np.ndarray, period: np.ndarray, classes: tuple[str, ...], difficulty: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Given labels, a few of them wrong, and periods; a wrong label of another periodic class keeps the period."""
     wrong = (rng.random(len(truth)) < 0.05 * difficulty) & (len(classes) > 1)
     shift = rng.integers(1, max(len(classes), 2), len(truth))

@@ -46,20 +46,31 @@ def as_table(lc: LightCurves, stars: slice, layout: pa.Schema) -> pa.Table:
     cuts = lc.offsets[:: len(lc.bands)]
     rows = slice(cuts[stars.start], cuts[stars.stop])
     if rows.stop - rows.start > _MOST:
-        raise ValueError(f"{rows.stop - rows.start:,} observations in one piece of {stars.stop - stars.start:,} stars; "
-                         f"at most {_MOST:,} fit, so write fewer stars a piece")  # fmt: skip
+        raise ValueError(
+            f"{rows.stop - rows.start:,} observations in one piece of {stars.stop - stars.start:,} stars; "
+            f"at most {_MOST:,} fit, so write fewer stars a piece"
+        )
     starts = pa.array((cuts[stars.start : stars.stop + 1] - cuts[stars.start]).astype(np.int32))
     lists = {c: pa.ListArray.from_arrays(starts, getattr(lc, c)[rows], type=layout.field(c).type) for c in COLUMNS}
     counts = pa.FixedSizeListArray.from_arrays(lc.counts[stars].astype(np.int32).ravel(), len(lc.bands))
-    columns = {"object_id": lc.object_id[stars], "label": lc.label[stars], "period": lc.period[stars],
-               "n_epochs": counts.cast(layout.field("n_epochs").type), **lists}  # fmt: skip
+    columns = {
+        "object_id": lc.object_id[stars],
+        "label": lc.label[stars],
+        "period": lc.period[stars],
+        "n_epochs": counts.cast(layout.field("n_epochs").type),
+        **lists,
+    }
     return pa.table(columns, schema=layout)
 
 
 def schema(lc: LightCurves) -> pa.Schema:
     """Columns of a table of these light curves, with the header that tells bands and notes."""
-    fields = [("object_id", pa.string()), ("label", pa.string()), ("period", pa.float64()),
-              ("n_epochs", pa.list_(pa.int32(), len(lc.bands)))]  # fmt: skip
+    fields = [
+        ("object_id", pa.string()),
+        ("label", pa.string()),
+        ("period", pa.float64()),
+        ("n_epochs", pa.list_(pa.int32(), len(lc.bands))),
+    ]
     for name, t in COLUMNS.items():
         fields.append((name, pa.list_(pa.field("item", pa.from_numpy_dtype(t), nullable=False))))
     header = json.dumps({"version": 1, "bands": lc.bands, "notes": lc.notes})
@@ -90,9 +101,15 @@ def read(path: str | Path) -> dict[str, Any]:
             values = piece[name].flatten().to_numpy()
             column[done : done + len(values)] = values
             done += len(values)
-    return {**columns, "offsets": offsets, "bands": header["bands"], "notes": header["notes"],
-            "object_id": np.asarray(stars["object_id"]).astype(str), "label": np.asarray(stars["label"]).astype(str),
-            "period": stars["period"].to_numpy()}  # fmt: skip
+    return {
+        **columns,
+        "offsets": offsets,
+        "bands": header["bands"],
+        "notes": header["notes"],
+        "object_id": np.asarray(stars["object_id"]).astype(str),
+        "label": np.asarray(stars["label"]).astype(str),
+        "period": stars["period"].to_numpy(),
+    }
 
 
 def open_parquet(path: str | Path, buffer_size: int = 0) -> pq.ParquetFile:

@@ -55,9 +55,14 @@ class _Bands(NamedTuple):
     rank: np.ndarray
 
 
-def model_inputs(lc: LightCurves, strategies: Sequence[str] = ("beginning", "middle", "end"), *,
-                 seed: int | np.random.Generator = 0, middle: Middle = "epoch",
-                 centring: Centring = "star") -> ModelInputs:  # fmt: skip
+def model_inputs(
+    lc: LightCurves,
+    strategies: Sequence[str] = ("beginning", "middle", "end"),
+    *,
+    seed: int | np.random.Generator = 0,
+    middle: Middle = "epoch",
+    centring: Centring = "star",
+) -> ModelInputs:
     """Light curves as the contract's tokens.
 
     Parameters
@@ -94,14 +99,19 @@ def model_inputs(lc: LightCurves, strategies: Sequence[str] = ("beginning", "mid
 def _check(lc: LightCurves, strategies: Sequence[str], middle: str, centring: str) -> None:
     if not strategies:
         raise ValueError(f"no strategy given; choose from {', '.join(STRATEGIES)}")
-    choices = {"strategy": (strategies, STRATEGIES), "middle": ([middle], ("band", "epoch")),
-               "centring": ([centring], ("star", "window"))}  # fmt: skip
+    choices = {
+        "strategy": (strategies, STRATEGIES),
+        "middle": ([middle], ("band", "epoch")),
+        "centring": ([centring], ("star", "window")),
+    }
     for what, (given, allowed) in choices.items():
         if unknown := [g for g in given if g not in allowed]:
             raise ValueError(f"no {what} {unknown[0]!r}; choose from {', '.join(allowed)}")
     if unknown := [b for b in lc.bands if b not in LAYOUT]:
-        raise ValueError(f"the exchange contract has no place for {', '.join(unknown)}, only {', '.join(LAYOUT)}; "
-                         "read the file with drop_unknown_bands=True, or embed with a checkpoint")  # fmt: skip
+        raise ValueError(
+            f"the exchange contract has no place for {', '.join(unknown)}, only {', '.join(LAYOUT)}; "
+            "read the file with drop_unknown_bands=True, or embed with a checkpoint"
+        )
 
 
 def _bands(lc: LightCurves) -> _Bands:
@@ -149,8 +159,9 @@ def _epochs_before(bands: _Bands, cut: np.ndarray) -> np.ndarray:
     return np.bincount(segments[early], minlength=bands.count.size).reshape(bands.count.shape)
 
 
-def _draw(bands: _Bands, strategies: Sequence[str],
-          rng: np.random.Generator) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:  # fmt: skip
+def _draw(
+    bands: _Bands, strategies: Sequence[str], rng: np.random.Generator
+) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
     """What is random, by place in `strategies`: cuts (n_stars,) of windows, observations (n_stars, 700) of samples."""
     n = len(bands.count)
     cuts = {s: np.zeros(n, np.int64) for s, name in enumerate(strategies) if name == "window"}

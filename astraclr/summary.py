@@ -38,8 +38,11 @@ def describe(lc: LightCurves, cut: Mapping[str, int] | None = None, preset: str 
         If `cut` names a band that is not there.
     """
     low, high = float(lc.mjd.min()), float(lc.mjd.max())
-    lines = [f"{len(lc):,} stars, {lc.n_obs:,} observations",
-             f"times: MJD {low:.2f} to {high:.2f} ({high - low:,.0f} days)", ""]  # fmt: skip
+    lines = [
+        f"{len(lc):,} stars, {lc.n_obs:,} observations",
+        f"times: MJD {low:.2f} to {high:.2f} ({high - low:,.0f} days)",
+        "",
+    ]
     lines += aligned(["band", "angstrom", "stars", "epochs: min", "median", "max"], _band_rows(lc)) + [""]
     lines += aligned(["class", "stars"], _class_rows(lc)) + [""]
     lines += [*_blemishes(lc), "", *_cuts(lc, cut, preset_named(preset))]
@@ -112,8 +115,11 @@ def describe_metrics(metrics: Mapping[str, Any]) -> str:
     lines = [f"{metrics['n_train']:,} stars to train, {metrics['n_test']:,} to test", ""]
     lines += aligned(["", "accuracy", "macro-F1"], rows) + [""]
     if "accuracy_low" in metrics["linear_probe"]:
-        lines += ["in brackets: 95 % of refits on resampled training stars (the paper's bootstrap); a resample holds",
-                  "fewer distinct stars, so the refits can all lie below the value itself", ""]  # fmt: skip
+        lines += [
+            "in brackets: 95 % of refits on resampled training stars (the paper's bootstrap); a resample holds",
+            "fewer distinct stars, so the refits can all lie below the value itself",
+            "",
+        ]
     return "\n".join(lines + aligned(["linear probe, class", "F1", "train", "test"], classes))
 
 
@@ -121,16 +127,22 @@ def describe_predictions(table: pd.DataFrame, head: Head | None = None) -> str:
     """What `astraclr.prediction.prediction_table` predicted: counts per class and flag, how far to trust the head."""
     label, predicted, flag = (table[c].to_numpy(str) for c in ("label", "predicted", "flag"))
     names, n = np.unique(predicted, return_counts=True)
-    rows = [[str(name), f"{k:,}", f"{np.count_nonzero((flag != '') & (predicted == name)):,}"]
-            for name, k in sorted(zip(names, n, strict=True), key=lambda pair: -pair[1])]  # fmt: skip
+    rows = [
+        [str(name), f"{k:,}", f"{np.count_nonzero((flag != '') & (predicted == name)):,}"]
+        for name, k in sorted(zip(names, n, strict=True), key=lambda pair: -pair[1])
+    ]
     lines = [*aligned(["predicted", "stars", "flagged"], rows), ""]
-    lines += [f"flagged {reason!r}: {np.count_nonzero(np.char.find(flag, reason) >= 0):,} of {len(table):,}"
-              for reason in ("few epochs", "unlike training stars")]  # fmt: skip
+    lines += [
+        f"flagged {reason!r}: {np.count_nonzero(np.char.find(flag, reason) >= 0):,} of {len(table):,}"
+        for reason in ("few epochs", "unlike training stars")
+    ]
     label = np.array([to_class(name) or name for name in label])
     known = np.isin(label, [c[2:] for c in table.columns if c.startswith("p_")])
     if head is not None and np.isfinite(head.accuracy):
-        lines.append(f"this head was right for {head.accuracy:.2f} of the held-out stars of its own training kind "
-                     f"({len(head.classes)} classes)")  # fmt: skip
+        lines.append(
+            f"this head was right for {head.accuracy:.2f} of the held-out stars of its own training kind "
+            f"({len(head.classes)} classes)"
+        )
     if known.any():
         right = np.mean(label[known] == predicted[known])
         lines.append(f"agreement with the labels given: {right:.3f} of {known.sum():,} labelled stars")
@@ -143,12 +155,16 @@ def describe_export(checkpoint: Checkpoint, path: Path) -> str:
     from astraclr.strategies import N_TOKENS
 
     width = checkpoint.encoder.config.d_embedding
-    fits = (f"a drop-in for light-curve and astra-infer: embeddings of {width} numbers" if width == DROP_IN_WIDTH
-            else f"no drop-in: embeddings of {width} numbers, light-curve and astra-infer document {DROP_IN_WIDTH}"
-            )  # fmt: skip
-    return (f"{checkpoint.name}, {path.stat().st_size / 1e6:.1f} MB, agrees with torch within {TOLERANCE:.0e}: {path}\n"
-            f"takes input, times, band_info (n, {N_TOKENS}, 1) and mask (n, {N_TOKENS}), float32, mask 1 = padding; "
-            f"gives mean (n, {width})\n{fits}")  # fmt: skip
+    fits = (
+        f"a drop-in for light-curve and astra-infer: embeddings of {width} numbers"
+        if width == DROP_IN_WIDTH
+        else f"no drop-in: embeddings of {width} numbers, light-curve and astra-infer document {DROP_IN_WIDTH}"
+    )
+    return (
+        f"{checkpoint.name}, {path.stat().st_size / 1e6:.1f} MB, agrees with torch within {TOLERANCE:.0e}: {path}\n"
+        f"takes input, times, band_info (n, {N_TOKENS}, 1) and mask (n, {N_TOKENS}), float32, mask 1 = padding; "
+        f"gives mean (n, {width})\n{fits}"
+    )
 
 
 def cautions_on_export(checkpoint: Checkpoint, name: str) -> list[str]:
@@ -158,14 +174,20 @@ def cautions_on_export(checkpoint: Checkpoint, name: str) -> list[str]:
 
     notes, windows = [], dict(checkpoint.preset.windows)
     if trained_shorter(checkpoint.preset):
-        notes.append(f"trained on windows {'/'.join(str(windows.get(b, 0)) for b in LAYOUT)}, used here at "
-                     f"{'/'.join(map(str, LAYOUT.values()))}: probe it at that length before you rely on it: "
-                     f"`python benchmarks/exchange.py --checkpoint {name}`")  # fmt: skip
+        notes.append(
+            f"trained on windows {'/'.join(str(windows.get(b, 0)) for b in LAYOUT)}, used here at "
+            f"{'/'.join(map(str, LAYOUT.values()))}: probe it at that length before you rely on it: "
+            f"`python benchmarks/exchange.py --checkpoint {name}`"
+        )
     as_trained = "`astraclr.runtime.embed_with_onnx` prepares as in training"
     if checkpoint.recipe.centring == "star":
-        notes.append(f"light-curve centres each band's window by itself, and so hides colour that this encoder was "
-                     f"trained with; {as_trained}")  # fmt: skip
+        notes.append(
+            f"light-curve centres each band's window by itself, and so hides colour that this encoder was "
+            f"trained with; {as_trained}"
+        )
     else:
-        notes.append(f"astra-infer subtracts one mean a star, and so shows colour that this encoder was trained "
-                     f"without; {as_trained}")  # fmt: skip
+        notes.append(
+            f"astra-infer subtracts one mean a star, and so shows colour that this encoder was trained "
+            f"without; {as_trained}"
+        )
     return notes

@@ -54,9 +54,13 @@ class Survey:
 SURVEYS: dict[str, Survey] = {
     "ztf": Survey("ztf.parquet", ZTF_BANDS, ("RR", "ECL"), rest="rest", own_time=False),
     "eros": Survey("eros.parquet", {"B": 5200.0, "R": 6900.0}, ("RR", "CEP", "ECL", "LPV")),
-    "stripe82": Survey("stripe82.parquet", {"u": 3551.0, "g": 4686.0, "r": 6166.0, "i": 7480.0, "z": 8932.0},
-                       ("RRab", "RRc"), column="label_orig"),
-}  # fmt: skip
+    "stripe82": Survey(
+        "stripe82.parquet",
+        {"u": 3551.0, "g": 4686.0, "r": 6166.0, "i": 7480.0, "z": 8932.0},
+        ("RRab", "RRc"),
+        column="label_orig",
+    ),
+}
 """EROS-1 (broad bands, wavelengths approximate), and RR Lyrae of SDSS Stripe 82 (Sesar et al. 2010, ApJ 708, 717)."""
 
 
@@ -65,8 +69,9 @@ def at_the_time_of_ztf(lc: LightCurves) -> LightCurves:
     return replace(lc, mjd=lc.mjd + ((MJD_START + MJD_END) / 2 - (lc.mjd.min() + lc.mjd.max()) / 2))
 
 
-def out_of_folds(x: np.ndarray, label: np.ndarray, object_id: np.ndarray, folds: int = 5, repeats: int = 4,
-                 seed: int = 0) -> dict[str, Any]:  # fmt: skip
+def out_of_folds(
+    x: np.ndarray, label: np.ndarray, object_id: np.ndarray, folds: int = 5, repeats: int = 4, seed: int = 0
+) -> dict[str, Any]:
     """Linear probe and weighted k-NN in repeated stratified folds.
 
     In each training fold settings are chosen on a quarter of it, then the reader is fitted to all of it.
@@ -105,7 +110,11 @@ def out_of_folds(x: np.ndarray, label: np.ndarray, object_id: np.ndarray, folds:
                 chosen, _ = best_of(trial, x[choose], label[choose])
                 found[name].append(reader(x[train], label[train], chosen)(x[test]))
     at = np.concatenate(rows)
-    pooled = {name: Predictions(np.concatenate([p.scores for p in parts]), parts[0].classes)
-              for name, parts in found.items()}  # fmt: skip
+    pooled = {
+        name: Predictions(np.concatenate([p.scores for p in parts]), parts[0].classes) for name, parts in found.items()
+    }
     return {name: judged(p, label[at], object_id[at], name != "knn", False, seed) for name, p in pooled.items()} | {
-        "n": len(label), "folds": folds, "repeats": repeats}  # fmt: skip
+        "n": len(label),
+        "folds": folds,
+        "repeats": repeats,
+    }

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 CLASSES: tuple[str, ...] = (
-    "AGN", "YSO", "SOLAR_LIKE", "S", "CV", "LPV", "DSCT|GDOR|SXPHE", "RR", "CEP", "ECL", "ELL", "RS",
-)  # fmt: skip
+    "AGN",
+    "YSO",
+    "SOLAR_LIKE",
+    "S",
+    "CV",
+    "LPV",
+    "DSCT|GDOR|SXPHE",
+    "RR",
+    "CEP",
+    "ECL",
+    "ELL",
+    "RS",
+)
 """Classes of the Gaia DR3 variability classifier that the paper keeps (arXiv 2606.31627)."""
 
 SUPERCLASSES: dict[str, tuple[str, ...]] = {
@@ -18,14 +29,29 @@ SUPERCLASSES: dict[str, tuple[str, ...]] = {
 """Groups of the paper's latent-space figure; the group names are ours."""
 
 COLOURS: dict[str, str] = {
-    "AGN": "#222222", "YSO": "#8c564b", "SOLAR_LIKE": "#e6b800", "S": "#7f7f7f", "CV": "#17becf", "LPV": "#d62728",
-    "DSCT|GDOR|SXPHE": "#9467bd", "RR": "#1f77b4", "CEP": "#e377c2", "ECL": "#2ca02c", "ELL": "#98c379",
+    "AGN": "#222222",
+    "YSO": "#8c564b",
+    "SOLAR_LIKE": "#e6b800",
+    "S": "#7f7f7f",
+    "CV": "#17becf",
+    "LPV": "#d62728",
+    "DSCT|GDOR|SXPHE": "#9467bd",
+    "RR": "#1f77b4",
+    "CEP": "#e377c2",
+    "ECL": "#2ca02c",
+    "ELL": "#98c379",
     "RS": "#ff7f0e",
-}  # fmt: skip
+}
 
 BAND_COLOURS: dict[str, str] = {
-    "g": "#2a9d5c", "r": "#d1495b", "i": "#6b4ea0", "u": "#3d5a98", "z": "#5c4033", "B": "#2b6cb0", "R": "#c0392b",
-}  # fmt: skip
+    "g": "#2a9d5c",
+    "r": "#d1495b",
+    "i": "#6b4ea0",
+    "u": "#3d5a98",
+    "z": "#5c4033",
+    "B": "#2b6cb0",
+    "R": "#c0392b",
+}
 
 # Types of VSX, Chen et al. 2020 (ApJS 249, 18), ALeRCE and OGLE that name one of the 12 classes.
 _SYNONYMS: dict[str, tuple[str, ...]] = {

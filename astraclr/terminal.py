@@ -89,8 +89,9 @@ def check_output(path: Path, suffixes: Sequence[str], *inputs: Path | None) -> N
         if path.exists() and path.samefile(given):
             raise ValueError(f"cannot write {path}: it is the input; choose another name")
         if given.is_dir() and given.resolve() in path.resolve().parents:
-            raise ValueError(f"cannot write {path}: it would lie among the light curves of {given}; "
-                             "choose another folder")  # fmt: skip
+            raise ValueError(
+                f"cannot write {path}: it would lie among the light curves of {given}; choose another folder"
+            )
     check_folder(path.parent, path)
 
 

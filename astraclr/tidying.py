@@ -87,8 +87,10 @@ def one_a_star(values: Any, star: np.ndarray, object_id: Any, column: str) -> np
     said[star[known]] = code[known]
     if (odd := np.flatnonzero(code[known] != said[star[known]])).size:
         at = star[known][odd[0]]
-        raise ValueError(f"star {object_id[at]} has several values of {column}: {found[code[known][odd[0]]]!s} and "
-                         f"{found[said[at]]!s}; give it one, or leave the column out")  # fmt: skip
+        raise ValueError(
+            f"star {object_id[at]} has several values of {column}: {found[code[known][odd[0]]]!s} and "
+            f"{found[said[at]]!s}; give it one, or leave the column out"
+        )
     return pd.Series(found).reindex(said).to_numpy()
 
 
@@ -233,8 +235,10 @@ def flatten(column: Any, name: str) -> tuple[Any, np.ndarray]:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"column {name} must hold one list of like values a star: {error}") from error
     if not (is_list_type(lists.type) or pa.types.is_null(lists.type)):
-        raise ValueError(f"column {name} must hold a list for each star, found {lists.type}; "
-                         "for one row an observation use from_table")  # fmt: skip
+        raise ValueError(
+            f"column {name} must hold a list for each star, found {lists.type}; "
+            "for one row an observation use from_table"
+        )
     if pa.types.is_null(lists.type):
         return np.array([]), np.zeros(len(lists), np.int64)
     flat = pc.list_flatten(lists)  # pyright: ignore[reportAttributeAccessIssue] - pyarrow makes these when imported

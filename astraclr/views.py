@@ -19,8 +19,9 @@ OUTLIER_BRIGHT, OUTLIER_FAINT, OUTLIER_REACH = -0.69585, 1.52054, 0.5
 """99 % range of centred magnitudes, and how far beyond it an outlier may lie (method of the paper)."""
 
 
-def make_views(data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe, draws: Draws,
-               keys: Tensor | None = None) -> list[Tokens]:  # fmt: skip
+def make_views(
+    data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe, draws: Draws, keys: Tensor | None = None
+) -> list[Tokens]:
     """All views of a recipe for a batch of stars.
 
     Parameters
@@ -37,8 +38,16 @@ def make_views(data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe, dr
     return [make_view(data, stars, view, preset, recipe, draws, keys, k) for k, view in enumerate(recipe.views)]
 
 
-def make_view(data: Prepared, stars: Tensor, view: View, preset: Preset, recipe: Recipe, draws: Draws,
-              keys: Tensor | None = None, number: int = 0) -> Tokens:  # fmt: skip
+def make_view(
+    data: Prepared,
+    stars: Tensor,
+    view: View,
+    preset: Preset,
+    recipe: Recipe,
+    draws: Draws,
+    keys: Tensor | None = None,
+    number: int = 0,
+) -> Tokens:
     """One view of every star of a batch (parameters as `make_views`); `number` is the view's place in the recipe."""
     lots = draws.of(stars if keys is None else keys, number)
     window = [max(1, int(preset.window(b, w) * view.fraction)) for b, w in data.bands.items()]
@@ -66,12 +75,14 @@ def make_view(data: Prepared, stars: Tensor, view: View, preset: Preset, recipe:
         mag = mag + view.colour_jitter * shift.ravel().index_select(0, segment)
     if view.error_jitter:
         magerr = magerr * (view.error_jitter * lots.normal(Purpose.ERRORS)).exp().index_select(0, row)
-    return to_tokens(data, segment, index, len(stars), mag, magerr if recipe.reads_errors else None,
-                     steps=recipe.inputs == "steps")  # fmt: skip
+    return to_tokens(
+        data, segment, index, len(stars), mag, magerr if recipe.reads_errors else None, steps=recipe.inputs == "steps"
+    )
 
 
-def _observations(data: Prepared, first: Tensor, count: Tensor, longest: Tensor, view: View, recipe: Recipe,
-                  lots: StarDraws) -> tuple[Tensor, Tensor]:  # fmt: skip
+def _observations(
+    data: Prepared, first: Tensor, count: Tensor, longest: Tensor, view: View, recipe: Recipe, lots: StarDraws
+) -> tuple[Tensor, Tensor]:
     """Which observations a view shows: their places in `data`, and their segments (row * n_bands + band)."""
 
     def windows(first: Tensor, count: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,8 +105,9 @@ def _observations(data: Prepared, first: Tensor, count: Tensor, longest: Tensor,
     return index.index_select(0, left.index_select(0, chosen)), segment
 
 
-def random_windows(first: Tensor, count: Tensor, longest: Tensor, last_start: bool,
-                   lots: StarDraws) -> tuple[Tensor, Tensor]:  # fmt: skip
+def random_windows(
+    first: Tensor, count: Tensor, longest: Tensor, last_start: bool, lots: StarDraws
+) -> tuple[Tensor, Tensor]:
     """A contiguous window in every band of every star, starting uniformly at random; a shorter band is taken whole.
 
     Parameters
@@ -114,8 +126,9 @@ def random_windows(first: Tensor, count: Tensor, longest: Tensor, last_start: bo
     return ranges((first + start).ravel(), torch.minimum(count, longest).ravel())
 
 
-def shared_windows(times: Tensor, first: Tensor, count: Tensor, longest: Tensor,
-                   lots: StarDraws) -> tuple[Tensor, Tensor]:  # fmt: skip
+def shared_windows(
+    times: Tensor, first: Tensor, count: Tensor, longest: Tensor, lots: StarDraws
+) -> tuple[Tensor, Tensor]:
     """As `random_windows`, but all bands of a star are cut around the time of one random observation of it.
 
     Parameters

@@ -95,9 +95,18 @@ def head_of(probe: Probe, crops: np.ndarray) -> nn.Sequential:
     return nn.Sequential(first, nn.Dropout(PAPER_DROPOUT), last)
 
 
-def warm_finetune(checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, *, layers: int | Literal["all"],
-                  epochs: int, learning_rate: float, batch_size: int, noise: float = PAPER_NOISE,
-                  seed: int = 0) -> FineTuned:  # fmt: skip
+def warm_finetune(
+    checkpoint: Checkpoint,
+    fit: LightCurves,
+    choose: LightCurves,
+    *,
+    layers: int | Literal["all"],
+    epochs: int,
+    learning_rate: float,
+    batch_size: int,
+    noise: float = PAPER_NOISE,
+    seed: int = 0,
+) -> FineTuned:
     """Fine-tune the last `layers` layers (or "all") and a head that begins as the best of `probes`.
 
     The learning rate falls in steps to 0. Of the start and every pass, the one of best accuracy on `choose` is kept; in

@@ -73,42 +73,73 @@ def rows() -> dict[str, Row]:
         "paper": Row("road", "as its authors ran it", "near its own random control", PAPER),
         "corrected": Row("road", "without the slips of public code", "as paper, within the noise", CORRECTED),
         "+ errors": Row("road", "the error of each point is an input", "a little up", errors),
-        "+ no clock": Row("road", "no absolute time, which names the field and its schedule", "up, and its control too",
-                          no_clock),
-        "+ steps": Row("road", "steps in magnitude and time from the observation before, as inputs",
-                       "up, and its control too", steps),
-        "+ layers": Row("road", "normalise before each part of a layer, torch's first weights, no drop-out",
-                        "faster learning, a little up", layers),
-        "+ spread": Row("road", "pool the standard deviation of tokens beside their mean", "up, and its control too",
-                        pooled),
-        "+ jitter": Row("road", "shift colours, scale errors, thin, lose a band: shortcuts that name a star", "up",
-                        jitter),
+        "+ no clock": Row(
+            "road", "no absolute time, which names the field and its schedule", "up, and its control too", no_clock
+        ),
+        "+ steps": Row(
+            "road",
+            "steps in magnitude and time from the observation before, as inputs",
+            "up, and its control too",
+            steps,
+        ),
+        "+ layers": Row(
+            "road",
+            "normalise before each part of a layer, torch's first weights, no drop-out",
+            "faster learning, a little up",
+            layers,
+        ),
+        "+ spread": Row(
+            "road", "pool the standard deviation of tokens beside their mean", "up, and its control too", pooled
+        ),
+        "+ jitter": Row(
+            "road", "shift colours, scale errors, thin, lose a band: shortcuts that name a star", "up", jitter
+        ),
         "+ cosine": Row("road", "a higher rate that falls to zero", "up", cosine),
-        "+ summaries": Row("road", "a second task: say 92 numbers of the whole light curve", "up by several points",
-                           summaries),
+        "+ summaries": Row(
+            "road", "a second task: say 92 numbers of the whole light curve", "up by several points", summaries
+        ),
         "recommended": Row("road", "the contrast counts a twentieth of the second task", "up", RECOMMENDED),
         "no contrast": Row("without", "the second task alone", "a little down", replace(without, contrast=0.0)),
-        "no jitter": Row("without", "views damaged as in corrected", "down",
-                         replace(without, views=views(without, **calm))),
-        "no steps": Row("without", "magnitude, band and error as inputs, and the clock",
-                        "down", replace(without, inputs="paper", error_input=True, time_rates="log")),
+        "no jitter": Row(
+            "without", "views damaged as in corrected", "down", replace(without, views=views(without, **calm))
+        ),
+        "no steps": Row(
+            "without",
+            "magnitude, band and error as inputs, and the clock",
+            "down",
+            replace(without, inputs="paper", error_input=True, time_rates="log"),
+        ),
         "no spread": Row("without", "mean of the tokens alone", "down", replace(without, pooling="mean")),
         "post-norm": Row("without", "normalise after each part of a layer", "no change", replace(without, norm="post")),
         "paper's schedule": Row("without", "warm-up and root of the step", "down", replace(without, schedule="warmup")),
-        "no colour": Row("without", "one mean for each band of a window is subtracted", "down",
-                         replace(without, centring="window")),
+        "no colour": Row(
+            "without", "one mean for each band of a window is subtracted", "down", replace(without, centring="window")
+        ),
         "clock": Row("dead end", "recommended, and the time as well", "no change", replace(without, time_rates="log")),
-        "strong jitter": Row("dead end", "twice the jitter", "no change",
-                             replace(without, views=views(without, **strong))),
-        "warm contrast": Row("dead end", "contrast alone at temperature 0.5", "no better than at 0.1",
-                             replace(cosine, temperature=0.5)),
-        "large batch": Row("dead end", "contrast alone, 128 stars a step instead of 32, a quarter of the steps", "up",
-                           cosine, replace(SIZE, batch_size=128, steps=SIZE.steps // 4, evaluate_every=50)),
-        "long contrast": Row("dead end", "contrast alone, three times as long", "a little up", cosine,
-                             replace(SIZE, steps=3 * SIZE.steps)),
-        "wide windows": Row("dead end", "windows of preset laptop: no dead end, but dearer", "up by several points",
-                            RECOMMENDED, wide),
-    }  # fmt: skip
+        "strong jitter": Row(
+            "dead end", "twice the jitter", "no change", replace(without, views=views(without, **strong))
+        ),
+        "warm contrast": Row(
+            "dead end", "contrast alone at temperature 0.5", "no better than at 0.1", replace(cosine, temperature=0.5)
+        ),
+        "large batch": Row(
+            "dead end",
+            "contrast alone, 128 stars a step instead of 32, a quarter of the steps",
+            "up",
+            cosine,
+            replace(SIZE, batch_size=128, steps=SIZE.steps // 4, evaluate_every=50),
+        ),
+        "long contrast": Row(
+            "dead end",
+            "contrast alone, three times as long",
+            "a little up",
+            cosine,
+            replace(SIZE, steps=3 * SIZE.steps),
+        ),
+        "wide windows": Row(
+            "dead end", "windows of preset laptop: no dead end, but dearer", "up by several points", RECOMMENDED, wide
+        ),
+    }
 
 
 def scores(fit: np.ndarray, choose: np.ndarray, fit_label: np.ndarray, label: np.ndarray) -> dict[str, float]:
@@ -126,8 +157,13 @@ def scores(fit: np.ndarray, choose: np.ndarray, fit_label: np.ndarray, label: np
     def accuracy(reader: bench.Reader) -> float:
         return float((reader(choose).labels == label).mean())
 
-    return {"linear_probe": accuracy(linear[best]), "C": best, "linear_probe_C10": accuracy(linear[PAPER_C]),
-            "knn": accuracy(near[kind]), "macro_f1_20": float(np.mean(few))}  # fmt: skip
+    return {
+        "linear_probe": accuracy(linear[best]),
+        "C": best,
+        "linear_probe_C10": accuracy(linear[PAPER_C]),
+        "knn": accuracy(near[kind]),
+        "macro_f1_20": float(np.mean(few)),
+    }
 
 
 def measured(row: Row, train: LightCurves, fit: LightCurves, choose: LightCurves) -> dict[str, Any]:
@@ -141,13 +177,20 @@ def measured(row: Row, train: LightCurves, fit: LightCurves, choose: LightCurves
         return scores(embed(fit, which), embed(choose, which), fit.label, choose.label)
 
     final = {name: float(last[name]) for name in ("loss", "val_loss", "alignment", "uniformity", "effective_rank")}
-    return {"trained": read(checkpoint), "random": read(random_control(checkpoint)), "final": final,
-            "steps": len(checkpoint.history), "cpu_seconds": spent}  # fmt: skip
+    return {
+        "trained": read(checkpoint),
+        "random": read(random_control(checkpoint)),
+        "final": final,
+        "steps": len(checkpoint.history),
+        "cpu_seconds": spent,
+    }
 
 
 def rounded(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: rounded(v) if isinstance(v, Mapping) else round(v, 4) if isinstance(v, float) else v
-            for k, v in found.items()}  # fmt: skip
+    return {
+        k: rounded(v) if isinstance(v, Mapping) else round(v, 4) if isinstance(v, float) else v
+        for k, v in found.items()
+    }
 
 
 def main() -> None:
@@ -162,14 +205,27 @@ def main() -> None:
     if unknown := [name for name in names if name not in table]:
         parser.error(f"no row {unknown[0]!r}; choose of {', '.join(table)}")
     before = json.loads(given.out.read_text())["rows"] if given.out.exists() else {}
-    settings = {"seed_of_stars": SEED, "unlabelled": UNLABELLED, "fit": FIT, "choose": CHOOSE, "few_labels": FEW,
-                "draws": DRAWS, "steps": SIZE.steps, "batch_size": SIZE.batch_size, "training_seeds": 1,
-                "split": "middle"}  # fmt: skip
+    settings = {
+        "seed_of_stars": SEED,
+        "unlabelled": UNLABELLED,
+        "fit": FIT,
+        "choose": CHOOSE,
+        "few_labels": FEW,
+        "draws": DRAWS,
+        "steps": SIZE.steps,
+        "batch_size": SIZE.batch_size,
+        "training_seeds": 1,
+        "split": "middle",
+    }
     train, labelled = simulate(UNLABELLED, seed=SEED), simulate(FIT + CHOOSE, seed=SEED + 1)
     fit, choose = labelled[:FIT], labelled[FIT:]
     hand = [features(part, progress=True)[0] for part in (fit, choose)]
-    result = {"benchmark": "ablation", "made_with": provenance(), "settings": settings,
-              "features": rounded(scores(*hand, fit.label, choose.label))}  # fmt: skip
+    result = {
+        "benchmark": "ablation",
+        "made_with": provenance(),
+        "settings": settings,
+        "features": rounded(scores(*hand, fit.label, choose.label)),
+    }
     for name in tqdm(names, desc="rows"):
         row = table[name]
         row = replace(row, size=replace(row.size, steps=given.steps or row.size.steps))

@@ -108,8 +108,9 @@ def subclasses(encoders: Encoders, seed: int, size: Size) -> dict[str, dict[str,
     for label in ("RR", "ECL"):
         lc = simulate(2 * n, seed=970_000 + seed, classes=[label])
         names = drawn_numbers(len(lc), 970_000 + seed, classes=[label])["subclass"]
-        found = {name: linear_probe(x[:n], names[:n], x[n:], names[n:], C=1.0)
-                 for name, x in vectors(lc, encoders).items()}  # fmt: skip
+        found = {
+            name: linear_probe(x[:n], names[:n], x[n:], names[n:], C=1.0) for name, x in vectors(lc, encoders).items()
+        }
         found["most frequent subclass"] = majority(names[:n], names[n:])
         out[label] = {name: s.summary() for name, s in found.items()}
     return out
@@ -145,7 +146,10 @@ def main() -> None:
     if before and (before["size"], before["seeds"]) != (size, given.seeds):
         parser.error(f"{given.out} holds {before['seeds']} seeds of sizes {before['size']}: measure all of it again")
     parts: dict[str, Callable[[Encoders, int, Size], Any]] = {
-        "outliers": outliers, "periods": periods, "subclasses": subclasses}  # fmt: skip
+        "outliers": outliers,
+        "periods": periods,
+        "subclasses": subclasses,
+    }
     found: dict[str, list[Any]] = {name: [] for name in parts}
     for seed in range(given.seeds):
         encoders = {"trained": checkpoint}
@@ -155,9 +159,15 @@ def main() -> None:
             started = time.process_time()
             found[name].append(part(encoders, seed, size))
             print(f"seed {seed}, {name}: {time.process_time() - started:.0f} CPU seconds", flush=True)
-    result = {"benchmark": "beyond", "made_with": provenance(), "checkpoint": checkpoint.name, "seeds": given.seeds,
-              "size": size, **{name: kept(before.get(name), over_seeds(trees)) for name, trees in found.items()},
-              "cpu_seconds": round(time.process_time() - begin)}  # fmt: skip
+    result = {
+        "benchmark": "beyond",
+        "made_with": provenance(),
+        "checkpoint": checkpoint.name,
+        "seeds": given.seeds,
+        "size": size,
+        **{name: kept(before.get(name), over_seeds(trees)) for name, trees in found.items()},
+        "cpu_seconds": round(time.process_time() - begin),
+    }
     if before:
         result["controls_made_with"] = before.get("controls_made_with", before["made_with"])
         result["controls_cpu_seconds"] = before.get("controls_cpu_seconds", before["cpu_seconds"])

@@ -39,8 +39,16 @@ RUNS: dict[str, Recipe] = {
     "paper-two-views": recipe("paper-two-views"),
     **{
         f"{field}={getattr(PAPER, field)}": switched(**{field: getattr(PAPER, field)})
-        for field in ("bin_rule", "drop_in_place", "last_start", "outlier_sides", "time_rates", "loss_sum",
-                      "keras_adam", "fixed_validation")
+        for field in (
+            "bin_rule",
+            "drop_in_place",
+            "last_start",
+            "outlier_sides",
+            "time_rates",
+            "loss_sum",
+            "keras_adam",
+            "fixed_validation",
+        )
     },
     "noise_unit=mag": switched(noise_unit="mag", views=PAPER.views),
     "negatives=replica": switched(negatives="replica"),  # of 8 replicas
@@ -49,7 +57,7 @@ RUNS: dict[str, Recipe] = {
     "shared_window=True": switched(shared_window=True),
     "centring=window": switched(centring="window"),
     "error_input=True": switched(error_input=True),
-}  # fmt: skip
+}
 
 
 def run(chosen: Recipe, seed: int, steps: int, train: LightCurves, stars: Splits) -> dict[str, float]:
@@ -61,8 +69,11 @@ def run(chosen: Recipe, seed: int, steps: int, train: LightCurves, stars: Splits
         fit, test = (embed(part, which) for part in (stars.fit, stars.test))
         return linear_probe(fit, stars.fit.label, test, stars.test.label).accuracy
 
-    return {"probe": accuracy(checkpoint), "random": accuracy(random_control(checkpoint)),
-            "loss": float(checkpoint.history["loss"].tail(10).mean())}  # fmt: skip
+    return {
+        "probe": accuracy(checkpoint),
+        "random": accuracy(random_control(checkpoint)),
+        "loss": float(checkpoint.history["loss"].tail(10).mean()),
+    }
 
 
 def main() -> None:
@@ -84,16 +95,25 @@ def main() -> None:
                     part.write_text(json.dumps(row))
     rows, trained_at = {}, set()
     for name in RUNS:
-        files = [folder / f"{name}-{seed}-{options.steps}-{method_digest(RUNS[name])}.json"
-                 for seed in range(options.seeds)]  # fmt: skip
+        files = [
+            folder / f"{name}-{seed}-{options.steps}-{method_digest(RUNS[name])}.json" for seed in range(options.seeds)
+        ]
         if not all(file.exists() for file in files):
             return
         found = [json.loads(file.read_text()) for file in files]
         rows[name] = {key: [round(row[key], 4) for row in found] for key in ("probe", "random", "loss")}
         trained_at |= {row.get("trained_at", "unknown") for row in found}
-    result = {"benchmark": "differences", "made_with": provenance(),
-              "trained_at": ", ".join(sorted(trained_at)), "preset": "tiny", "steps": options.steps,
-              "seeds": options.seeds, "n_fit": len(stars.fit), "n_test": len(stars.test), "results": rows}  # fmt: skip
+    result = {
+        "benchmark": "differences",
+        "made_with": provenance(),
+        "trained_at": ", ".join(sorted(trained_at)),
+        "preset": "tiny",
+        "steps": options.steps,
+        "seeds": options.seeds,
+        "n_fit": len(stars.fit),
+        "n_test": len(stars.test),
+        "results": rows,
+    }
     with replacing(RESULTS) as part:
         part.write_text(json.dumps(result, indent=1) + "\n")
     for name, row in rows.items():

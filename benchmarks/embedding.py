@@ -49,8 +49,14 @@ HOW = recipe("corrected")
 WINDOWS = (300, 350, 50)
 STARS = {"small": 256, "paper": 24, "tiny": 2_000, "laptop": 500}
 """Light curves of a measurement."""
-REFERENCE = {"gflops": 136, "windows": {"Keras with oneDNN": {"per_s": 5.0, "peak_mb": 1_500},
-             "onnxruntime 1.31": {"per_s": 4.5, "peak_mb": 2_800}}, "preparation_per_s": 3_255}  # fmt: skip
+REFERENCE = {
+    "gflops": 136,
+    "windows": {
+        "Keras with oneDNN": {"per_s": 5.0, "peak_mb": 1_500},
+        "onnxruntime 1.31": {"per_s": 4.5, "peak_mb": 2_800},
+    },
+    "preparation_per_s": 3_255,
+}
 """The reference implementation on 2 idle cores (AVX2, about 68 GFLOP/s each), paper's model, one full window; and its
 preparation of stars of some 1,350 epochs: recorded, not measured in this run."""
 TARGETS = {"full_per_s": 5.0, "filled_60_per_s": 1.6 * 5.0, "preparation_per_s": 30_000, "command_seconds": 20}
@@ -149,15 +155,31 @@ def command(threads: int, repeats: int) -> dict[str, Any]:
         file, out = real if real.exists() else Path(folder) / "stars.parquet", Path(folder) / "embeddings.parquet"
         if file != real:
             simulate(125, seed=0).save(file)
-        line = [sys.executable, "-m", "astraclr.cli", "embed", str(file), "--checkpoint", str(Path(folder) / "ck"),
-                "--out", str(out), "--threads", str(threads)]  # fmt: skip
+        line = [
+            sys.executable,
+            "-m",
+            "astraclr.cli",
+            "embed",
+            str(file),
+            "--checkpoint",
+            str(Path(folder) / "ck"),
+            "--out",
+            str(out),
+            "--threads",
+            str(threads),
+        ]
         path, seconds = os.pathsep.join(p for p in sys.path if p), []
         for _ in range(repeats):
             begin = time.perf_counter()
             subprocess.run(line, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": path})
             seconds.append(time.perf_counter() - begin)
-    return {"stars": "real" if file == real else "simulated", "n_stars": 125, "preset": "tiny",
-            "seconds": min(seconds), "target_seconds": TARGETS["command_seconds"]}  # fmt: skip
+    return {
+        "stars": "real" if file == real else "simulated",
+        "n_stars": 125,
+        "preset": "tiny",
+        "seconds": min(seconds),
+        "target_seconds": TARGETS["command_seconds"],
+    }
 
 
 STEPS = {"windows": windows, "stars": whole, "preparation": preparation}
@@ -181,9 +203,10 @@ def compared(model: str, filled: str, threads: int, repeats: int) -> dict[str, A
     row["of_floor"] = ours["per_s"] / row["floor_per_s"]
     if model == "paper":  # the reference computes 700 tokens whatever is filled
         full = operations(MODELS[model][0], [sum(WINDOWS)]) / 3
-        row["reference"] = {name: r | {"ratio": ours["per_s"] / r["per_s"],
-                                       "of_floor": r["per_s"] * full / (1e9 * REFERENCE["gflops"])}
-                            for name, r in REFERENCE["windows"].items()}  # fmt: skip
+        row["reference"] = {
+            name: r | {"ratio": ours["per_s"] / r["per_s"], "of_floor": r["per_s"] * full / (1e9 * REFERENCE["gflops"])}
+            for name, r in REFERENCE["windows"].items()
+        }
         # What ours would reach on the reference's cores at the same share of the floor.
         row["per_s_on_its_cores"] = row["of_floor"] * 1e9 * REFERENCE["gflops"] / ours["operations"]
         row["target_per_s"] = TARGETS["full_per_s" if filled == "full" else "filled_60_per_s"]
@@ -204,12 +227,22 @@ def main() -> None:
     results = {
         "windows": {f"{m}, {f}": compared(m, f, *how) for m in ("paper", "small") for f in ("full", "60 % filled")},
         "stars": {name: alone(*how, "stars", name) for name in ("tiny", "laptop")},
-        "preparation": {f"{k}, {n} threads": alone(n, given.repeats, "preparation", k)
-                        for k in EPOCHS for n in sorted({1, given.threads})},
+        "preparation": {
+            f"{k}, {n} threads": alone(n, given.repeats, "preparation", k)
+            for k in EPOCHS
+            for n in sorted({1, given.threads})
+        },
         "command": command(*how),
-    }  # fmt: skip
-    table = {"benchmark": "embedding", "made_with": provenance(), "threads": given.threads, "matrix_gflops": gflops,
-             "reference": REFERENCE, "targets": TARGETS, "results": results}  # fmt: skip
+    }
+    table = {
+        "benchmark": "embedding",
+        "made_with": provenance(),
+        "threads": given.threads,
+        "matrix_gflops": gflops,
+        "reference": REFERENCE,
+        "targets": TARGETS,
+        "results": results,
+    }
     with replacing(RESULTS) as part:
         part.write_text(json.dumps(table, indent=1) + "\n")
 

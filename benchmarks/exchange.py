@@ -43,8 +43,11 @@ def by_light_curve(path: Path) -> Embedder:
     options.intra_op_num_threads = torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the class is experimental
-        model = AstraCLR(ort.InferenceSession(str(path), options), band_groups={b: k for k, b in enumerate(LAYOUT)},
-                         reduction=["beginning", "middle", "end"])  # fmt: skip
+        model = AstraCLR(
+            ort.InferenceSession(str(path), options),
+            band_groups={b: k for k, b in enumerate(LAYOUT)},
+            reduction=["beginning", "middle", "end"],
+        )
 
     def embed_all(stars: LightCurves) -> np.ndarray:
         out = []
@@ -61,8 +64,9 @@ def by_light_curve(path: Path) -> Embedder:
 def by_torch(checkpoint: Checkpoint, **how: object) -> Embedder:
     """The house's own way, with some fields of the recipe or the preset replaced."""
     windows = how.pop("windows", checkpoint.preset.windows)
-    other = replace(checkpoint, preset=replace(checkpoint.preset, windows=windows),
-                    recipe=replace(checkpoint.recipe, **how))  # fmt: skip
+    other = replace(
+        checkpoint, preset=replace(checkpoint.preset, windows=windows), recipe=replace(checkpoint.recipe, **how)
+    )
     return lambda stars: embed(stars, other)
 
 
@@ -83,10 +87,13 @@ def agreement(checkpoint: Checkpoint, path: Path, stars: LightCurves) -> dict[st
     own = by_torch(checkpoint, windows=tuple(LAYOUT.items()))(stars)
     same = embed_with_onnx(stars, path, centring="window", middle="band")
     theirs = by_light_curve(path)(stars)
-    return {"stars": len(stars), "light-curve's class beside ours, centred alike": float(np.abs(theirs - same).max()),
-            "float32 times beside float64": float(np.abs(file - own).max()),
-            "colour lost beside colour kept, median over stars": float(np.median(np.abs(theirs - file).max(1))),
-            "spread between stars": float(own.std(0).mean())}  # fmt: skip
+    return {
+        "stars": len(stars),
+        "light-curve's class beside ours, centred alike": float(np.abs(theirs - same).max()),
+        "float32 times beside float64": float(np.abs(file - own).max()),
+        "colour lost beside colour kept, median over stars": float(np.median(np.abs(theirs - file).max(1))),
+        "spread between stars": float(own.std(0).mean()),
+    }
 
 
 def main() -> None:
@@ -102,8 +109,11 @@ def main() -> None:
     sets = labelled_stars(replace(checkpoint.preset, n_probe=given.stars), given.seed)
     rows: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        encoders = {"trained": checkpoint, "random weights": random_control(checkpoint),
-                    "random weights, clock stopped": clock_stopped(checkpoint)}  # fmt: skip
+        encoders = {
+            "trained": checkpoint,
+            "random weights": random_control(checkpoint),
+            "random weights, clock stopped": clock_stopped(checkpoint),
+        }
         for k, (name, encoder) in enumerate(encoders.items()):
             ways = ways_of(encoder, Path(folder) / f"{k}.onnx")
             if "stopped" in name:
@@ -114,10 +124,19 @@ def main() -> None:
                 print(f"{way}, {name}: {score.accuracy:.3f}", flush=True)
         apart = agreement(checkpoint, Path(folder) / "0.onnx", sets.choose[:64])
     accuracy = rows["own windows"]["trained"]
-    result = {"benchmark": "exchange", "made_with": provenance(), "checkpoint": checkpoint.name, "seed": given.seed,
-              "windows": "/".join(str(n) for _, n in checkpoint.preset.windows), "n_fit": len(sets.fit),
-              "n_test": len(sets.test), "standard_error": round((accuracy * (1 - accuracy) / len(sets.test)) ** 0.5, 4),
-              "cpu_seconds": round(time.process_time() - begin), "results": rows, "agreement": apart}  # fmt: skip
+    result = {
+        "benchmark": "exchange",
+        "made_with": provenance(),
+        "checkpoint": checkpoint.name,
+        "seed": given.seed,
+        "windows": "/".join(str(n) for _, n in checkpoint.preset.windows),
+        "n_fit": len(sets.fit),
+        "n_test": len(sets.test),
+        "standard_error": round((accuracy * (1 - accuracy) / len(sets.test)) ** 0.5, 4),
+        "cpu_seconds": round(time.process_time() - begin),
+        "results": rows,
+        "agreement": apart,
+    }
     if given.out:
         with replacing(given.out) as part:
             part.write_text(json.dumps(result, indent=1) + "\n")

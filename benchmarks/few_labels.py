@@ -65,8 +65,11 @@ def few_labels(checkpoint: Checkpoint, size: Size, seed: int) -> dict[str, Any]:
     print(rows[["way", "accuracy", "chosen"]].round(3).to_string(index=False), flush=True)
     found: dict[str, Any] = {"rows": rows.to_dict("records")}
     if seed == 0:
-        encoders = {"random weights": random_control(checkpoint, seed), "before": checkpoint,
-                    "after": tuned_checkpoint(kept["last layers"], checkpoint)}  # fmt: skip
+        encoders = {
+            "random weights": random_control(checkpoint, seed),
+            "before": checkpoint,
+            "after": tuned_checkpoint(kept["last layers"], checkpoint),
+        }
         vectors = {name: embed(sets.test, encoder) for name, encoder in encoders.items()}
         found["topology"] = topology(vectors, sets.test.label)
     return found
@@ -80,8 +83,16 @@ def windows(checkpoint: Checkpoint, size: Size, seed: int) -> dict[str, Any]:
 def curve(checkpoint: Checkpoint, size: Size, seed: int) -> dict[str, Any]:
     """All ways with fewer labels, tested on the first of the test stars."""
     fit, choose, test = stars(checkpoint, size, seed)
-    rows = label_curve(checkpoint, fit, choose, test[: size["curve_test"]], size["per_class"],
-                       layers=thawed(checkpoint), epochs=size["epochs"], seed=seed)  # fmt: skip
+    rows = label_curve(
+        checkpoint,
+        fit,
+        choose,
+        test[: size["curve_test"]],
+        size["per_class"],
+        layers=thawed(checkpoint),
+        epochs=size["epochs"],
+        seed=seed,
+    )
     return {"rows": rows.to_dict("records")}
 
 
@@ -115,16 +126,25 @@ def main() -> None:
         parts = {task: work(task) for task in tasks}
     checkpoint = load_checkpoint(given.checkpoint)
     result: dict[str, Any] = {
-        "benchmark": "few_labels", "made_with": made_with, "checkpoint": checkpoint.name, "seeds": given.seeds,
-        "size": size, "thawed_layers": thawed(checkpoint),
+        "benchmark": "few_labels",
+        "made_with": made_with,
+        "checkpoint": checkpoint.name,
+        "seeds": given.seeds,
+        "size": size,
+        "thawed_layers": thawed(checkpoint),
         "rates": {"trained": RATE, "random weights": RANDOM_RATE, "head only": HEAD_RATE},
         "note": "windows, curve and topology are of seed 0",
         "cpu_seconds": {f"{name} {seed}": part["cpu_seconds"] for (name, seed), part in parts.items()},
-        "few_labels": [{"seed": seed, **row} for (name, seed), part in parts.items() if name == "few_labels"
-                       for row in part["rows"]],
-        "windows": parts["windows", 0]["rows"], "curve": parts["curve", 0]["rows"],
+        "few_labels": [
+            {"seed": seed, **row}
+            for (name, seed), part in parts.items()
+            if name == "few_labels"
+            for row in part["rows"]
+        ],
+        "windows": parts["windows", 0]["rows"],
+        "curve": parts["curve", 0]["rows"],
         "topology": parts["few_labels", 0]["topology"],
-    }  # fmt: skip
+    }
     with replacing(given.out) as file:
         file.write_text(json.dumps(result, indent=1) + "\n")
     print(pd.DataFrame(result["few_labels"]).groupby("way", sort=False)["accuracy"].agg(["mean", "std"]).round(3))

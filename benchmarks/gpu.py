@@ -66,8 +66,14 @@ class Way(NamedTuple):
     compiled: bool
 
 
-WAYS = [Way("bf16", "packed", True), Way("bf16", "packed", False), Way("bf16", "padded", True),
-        Way("bf16", "padded", False), Way("fp32", "padded", True), Way("fp32", "padded", False)]  # fmt: skip
+WAYS = [
+    Way("bf16", "packed", True),
+    Way("bf16", "packed", False),
+    Way("bf16", "padded", True),
+    Way("bf16", "padded", False),
+    Way("fp32", "padded", True),
+    Way("fp32", "padded", False),
+]
 QUICK = [Way("fp32", "padded", False), Way("fp32", "grouped", False)]
 
 
@@ -81,8 +87,9 @@ class Step:
         self.stars = torch.arange(batch, device=device)
         self.encoder = new_encoder(size, self.how, 0).to(device).train()
         self.encoder.form = way.form
-        self.optimiser = torch.optim.Adam(self.encoder.parameters(), betas=BETAS, eps=EPSILON,
-                                          fused=device.type == "cuda")  # fmt: skip
+        self.optimiser = torch.optim.Adam(
+            self.encoder.parameters(), betas=BETAS, eps=EPSILON, fused=device.type == "cuda"
+        )
         if way.compiled:
             self.encoder.compile(dynamic=True)
 
@@ -91,8 +98,15 @@ class Step:
         return make_views(self.data, self.stars, self.size, self.how, Draws(0, self.done))
 
     def train(self, views: list[Tokens]) -> None:
-        update(self.encoder, self.optimiser, views, self.how, self.done, self.size.warmup,
-               mixed=self.way.precision == "bf16")  # fmt: skip
+        update(
+            self.encoder,
+            self.optimiser,
+            views,
+            self.how,
+            self.done,
+            self.size.warmup,
+            mixed=self.way.precision == "bf16",
+        )
         self.done += 1
 
 
@@ -122,8 +136,15 @@ def power(device: torch.device) -> Iterator[list[float]]:
     reader = None
     if device.type == "cuda":
         card = getattr(torch.cuda.get_device_properties(device), "uuid", None)
-        command = ["nvidia-smi", "-i", f"GPU-{card}" if card else "0", "--query-gpu=power.draw",
-                   "--format=csv,noheader,nounits", "-lms", "200"]  # fmt: skip
+        command = [
+            "nvidia-smi",
+            "-i",
+            f"GPU-{card}" if card else "0",
+            "--query-gpu=power.draw",
+            "--format=csv,noheader,nounits",
+            "-lms",
+            "200",
+        ]
         with suppress(OSError):
             reader = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
@@ -161,10 +182,18 @@ def measure(step: Step, rate: float, seconds: float) -> dict[str, Any]:
     views_took = (synchronised(device) - began) / 3
     tokens = torch.cat(lengths).tolist()
     done = operations(step.size, tokens) / n
-    row = {"batch": step.batch, "steps": n, "warm_up_s": warm, "step_ms": 1e3 * took, "views_ms": 1e3 * views_took,
-           "per_s": step.batch / took, "tokens_per_s": sum(tokens) / n / took,
-           "tokens_per_light_curve": sum(tokens) / n / step.batch, "operations_per_light_curve": done / step.batch,
-           "utilisation": done / took / rate}  # fmt: skip
+    row = {
+        "batch": step.batch,
+        "steps": n,
+        "warm_up_s": warm,
+        "step_ms": 1e3 * took,
+        "views_ms": 1e3 * views_took,
+        "per_s": step.batch / took,
+        "tokens_per_s": sum(tokens) / n / took,
+        "tokens_per_light_curve": sum(tokens) / n / step.batch,
+        "operations_per_light_curve": done / step.batch,
+        "utilisation": done / took / rate,
+    }
     if cuda:
         peak, whole = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_properties(device).total_memory
         row |= {"peak_mb": peak / 2**20, "batch_that_fits": fitting(step, peak, whole)}
@@ -188,8 +217,11 @@ def parts(step: Step) -> dict[str, Any]:
     for name, ms in found.items():
         groups[group_of(name)] += ms
     longest = {name[:90]: round(ms, 3) for name, ms in found.most_common(12)}
-    return {"ms": {group: round(ms, 3) for group, ms in groups.most_common()}, "longest": longest,
-            "kernels": {"views": made.calls, "rest": found.calls}}  # fmt: skip
+    return {
+        "ms": {group: round(ms, 3) for group, ms in groups.most_common()},
+        "longest": longest,
+        "kernels": {"views": made.calls, "rest": found.calls},
+    }
 
 
 def group_of(kernel: str) -> str:
@@ -219,8 +251,9 @@ def kernels(work: Callable[[], object], device: torch.device) -> Times:
     return times
 
 
-def one(size: Preset, kind: str, batch: int, way: Way, device: torch.device, rate: float, seconds: float,
-        detail: bool) -> dict[str, Any]:  # fmt: skip
+def one(
+    size: Preset, kind: str, batch: int, way: Way, device: torch.device, rate: float, seconds: float, detail: bool
+) -> dict[str, Any]:
     """A row, or why there is none; a failure here must not lose the others."""
     try:
         if way.form == "packed":
@@ -261,8 +294,13 @@ def describe(device: torch.device, revision: str | None) -> dict[str, Any]:
         made["revision"] = revision
     if device.type == "cuda":
         p = torch.cuda.get_device_properties(device)
-        made |= {"device": p.name, "memory_gib": f"{p.total_memory / 2**30:.1f}", "capability": f"{p.major}.{p.minor}",
-                 "multiprocessors": str(p.multi_processor_count), "cuda": torch.version.cuda or ""}  # fmt: skip
+        made |= {
+            "device": p.name,
+            "memory_gib": f"{p.total_memory / 2**30:.1f}",
+            "capability": f"{p.major}.{p.minor}",
+            "multiprocessors": str(p.multi_processor_count),
+            "cuda": torch.version.cuda or "",
+        }
     return made
 
 
@@ -283,18 +321,36 @@ def main(words: list[str] | None = None) -> None:
         raise SystemExit("on a CPU use --quick; benchmarks/training.py measures one in earnest")
     began, side = time.monotonic(), 256 if given.quick else 8192
     rates = {str(t).removeprefix("torch."): matrix_rate(device, t, side) for t in (torch.float32, torch.bfloat16)}
-    result = {"benchmark": "gpu", "made_with": describe(device, given.revision),
-              "matrix_tflops": {name: rate / 1e12 for name, rate in rates.items()}, "results": {}}  # fmt: skip
+    result = {
+        "benchmark": "gpu",
+        "made_with": describe(device, given.revision),
+        "matrix_tflops": {name: rate / 1e12 for name, rate in rates.items()},
+        "results": {},
+    }
     for name, size, batch, kind, way in plan(given.only, given.quick):
         if time.monotonic() - began > 60 * given.minutes:
             row: dict[str, Any] = {"left_out": f"{given.minutes:g} minutes had passed"}
         else:
-            row = one(size, kind, given.batch or batch, way, device, rates["bfloat16"],
-                      0 if given.quick else SECONDS, kind == "full")  # fmt: skip
+            row = one(
+                size,
+                kind,
+                given.batch or batch,
+                way,
+                device,
+                rates["bfloat16"],
+                0 if given.quick else SECONDS,
+                kind == "full",
+            )
         result["results"][name] = row
-        print(f"{time.monotonic() - began:4.0f} s  {name}: " + ", ".join(
-            f"{k} {row[k]:.3g}" if isinstance(row[k], float) else f"{k} {row[k]}"
-            for k in ("per_s", "utilisation", "peak_mb", "failed", "left_out") if k in row), flush=True)  # fmt: skip
+        print(
+            f"{time.monotonic() - began:4.0f} s  {name}: "
+            + ", ".join(
+                f"{k} {row[k]:.3g}" if isinstance(row[k], float) else f"{k} {row[k]}"
+                for k in ("per_s", "utilisation", "peak_mb", "failed", "left_out")
+                if k in row
+            ),
+            flush=True,
+        )
         given.out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(given.out) as part:
             part.write_text(json.dumps(result, indent=1) + "\n")

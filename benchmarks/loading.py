@@ -45,9 +45,16 @@ def random_light_curves(n_stars: int, n_epochs: int) -> LightCurves:
     mjd = np.concatenate([np.sort(rng.uniform(58194, 59951, n)) for n in counts[:3]])
     mag = rng.random(n_stars * n_epochs, dtype=np.float32) + np.float32(16)
     labels = np.array(["RR", "ECL", "AGN", ""])[np.arange(n_stars) % 4]
-    return LightCurves(np.tile(mjd, n_stars), mag, mag / np.float32(400), np.concatenate([[0], np.cumsum(counts)]),
-                       dict(ZTF_BANDS), np.array([f"random-{k:07d}" for k in range(n_stars)]), labels,
-                       np.full(n_stars, np.nan))  # fmt: skip
+    return LightCurves(
+        np.tile(mjd, n_stars),
+        mag,
+        mag / np.float32(400),
+        np.concatenate([[0], np.cumsum(counts)]),
+        dict(ZTF_BANDS),
+        np.array([f"random-{k:07d}" for k in range(n_stars)]),
+        labels,
+        np.full(n_stars, np.nan),
+    )
 
 
 def rate(n_stars: int, call: Callable, *args: object) -> int:
@@ -105,9 +112,15 @@ def main() -> None:
         command = [sys.executable, "-c", _LOAD, str(folder / "own.parquet")]
         runs = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(3)]
         load, memory = np.median(runs, axis=0)
-        result = {"benchmark": "loading", "stars": args.stars, "epochs": args.epochs, "load_s": round(float(load), 2),
-                  "memory_over_raw": round(float(memory), 3), "save_s": round(save, 2),
-                  "own_per_s": round(float(args.stars / load))}  # fmt: skip
+        result = {
+            "benchmark": "loading",
+            "stars": args.stars,
+            "epochs": args.epochs,
+            "load_s": round(float(load), 2),
+            "memory_over_raw": round(float(memory), 3),
+            "save_s": round(save, 2),
+            "own_per_s": round(float(args.stars / load)),
+        }
         if args.others:
             result |= {"stars_other_layouts": len(few), **other_layouts(few, folder)}
     print(json.dumps(result))

@@ -45,12 +45,19 @@ MAPPED = 2_000
 EXPLORED = 4
 """Passes over the stars while rates are explored."""
 CHOSEN = {"last layers": 3e-3, "whole encoder": 5e-4, "from scratch": 2e-3}
-NOTE = ("Whole windows drawn at random, milder damage than in pre-training, a rate that falls to 0 "
-        "(astraclr.self_training); nothing is stopped early. "
-        "From scratch has the same steps, not the most that would help it.")
+NOTE = (
+    "Whole windows drawn at random, milder damage than in pre-training, a rate that falls to 0 "
+    "(astraclr.self_training); nothing is stopped early. "
+    "From scratch has the same steps, not the most that would help it."
+)
 START = {"linear probe, features": "features", "linear probe, random weights": "random", "from scratch": "random"}
-WAYS = ("linear probe", f"linear probe, C = {PAPER_C:g}", "linear probe, features", "linear probe, random weights",
-        *CHOSEN)  # fmt: skip
+WAYS = (
+    "linear probe",
+    f"linear probe, C = {PAPER_C:g}",
+    "linear probe, features",
+    "linear probe, random weights",
+    *CHOSEN,
+)
 
 
 class Draw:
@@ -58,15 +65,21 @@ class Draw:
 
     def __init__(self, checkpoint: Checkpoint, n: int, passes: int, size: dict[str, Any], seed: int) -> None:
         self.seed, self.steps = seed, max(1, passes * n // BATCH)
-        self.stars = Splits(simulate(n, seed=LABEL_SEED + seed), simulate(size["choose"], seed=CHOOSE_SEED),
-                            simulate(size["test"], seed=TEST_SEED))  # fmt: skip
+        self.stars = Splits(
+            simulate(n, seed=LABEL_SEED + seed),
+            simulate(size["choose"], seed=CHOOSE_SEED),
+            simulate(size["test"], seed=TEST_SEED),
+        )
         self.start = {"trained": checkpoint, "random": random_control(checkpoint, seed)}
         self.read: dict[str, list[np.ndarray]] = {}
 
     def vectors(self, which: str) -> list[np.ndarray]:
         if which not in self.read:
-            look = ((lambda lc: features(lc, progress=True)[0]) if which == "features" else
-                    partial(embed, checkpoint=self.start[which], windows=WINDOWS, progress=True))  # fmt: skip
+            look = (
+                (lambda lc: features(lc, progress=True)[0])
+                if which == "features"
+                else partial(embed, checkpoint=self.start[which], windows=WINDOWS, progress=True)
+            )
             self.read[which] = [look(lc) for lc in self.stars]
         return self.read[which]
 
@@ -76,15 +89,26 @@ class Draw:
         which = START.get(way, "trained")
         x, middle, last = self.vectors(which)
         if way.startswith("linear"):
-            model, C = ((fit_logistic(x, fit.label, PAPER_C), PAPER_C) if "=" in way else
-                        best_probe(x, fit.label, middle, choose.label)[:2])  # fmt: skip
+            model, C = (
+                (fit_logistic(x, fit.label, PAPER_C), PAPER_C)
+                if "=" in way
+                else best_probe(x, fit.label, middle, choose.label)[:2]
+            )
             said = model.predict(last if on is self.stars.test else middle)  # pyright: ignore[reportAttributeAccessIssue]
             return said, C, self.start.get(which)
         rate = rate or CHOSEN[way]
         head = mean_head(fit_logistic(x, fit.label, 0.1), x)  # a start: which C hardly matters after so many steps
         layers = max(1, self.start[which].preset.n_layers // 2) if way == "last layers" else "all"
-        tuned = self_train(self.start[which], fit, head, steps=self.steps, learning_rate=rate, layers=layers,
-                           seed=self.seed, progress=True)  # fmt: skip
+        tuned = self_train(
+            self.start[which],
+            fit,
+            head,
+            steps=self.steps,
+            learning_rate=rate,
+            layers=layers,
+            seed=self.seed,
+            progress=True,
+        )
         return tuned.predict(on), rate, tuned_checkpoint(tuned, self.start[which])
 
 
@@ -96,11 +120,18 @@ def rows(draw: Draw, ways: list[str]) -> Iterator[dict[str, Any]]:
         begun = time.process_time()
         said, setting, encoder = draw.said(way, None, draw.stars.test)
         found, apart = score(truth, said), 100 * ((said == truth) - 1.0 * probe)
-        yield {"way": way, "accuracy": found.accuracy, "macro_f1": found.macro_f1, "setting": setting,
-               "above_probe": float(apart.mean()), "error": float(apart.std() / len(apart) ** 0.5),
-               "steps": 0 if way.startswith("linear") else draw.steps, "n_test": len(truth),
-               "cpu_seconds": round(time.process_time() - begun),
-               "topology": encoder and clouds(encoder, draw)}  # fmt: skip
+        yield {
+            "way": way,
+            "accuracy": found.accuracy,
+            "macro_f1": found.macro_f1,
+            "setting": setting,
+            "above_probe": float(apart.mean()),
+            "error": float(apart.std() / len(apart) ** 0.5),
+            "steps": 0 if way.startswith("linear") else draw.steps,
+            "n_test": len(truth),
+            "cpu_seconds": round(time.process_time() - begun),
+            "topology": encoder and clouds(encoder, draw),
+        }
 
 
 def clouds(encoder: Checkpoint, draw: Draw) -> dict[str, float]:
@@ -142,10 +173,15 @@ def main() -> None:
     same = kept.get("checkpoint") == checkpoint.name and kept.get("rates") == CHOSEN
     found: list[dict[str, Any]] = kept.get("rows", []) if same else []
     result: dict[str, Any] = {
-        "benchmark": "many_labels", "made_with": provenance(), "note": NOTE, "checkpoint": checkpoint.name,
-        "size": {"choose": size["choose"], "test": size["test"], "batch": BATCH}, "rates": CHOSEN,
-        "explored": kept.get("explored", []), "rows": found,
-    }  # fmt: skip
+        "benchmark": "many_labels",
+        "made_with": provenance(),
+        "note": NOTE,
+        "checkpoint": checkpoint.name,
+        "size": {"choose": size["choose"], "test": size["test"], "batch": BATCH},
+        "rates": CHOSEN,
+        "explored": kept.get("explored", []),
+        "rows": found,
+    }
     if given.explored:
         result["explored"] = [json.loads(line) for line in given.explored.read_text().splitlines()]
     for n, many in passes.items():

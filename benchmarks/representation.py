@@ -128,8 +128,11 @@ class Table:
     def row(self, name: str, seed: int, stars: Splits) -> dict[str, Any]:
         """Scores of a row and a seed on the simulated stars, with the cost of a training."""
         if name == "majority":
-            return {"majority": bench.judged(majority(stars.fit.label, len(stars.test)), stars.test.label,
-                                             stars.test.object_id, probable=False)}  # fmt: skip
+            return {
+                "majority": bench.judged(
+                    majority(stars.fit.label, len(stars.test)), stars.test.label, stars.test.object_id, probable=False
+                )
+            }
         if name.endswith("-supervised"):
             return self.supervised(name, seed, stars)
         x = bench.Vectors(*(self.vectors(name, seed, lc) for lc in stars))
@@ -145,8 +148,9 @@ class Table:
         start.recipe = replace(start.recipe, thaw_embedding=True)  # all of it learns
         start.encoder.to(own_device())
         epochs = start.preset.steps // -(-len(stars.fit) // PAPER_BATCH) if "@" in name else self.sizes.epochs
-        tuned = finetune(start, stars.fit, stars.choose, layers=start.preset.n_layers, epochs=max(1, epochs),
-                         seed=seed, **SUPERVISED)  # fmt: skip
+        tuned = finetune(
+            start, stars.fit, stars.choose, layers=start.preset.n_layers, epochs=max(1, epochs), seed=seed, **SUPERVISED
+        )
         spent = time.process_time() - begin[0], time.perf_counter() - begin[1]
         found = bench.Predictions(tuned.probabilities(stars.test), tuned.classes)
         learnt = replace(start, encoder=tuned.encoder)
@@ -154,7 +158,8 @@ class Table:
         epochs, device = len(tuned.history), next(tuned.encoder.parameters()).device.type
         return bench.assess(x, stars, few=()) | {
             "head": bench.judged(found, stars.test.label, stars.test.object_id),
-            "training": spending(*spent, epochs * len(stars.fit), device) | {"epochs": epochs}}  # fmt: skip
+            "training": spending(*spent, epochs * len(stars.fit), device) | {"epochs": epochs},
+        }
 
     def on_survey(self, name: str, seed: int, survey: str, folder: Path) -> dict[str, Any]:
         """Scores of a row on real stars; where their times are another survey's, also with times as they are."""
@@ -183,8 +188,13 @@ def spending(cpu_seconds: float, seconds: float, seen: float, device: str) -> di
     """Time of a training, and an estimate of its energy; on a GPU the clock counts, on a CPU the cores' own seconds."""
     counted = seconds if device == "cuda" else cpu_seconds
     energy = cost(seen, seen / counted, Assumed(0.0, WATTS[device]))["kwh"]
-    return {"cpu_seconds": round(cpu_seconds, 1), "seconds": round(seconds, 1), "stars_seen": int(seen),
-            "device": device, "kwh_estimate": float(f"{energy:.3g}")}  # fmt: skip
+    return {
+        "cpu_seconds": round(cpu_seconds, 1),
+        "seconds": round(seconds, 1),
+        "stars_seen": int(seen),
+        "device": device,
+        "kwh_estimate": float(f"{energy:.3g}"),
+    }
 
 
 def over_seeds(seeds: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -244,8 +254,10 @@ class Results:
 def line_of(name: str, seed: int, scores: dict[str, Any]) -> str:
     reader = next(r for r in ("head", "linear_probe", "majority") if r in scores)
     s = scores[reader]
-    return (f"{name}, seed {seed}, {reader.replace('_', ' ')}: accuracy {s['accuracy']:.3f} "
-            f"({s['accuracy_low']:.3f} to {s['accuracy_high']:.3f}), macro-F1 {s['macro_f1']:.3f}")  # fmt: skip
+    return (
+        f"{name}, seed {seed}, {reader.replace('_', ' ')}: accuracy {s['accuracy']:.3f} "
+        f"({s['accuracy_low']:.3f} to {s['accuracy_high']:.3f}), macro-F1 {s['macro_f1']:.3f}"
+    )
 
 
 def main(words: list[str] | None = None) -> None:
@@ -254,8 +266,12 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--rows", default="*", help="names or patterns, separated by commas (default: all)")
     parser.add_argument("--seeds", type=int, help="of trainings and random weights (default 3; preset tiny: 1)")
     parser.add_argument("--checkpoint", type=Path, action="append", default=[], metavar="DIR", help="a row more")
-    parser.add_argument("--draw", type=int, default=0, help="1, 2, ...: other labelled stars, where a look at those of "
-                        "draw 0 has decided something")  # fmt: skip
+    parser.add_argument(
+        "--draw",
+        type=int,
+        default=0,
+        help="1, 2, ...: other labelled stars, where a look at those of draw 0 has decided something",
+    )
     parser.add_argument("--real", type=Path, metavar="FOLDER", help="also on the real stars of this folder")
     parser.add_argument("--out", type=Path, help="instead of benchmarks/results/representation-<preset>.json")
     given = parser.parse_args(words)
@@ -264,11 +280,20 @@ def main(words: list[str] | None = None) -> None:
     table = Table(given.preset, sizes, {folder.name: folder for folder in given.checkpoint}, given.draw)
     names, n_seeds = table.chosen(given.rows), given.seeds or (1 if sizes.steps else 3)
     name_of_file = f"representation-{given.preset}{f'-draw{given.draw}' if given.draw else ''}.json"
-    found = Results(given.out or RESULTS / name_of_file, {
-        "benchmark": "representation", "made_with": provenance(), "preset": given.preset,
-        "checks": "wiring only: few stars, few steps" if sizes.steps else "scores", "sizes": asdict(sizes),
-        "seed_of_labelled_stars": bench.BENCH_SEED + given.draw, "watts_assumed": WATTS, "natural": bench.NATURAL,
-        "rules_for_surveys": surveys.__doc__})  # fmt: skip
+    found = Results(
+        given.out or RESULTS / name_of_file,
+        {
+            "benchmark": "representation",
+            "made_with": provenance(),
+            "preset": given.preset,
+            "checks": "wiring only: few stars, few steps" if sizes.steps else "scores",
+            "sizes": asdict(sizes),
+            "seed_of_labelled_stars": bench.BENCH_SEED + given.draw,
+            "watts_assumed": WATTS,
+            "natural": bench.NATURAL,
+            "rules_for_surveys": surveys.__doc__,
+        },
+    )
     stars = bench.bench_stars(sizes, given.draw)
     for name in names:
         for seed in table.seeds(name, n_seeds):

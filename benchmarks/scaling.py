@@ -68,8 +68,16 @@ class Clock:
         self._now = now
 
 
-def step_in_parts(encoder: Encoder, optimiser: torch.optim.Adam, source: Source, rows: np.ndarray, size: Preset,
-                  how: Recipe, done: int, ranks: Ranks = ALONE) -> tuple[Clock, list[Tokens]]:  # fmt: skip
+def step_in_parts(
+    encoder: Encoder,
+    optimiser: torch.optim.Adam,
+    source: Source,
+    rows: np.ndarray,
+    size: Preset,
+    how: Recipe,
+    done: int,
+    ranks: Ranks = ALONE,
+) -> tuple[Clock, list[Tokens]]:
     """A step of a recipe whose negatives are gathered: what `pretraining.update` does, with a clock between its lines.
 
     Returns the clock and the views.
@@ -131,13 +139,21 @@ def rates(source: Source, size: Preset, batch: int, steps: int, ranks: Ranks = A
     def median(clock: str) -> tuple[float, dict[str, float]]:
         """Seconds of a step, and of each part, by one of the two clocks."""
         laps = [getattr(c, clock) for c in clocks]
-        return (float(np.median([sum(lap.values()) for lap in laps])),
-                {part: float(np.median([lap[part] for lap in laps])) for part in PARTS})  # fmt: skip
+        return (
+            float(np.median([sum(lap.values()) for lap in laps])),
+            {part: float(np.median([lap[part] for lap in laps])) for part in PARTS},
+        )
 
     (wall, parts), (cpu, parts_cpu) = median("wall"), median("cpu")
-    return {"batch": batch, "per_s": batch / wall, "per_cpu_s": share / cpu, "tokens": sum(lengths) / (steps * share),
-            "operations": operations(size, lengths) / (steps * share), "parts": parts,
-            "parts_cpu": parts_cpu}  # fmt: skip
+    return {
+        "batch": batch,
+        "per_s": batch / wall,
+        "per_cpu_s": share / cpu,
+        "tokens": sum(lengths) / (steps * share),
+        "operations": operations(size, lengths) / (steps * share),
+        "parts": parts,
+        "parts_cpu": parts_cpu,
+    }
 
 
 def of_length(epochs: int, n: int) -> LightCurves:
@@ -145,8 +161,12 @@ def of_length(epochs: int, n: int) -> LightCurves:
     rng, counts = np.random.default_rng(0), np.array([epochs * w // 700 for w in (300, 350, 50)])
     size = n * counts.sum()
     return LightCurves.from_arrays(
-        np.repeat(np.arange(n), counts.sum()), np.tile(np.repeat(range(3), counts), n),
-        58_200 + rng.uniform(0, 1_700, size), 15 + rng.normal(0, 0.3, size), np.full(size, 0.05))  # fmt: skip
+        np.repeat(np.arange(n), counts.sum()),
+        np.tile(np.repeat(range(3), counts), n),
+        58_200 + rng.uniform(0, 1_700, size),
+        15 + rng.normal(0, 0.3, size),
+        np.full(size, 0.05),
+    )
 
 
 def by_stars(numbers: tuple[int, ...], steps: int, folder: Path) -> list[dict[str, Any]]:
@@ -187,8 +207,17 @@ def by_ranks(numbers: tuple[int, ...], steps: dict[str, tuple[int, int]], folder
     rows = []
     for n in numbers:
         out = folder / f"ranks-{n}.json"
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={n}", __file__,
-                   "--ranks-to", str(out), json.dumps(steps)]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc_per_node={n}",
+            __file__,
+            "--ranks-to",
+            str(out),
+            json.dumps(steps),
+        ]
         path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
         subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path})
         rows += json.loads(out.read_text())
@@ -223,8 +252,13 @@ def main() -> None:
             results[key] = found()
             print(f"{key}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     add_floors(results, matrix)
-    table = {"benchmark": "scaling", "made_with": provenance(), "matrix_gflops_a_core": matrix / 1e9,
-             "seconds": time.perf_counter() - began, "results": results}  # fmt: skip
+    table = {
+        "benchmark": "scaling",
+        "made_with": provenance(),
+        "matrix_gflops_a_core": matrix / 1e9,
+        "seconds": time.perf_counter() - began,
+        "results": results,
+    }
     with replacing(RESULTS) as part:
         part.write_text(json.dumps(rounded(table), indent=1) + "\n")
 

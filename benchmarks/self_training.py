@@ -40,16 +40,23 @@ RESULTS = Path(__file__).parent / "results" / "self_training.json"
 TEST_SEED, UNLABELLED_SEED = 921_000, 1_000
 """Fresh stars; and those that preset laptop was pre-trained on, of which the first are used again."""
 PLAIN_RATE, TAUGHT_RATE = 1e-4, 5e-4
-NOTE = ("The way with windows and summaries, and the teacher, read numbers of whole light curves that the linear probe "
-        "does not: their gain is that of the inputs, and nothing is thawed. What was explored is of other stars "
-        "(choosing stars: 2,000 of seed 940000), most of it with five windows, and its thawed runs are of one draw; "
-        "the recipe of the last row puts its parts together and was not itself tried before.")
+NOTE = (
+    "The way with windows and summaries, and the teacher, read numbers of whole light curves that the linear probe "
+    "does not: their gain is that of the inputs, and nothing is thawed. What was explored is of other stars "
+    "(choosing stars: 2,000 of seed 940000), most of it with five windows, and its thawed runs are of one draw; "
+    "the recipe of the last row puts its parts together and was not itself tried before."
+)
 FULL = {"test": 2_000, "unlabelled": 5_000, "steps": 120}
 QUICK = {"test": 60, "unlabelled": 60, "steps": 1, "labels": 60}
 
 
-def rows(checkpoint: Checkpoint, size: dict[str, int], seed: int, test: tuple[LightCurves, Readings],
-         unlabelled: tuple[LightCurves, Readings]) -> list[dict[str, Any]]:  # fmt: skip
+def rows(
+    checkpoint: Checkpoint,
+    size: dict[str, int],
+    seed: int,
+    test: tuple[LightCurves, Readings],
+    unlabelled: tuple[LightCurves, Readings],
+) -> list[dict[str, Any]]:
     """Every way to use the labels of one draw: way, accuracy, macro_f1, and its CPU seconds without reading stars."""
     n = size.get("labels") or round(SHARE_OF_LABELS * checkpoint.preset.n_stars)
     both = simulate(2 * n, seed=LABEL_SEED + seed)
@@ -63,8 +70,15 @@ def rows(checkpoint: Checkpoint, size: dict[str, int], seed: int, test: tuple[Li
     def add(way: str, said: np.ndarray, **more: Any) -> None:
         nonlocal begun
         found = score(stars.label, said)
-        out.append({"way": way, "accuracy": found.accuracy, "macro_f1": found.macro_f1, **more,
-                    "cpu_seconds": round(time.process_time() - begun)})  # fmt: skip
+        out.append(
+            {
+                "way": way,
+                "accuracy": found.accuracy,
+                "macro_f1": found.macro_f1,
+                **more,
+                "cpu_seconds": round(time.process_time() - begun),
+            }
+        )
         print(f"draw {seed}, {way}: {found.accuracy:.4f}", flush=True)
         begun = time.process_time()
 
@@ -75,19 +89,27 @@ def rows(checkpoint: Checkpoint, size: dict[str, int], seed: int, test: tuple[Li
     add("linear probe of windows and summaries", line.predict(wide[2]), setting=wide_C, chosen=chosen)  # pyright: ignore[reportAttributeAccessIssue]
     says = teacher(x, fit.label, their, seed)
     guesses = says(their)
-    add("teacher", classes[says(known).argmax(1)], right_about_unlabelled=score(
-        more.label, classes[guesses.argmax(1)]).accuracy)  # fmt: skip
+    add(
+        "teacher",
+        classes[says(known).argmax(1)],
+        right_about_unlabelled=score(more.label, classes[guesses.argmax(1)]).accuracy,
+    )
     target = np.vstack([np.eye(len(classes), dtype=np.float32)[code], guesses])
     tried = [soft_probe(np.vstack([x.windows, their.windows]), target, C) for C in PENALTIES]
     right = [float((classes[_first(head, z.windows)] == choose.label).mean()) for head in tried]
     best = int(np.argmax(right))
-    add("linear probe of the teacher's guesses", classes[_first(tried[best], known.windows)],
-        setting=PENALTIES[best], chosen=right[best])  # fmt: skip
+    add(
+        "linear probe of the teacher's guesses",
+        classes[_first(tried[best], known.windows)],
+        setting=PENALTIES[best],
+        chosen=right[best],
+    )
     how: dict[str, Any] = {"steps": size["steps"], "seed": seed}
     tuned = self_train(checkpoint, fit, mean_head(probe, x.windows), learning_rate=PLAIN_RATE, **how)
     add("whole encoder, random windows", tuned.predict(stars), setting=PLAIN_RATE)
-    tuned = self_train(checkpoint, fit, mean_head(probe, x.windows), learning_rate=TAUGHT_RATE, unlabelled=more,
-                       guesses=guesses, **how)  # fmt: skip
+    tuned = self_train(
+        checkpoint, fit, mean_head(probe, x.windows), learning_rate=TAUGHT_RATE, unlabelled=more, guesses=guesses, **how
+    )
     add("whole encoder, self-training", tuned.predict(stars), setting=TAUGHT_RATE)
     return [{"seed": seed, **row, "n_fit": n, "n_choose": n, "n_test": len(stars)} for row in out]
 
@@ -101,9 +123,14 @@ def gains(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Points above the linear probe of the same draw: their mean, standard deviation, and each."""
     by_draw = pd.DataFrame(found).pivot(index="seed", columns="way", values="accuracy")
     apart = 100 * by_draw.sub(by_draw["linear probe"], axis=0).drop(columns="linear probe")
-    return {way: {"mean": round(float(column.mean()), 2),
-                  "sd": round(float(column.std()), 2) if len(column) > 1 else None,
-                  "draws": column.round(2).tolist()} for way, column in apart.items()}  # fmt: skip
+    return {
+        way: {
+            "mean": round(float(column.mean()), 2),
+            "sd": round(float(column.std()), 2) if len(column) > 1 else None,
+            "draws": column.round(2).tolist(),
+        }
+        for way, column in apart.items()
+    }
 
 
 def main() -> None:
@@ -125,10 +152,19 @@ def main() -> None:
     found: list[dict[str, Any]] = []
     for seed in range(given.seeds):
         found += rows(checkpoint, size, seed, *read)
-        result = {"benchmark": "self_training", "made_with": made_with, "note": NOTE, "checkpoint": checkpoint.name,
-                  "seeds": seed + 1, "size": size, "batches": {"labels alone": BATCH, "unlabelled": UNLABELLED},
-                  "cpu_seconds": round(time.process_time()), "gains": gains(found), "rows": found,
-                  "explored": explored}  # fmt: skip
+        result = {
+            "benchmark": "self_training",
+            "made_with": made_with,
+            "note": NOTE,
+            "checkpoint": checkpoint.name,
+            "seeds": seed + 1,
+            "size": size,
+            "batches": {"labels alone": BATCH, "unlabelled": UNLABELLED},
+            "cpu_seconds": round(time.process_time()),
+            "gains": gains(found),
+            "rows": found,
+            "explored": explored,
+        }
         with replacing(given.out) as file:
             file.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(gains(found), indent=1))

@@ -69,9 +69,15 @@ def written(folder: Path, n: int) -> dict[str, Any]:
     found = write_shards(pieces(), folder)
     seconds = time.process_time() - start - simulating
     observations = sum(found["observations"].values())
-    return {"observations": observations, "bytes": found["bytes"], "bytes_a_star": found["bytes"] / n,
-            "bytes_an_observation": found["bytes"] / observations, "write_cpu_s": seconds,
-            "write_stars_a_cpu_s": n / seconds, "write_peak_mb": peak_mb()}  # fmt: skip
+    return {
+        "observations": observations,
+        "bytes": found["bytes"],
+        "bytes_a_star": found["bytes"] / n,
+        "bytes_an_observation": found["bytes"] / observations,
+        "write_cpu_s": seconds,
+        "write_stars_a_cpu_s": n / seconds,
+        "write_peak_mb": peak_mb(),
+    }
 
 
 def recut(folder: Path, source: Path, n_shards: int) -> dict[str, Any]:
@@ -112,12 +118,15 @@ def read(folder: Path) -> dict[str, Any]:
     if forget(folder):
         out["cold_epoch_s"] = epoch(shards, 0)[1]
     cpu, _, n = epoch(shards, 1)
-    out |= {"epoch_cpu_s": cpu, "read_stars_a_cpu_s": n / cpu, "read_peak_mb": peak_mb(),
-            "read_growth_mb": peak_mb() - before}  # fmt: skip
+    out |= {
+        "epoch_cpu_s": cpu,
+        "read_stars_a_cpu_s": n / cpu,
+        "read_peak_mb": peak_mb(),
+        "read_growth_mb": peak_mb() - before,
+    }
     start, every = time.process_time(), torch.arange(BATCH)
     for number, rows in enumerate(shards.batches(0, 2, BATCH)):
-        make_views(shards.prepared(rows), every, preset("gpu"), recipe("corrected"),
-                   Draws(number))  # fmt: skip
+        make_views(shards.prepared(rows), every, preset("gpu"), recipe("corrected"), Draws(number))
     out |= {"epoch_with_views_cpu_s": time.process_time() - start, "views_peak_mb": peak_mb()}
     return out
 
@@ -127,11 +136,15 @@ def extrapolated(largest: dict[str, Any], many: dict[str, Any]) -> dict[str, Any
     observations = PAPER_STARS * PAPER_EPOCHS
     beside = (largest["bytes"] - 16 * largest["observations"]) / largest["stars"]
     share = observations / largest["observations"]
-    out = {"stars": PAPER_STARS, "epochs_a_star": PAPER_EPOCHS, "bytes_beside_observations_a_star": beside,
-           "gigabytes": (16 * observations + beside * PAPER_STARS) / 1e9,
-           "write_cpu_hours": share * largest["write_cpu_s"] / 3600,
-           "epoch_cpu_minutes": share * many["epoch_cpu_s"] / 60,
-           "epoch_with_views_cpu_minutes": share * many["epoch_with_views_cpu_s"] / 60}  # fmt: skip
+    out = {
+        "stars": PAPER_STARS,
+        "epochs_a_star": PAPER_EPOCHS,
+        "bytes_beside_observations_a_star": beside,
+        "gigabytes": (16 * observations + beside * PAPER_STARS) / 1e9,
+        "write_cpu_hours": share * largest["write_cpu_s"] / 3600,
+        "epoch_cpu_minutes": share * many["epoch_cpu_s"] / 60,
+        "epoch_with_views_cpu_minutes": share * many["epoch_with_views_cpu_s"] / 60,
+    }
     if "cold_epoch_s" in many:
         out["cold_epoch_minutes"] = share * many["cold_epoch_s"] / 60
     return out
@@ -154,9 +167,15 @@ def measured(sizes: list[int], folder: Path) -> dict[str, Any]:
     many = {"stars": sizes[-1], **cut, **alone("read", folder / "many")}
     growth = {k: rows[-1][k] - rows[0][k] for k in ("read_peak_mb", "views_peak_mb", "write_peak_mb")}
     growth["many_shards_views_peak_mb"] = many["views_peak_mb"] - rows[0]["views_peak_mb"]
-    return {"batch": BATCH, "stars_a_shard": STARS_PER_SHARD, "by_stars": rows, "in_many_shards": many,
-            "memory_growth_mb": growth, "memory_growth_target_mb": TARGET_MB,
-            "paper": extrapolated(rows[-1], many)}  # fmt: skip
+    return {
+        "batch": BATCH,
+        "stars_a_shard": STARS_PER_SHARD,
+        "by_stars": rows,
+        "in_many_shards": many,
+        "memory_growth_mb": growth,
+        "memory_growth_target_mb": TARGET_MB,
+        "paper": extrapolated(rows[-1], many),
+    }
 
 
 def rounded(value: Any) -> Any:
@@ -168,8 +187,11 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-STEPS = {"write": lambda folder, n: written(Path(folder), int(n)), "read": lambda folder: read(Path(folder)),
-         "recut": lambda folder, source, n: recut(Path(folder), Path(source), int(n))}  # fmt: skip
+STEPS = {
+    "write": lambda folder, n: written(Path(folder), int(n)),
+    "read": lambda folder: read(Path(folder)),
+    "recut": lambda folder, source, n: recut(Path(folder), Path(source), int(n)),
+}
 
 
 def main() -> None:

@@ -37,8 +37,11 @@ Readable = dict[str, dict[str, float]]
 def scores_of(fit: np.ndarray, test: np.ndarray, stars: Splits) -> Readable:
     """Linear probe (C = 10, the paper's, and the head's) and weighted k-NN on the test stars, with their intervals."""
     sets = fit, stars.fit.label, test, stars.test.label
-    found = {"linear_probe_C10": linear_probe(*sets), "linear_probe_C1": linear_probe(*sets, C=C_HEAD),
-             "weighted_knn": weighted_knn(*sets)}  # fmt: skip
+    found = {
+        "linear_probe_C10": linear_probe(*sets),
+        "linear_probe_C1": linear_probe(*sets, C=C_HEAD),
+        "weighted_knn": weighted_knn(*sets),
+    }
     kept = [name + end for name in ("accuracy", "macro_f1") for end in ("", "_low", "_high")]
     told = {name: with_intervals(s, stars.test.label, stars.test.object_id, seed=0) for name, s in found.items()}
     return {name: {key: round(row[key], 4) for key in kept} for name, row in told.items()}
@@ -59,8 +62,12 @@ def on_real_stars(path: Path, checkpoint: Checkpoint, head: Head) -> dict[str, f
     table = prediction_table(read(path), checkpoint, head)
     known = np.isin(table["label"], head.classes)
     met = (table["label"] == table["predicted"])[known]
-    return {"stars": len(table), "flagged": round(float((table["flag"] != "").mean()), 2),
-            "labelled": int(known.sum()), "label_met": round(float(met.mean()), 2)}  # fmt: skip
+    return {
+        "stars": len(table),
+        "flagged": round(float((table["flag"] != "").mean()), 2),
+        "labelled": int(known.sum()),
+        "label_met": round(float(met.mean()), 2),
+    }
 
 
 def main() -> None:
@@ -91,9 +98,15 @@ def main() -> None:
     head = replace(head, accuracy=scores["trained"]["linear_probe_C1"]["accuracy"])
     save_head(head, out / "head.safetensors")
     training["watts_assumed"] = WATTS[training["device"]]
-    result = {"benchmark": "shipped_checkpoint", "checkpoint": checkpoint.name, "made_with": provenance(),
-              "training": training, "n_fit": len(stars.fit), "n_test": len(stars.test),
-              "simulated": scores}  # fmt: skip
+    result = {
+        "benchmark": "shipped_checkpoint",
+        "checkpoint": checkpoint.name,
+        "made_with": provenance(),
+        "training": training,
+        "n_fit": len(stars.fit),
+        "n_test": len(stars.test),
+        "simulated": scores,
+    }
     before = out / "scores.json"
     known = json.loads(before.read_text()) if before.exists() else {}
     if options.real:

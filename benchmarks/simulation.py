@@ -23,12 +23,23 @@ def main() -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     lc = simulate(given.n, seed=given.seed)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    print(json.dumps({
-        "benchmark": "simulation", "light_curves": len(lc), "epochs_per_light_curve": round(lc.n_obs / len(lc), 1),
-        "light_curves_per_cpu_second": round(given.n / cpu), "epochs_per_cpu_second": round(lc.n_obs / cpu),
-        "cpu_seconds": round(cpu, 3), "wall_seconds": round(wall, 3), "cores": os.cpu_count(),
-        "machine": platform.machine(), "python": platform.python_version(), "numpy": np.__version__,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "simulation",
+                "light_curves": len(lc),
+                "epochs_per_light_curve": round(lc.n_obs / len(lc), 1),
+                "light_curves_per_cpu_second": round(given.n / cpu),
+                "epochs_per_cpu_second": round(lc.n_obs / cpu),
+                "cpu_seconds": round(cpu, 3),
+                "wall_seconds": round(wall, 3),
+                "cores": os.cpu_count(),
+                "machine": platform.machine(),
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -119,26 +119,36 @@ def gradients() -> dict[str, float]:
     first = math.sqrt(1 - BETAS[1])
     keras = first / (1 - BETAS[0]) * (1 - BETAS[0]) * small / (first * small + EPSILON)
     torchs = small / (small + EPSILON)
-    return {"norm of the mean loss": float(np.mean(norms)), "norm of the sum": 6 * float(np.mean(norms)),
-            "clipped, mean loss": float(np.mean([n > 1 for n in norms])),
-            "clipped, sum": float(np.mean([6 * n > 1 for n in norms])),
-            "first rate": learning_rate(0, 512, 1000), "peak rate": learning_rate(1000, 512, 1000),
-            "Keras' over torch's first step, gradient 1e-9": keras / torchs}  # fmt: skip
+    return {
+        "norm of the mean loss": float(np.mean(norms)),
+        "norm of the sum": 6 * float(np.mean(norms)),
+        "clipped, mean loss": float(np.mean([n > 1 for n in norms])),
+        "clipped, sum": float(np.mean([6 * n > 1 for n in norms])),
+        "first rate": learning_rate(0, 512, 1000),
+        "peak rate": learning_rate(1000, 512, 1000),
+        "Keras' over torch's first step, gradient 1e-9": keras / torchs,
+    }
 
 
 def negatives() -> dict[str, float]:
     """6, 8: candidates in the denominator, chance level, and the factor on the loss, per replica and gathered."""
-    return {"candidates, one replica": 3 * 78 - 1, "chance, one replica": chance_level(3, 78),
-            "candidates, gathered": 3 * 8 * 78 - 1, "chance, gathered": chance_level(3, 8 * 78),
-            "factor, one replica": 6.0, "factor, each of 8": 6 / 8}  # fmt: skip
+    return {
+        "candidates, one replica": 3 * 78 - 1,
+        "chance, one replica": chance_level(3, 78),
+        "candidates, gathered": 3 * 8 * 78 - 1,
+        "chance, gathered": chance_level(3, 8 * 78),
+        "factor, one replica": 6.0,
+        "factor, each of 8": 6 / 8,
+    }
 
 
 def validation(checkpoint: Checkpoint) -> dict[str, float]:
     """9: spread of the validation loss of one encoder over 20 drawings of the views."""
     stars = training_stars("tiny", 0)
     data, held = prepare(stars), torch.as_tensor(split(len(stars))[1])
-    losses = [validate(checkpoint.encoder, data, held, preset("tiny"), checkpoint.recipe, s)["val_loss"]
-              for s in range(20)]  # fmt: skip
+    losses = [
+        validate(checkpoint.encoder, data, held, preset("tiny"), checkpoint.recipe, s)["val_loss"] for s in range(20)
+    ]
     gain = checkpoint.history["val_loss"].dropna().tail(3).diff().abs().mean()
     return {"standard deviation": float(np.std(losses)), "last changes between validations": float(gain)}
 
@@ -169,15 +179,19 @@ def middles(data: Prepared, stars: Tensor) -> dict[str, float]:
 
 def probes(checkpoint: Checkpoint, stars: Splits) -> dict[str, float]:
     """12, 13, 18: linear probe of the shipped encoder, each way of preparing its input and of joining crops."""
+
     def accuracy(how: Recipe, fusion: str = "mean") -> float:
         other = replace(checkpoint, recipe=how)
         fit, test = (embed(part, other, fusion=fusion) for part in (stars.fit, stars.test))  # type: ignore[arg-type]
         return linear_probe(fit, stars.fit.label, test, stars.test.label).accuracy
 
     usual = checkpoint.recipe
-    return {"mean of crops": accuracy(usual), "concatenation": accuracy(usual, "concat"),
-            "centred per band and window": accuracy(replace(usual, centring="window")),
-            "middle of all epochs": accuracy(replace(usual, middle_crop="epoch"))}  # fmt: skip
+    return {
+        "mean of crops": accuracy(usual),
+        "concatenation": accuracy(usual, "concat"),
+        "centred per band and window": accuracy(replace(usual, centring="window")),
+        "middle of all epochs": accuracy(replace(usual, middle_crop="epoch")),
+    }
 
 
 def dice(checkpoint: Checkpoint, stars: Tensor, data: Prepared) -> dict[str, float]:
@@ -187,8 +201,11 @@ def dice(checkpoint: Checkpoint, stars: Tensor, data: Prepared) -> dict[str, flo
     torch.manual_seed(0)
     a, b = (checkpoint.encoder.train()(tokens) for _ in range(2))
     checkpoint.encoder.eval()
-    return {"largest difference": (a - b).abs().max().item(), "typical difference": (a - b).std().item(),
-            "spread of stars": quiet.std(0).mean().item()}  # fmt: skip
+    return {
+        "largest difference": (a - b).abs().max().item(),
+        "typical difference": (a - b).std().item(),
+        "spread of stars": quiet.std(0).mean().item(),
+    }
 
 
 def selection(stars: Splits, n: int = 10) -> dict[str, float]:
@@ -197,12 +214,19 @@ def selection(stars: Splits, n: int = 10) -> dict[str, float]:
     for seed in range(n):
         control = Checkpoint(new_encoder(preset("tiny"), CORRECTED, seed).eval(), preset("tiny"), CORRECTED, seed)
         fit, choose, test = (embed(part, control) for part in stars)
-        found.append([linear_probe(fit, stars.fit.label, x, part.label).accuracy
-                      for x, part in ((choose, stars.choose), (test, stars.test))])  # fmt: skip
+        found.append(
+            [
+                linear_probe(fit, stars.fit.label, x, part.label).accuracy
+                for x, part in ((choose, stars.choose), (test, stars.test))
+            ]
+        )
     chosen, third = np.array(found).T
     best = int(chosen.argmax())
-    return {"best of ten, where chosen": float(chosen[best]), "the same on a third set": float(third[best]),
-            "all ten on the third set": float(third.mean())}  # fmt: skip
+    return {
+        "best of ten, where chosen": float(chosen[best]),
+        "the same on a third set": float(third[best]),
+        "all ten on the third set": float(third.mean()),
+    }
 
 
 def thawing(checkpoint: Checkpoint, stars: Splits, seeds: int = 3) -> dict[str, object]:
@@ -212,8 +236,16 @@ def thawing(checkpoint: Checkpoint, stars: Splits, seeds: int = 3) -> dict[str, 
         other = replace(checkpoint, recipe=replace(checkpoint.recipe, thaw_embedding=thaw))
         found = []
         for seed in range(seeds):
-            model = finetune(other, stars.fit, stars.choose, layers=PAPER_LAYERS, epochs=10, learning_rate=1e-4,
-                             seed=seed, progress=False)  # fmt: skip
+            model = finetune(
+                other,
+                stars.fit,
+                stars.choose,
+                layers=PAPER_LAYERS,
+                epochs=10,
+                learning_rate=1e-4,
+                seed=seed,
+                progress=False,
+            )
             found.append(float((model.predict(stars.test) == stars.test.label).mean()))
         out[f"accuracy, embedding {name}"] = [round(x, 4) for x in found]
         out[f"trainable, embedding {name}"] = sum(p.numel() for p in model.encoder.parameters() if p.requires_grad)
@@ -226,11 +258,21 @@ def main() -> None:
     data, stars = prepare(simulate(n, seed=3)), torch.arange(n)
     shipped, sets = load_checkpoint("tiny"), labelled_stars("tiny")
     rows = {
-        "1": bins(data, n), "2": real_points(data, stars), "3": windows(data, stars), "4": noise(data), "5": phases(),
-        "6, 7": gradients(), "8": negatives(), "9": validation(shipped), "12": colour(data, stars),
-        "13": middles(data, stars), "12, 13, 18": probes(shipped, sets), "11": dice(shipped, stars, data),
-        "17": selection(sets), "19": thawing(shipped, sets),
-    }  # fmt: skip
+        "1": bins(data, n),
+        "2": real_points(data, stars),
+        "3": windows(data, stars),
+        "4": noise(data),
+        "5": phases(),
+        "6, 7": gradients(),
+        "8": negatives(),
+        "9": validation(shipped),
+        "12": colour(data, stars),
+        "13": middles(data, stars),
+        "12, 13, 18": probes(shipped, sets),
+        "11": dice(shipped, stars, data),
+        "17": selection(sets),
+        "19": thawing(shipped, sets),
+    }
     result = {"benchmark": "surprises", "made_with": provenance(), "checkpoint": shipped.name, "results": rows}
     with replacing(RESULTS) as part:
         part.write_text(json.dumps(result, indent=1) + "\n")

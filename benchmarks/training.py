@@ -50,8 +50,12 @@ def stars_of(kind: str, n: int) -> LightCurves:
         rng, counts = np.random.default_rng(0), (600, 650, 100)
         size = n * sum(counts)
         return LightCurves.from_arrays(
-            np.repeat(np.arange(n), sum(counts)), np.tile(np.repeat(range(3), counts), n),
-            58_200 + rng.uniform(0, 1_700, size), 15 + rng.normal(0, 0.3, size), np.full(size, 0.05))  # fmt: skip
+            np.repeat(np.arange(n), sum(counts)),
+            np.tile(np.repeat(range(3), counts), n),
+            58_200 + rng.uniform(0, 1_700, size),
+            15 + rng.normal(0, 0.3, size),
+            np.full(size, 0.05),
+        )
     stars = simulate(4 * n, seed=1)
     return stars[np.argsort(np.abs(stars.counts.sum(1) - 450), kind="stable")[:n]]
 
@@ -103,8 +107,13 @@ def measure(model: str, kind: str, way: str, threads: int, steps: int) -> dict[s
         cpu.append(time.process_time() - used)
     lengths = [int(n) for view in views for n in (~view.mask).sum(1)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return {"per_s": batch / min(wall[1:]), "per_cpu_s": batch / min(cpu[1:]), "tokens": float(sum(lengths) / batch),
-            "peak_mb": peak, "operations": operations(size, lengths) / batch}  # fmt: skip
+    return {
+        "per_s": batch / min(wall[1:]),
+        "per_cpu_s": batch / min(cpu[1:]),
+        "tokens": float(sum(lengths) / batch),
+        "peak_mb": peak,
+        "operations": operations(size, lengths) / batch,
+    }
 
 
 def main() -> None:
@@ -132,10 +141,18 @@ def main() -> None:
                 row["reference_per_s"], row["reference_mb"] = REFERENCE[name]
             rows[name] = row
             ours = row["ours"]
-            print(f"{name}: padded {row['padded']['per_s']:.2f}/s, ours {ours['per_s']:.2f}/s ({row['ratio']:.2f} x; "
-                  f"floor {row['floor_per_s']:.2f}/s), {ours['peak_mb']:.0f} MB", flush=True)
-    result = {"benchmark": "training", "made_with": provenance(), "threads": given.threads,
-              "matrix_gflops": round(rate / 1e9, 1), "results": rows}  # fmt: skip
+            print(
+                f"{name}: padded {row['padded']['per_s']:.2f}/s, ours {ours['per_s']:.2f}/s ({row['ratio']:.2f} x; "
+                f"floor {row['floor_per_s']:.2f}/s), {ours['peak_mb']:.0f} MB",
+                flush=True,
+            )
+    result = {
+        "benchmark": "training",
+        "made_with": provenance(),
+        "threads": given.threads,
+        "matrix_gflops": round(rate / 1e9, 1),
+        "results": rows,
+    }
     with replacing(RESULTS) as part:
         part.write_text(json.dumps(result, indent=1) + "\n")
 

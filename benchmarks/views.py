@@ -61,8 +61,9 @@ def measured(data: Prepared, batch: int, repeats: int, size: Preset, how: Recipe
     """Rates in batches and one star at a time, after a first small batch of each."""
     stars = torch.arange(len(data) // batch * batch)
     rate(data, stars[:batch], batch, size, how)
-    pairs = [(rate(data, stars, batch, size, how), rate(data, stars[:ONE_BY_ONE], 1, size, how))
-             for _ in range(repeats)]  # fmt: skip
+    pairs = [
+        (rate(data, stars, batch, size, how), rate(data, stars[:ONE_BY_ONE], 1, size, how)) for _ in range(repeats)
+    ]
     together, alone = np.max(pairs, axis=0)
     ratio = np.median([a / b for a, b in pairs])
     return {"triplets_per_cpu_s": round(together), "one_star_at_a_time": round(alone), "ratio": round(ratio, 1)}
@@ -86,8 +87,13 @@ def main() -> None:
                     row["target"] = TARGETS[name]
                 rows.append(row)
                 print(json.dumps(row))
-    result = {"benchmark": "views", "made_with": provenance(), "batch": options.batch, "stars": options.stars,
-              "results": rows}  # fmt: skip
+    result = {
+        "benchmark": "views",
+        "made_with": provenance(),
+        "batch": options.batch,
+        "stars": options.stars,
+        "results": rows,
+    }
     with replacing(RESULTS) as part:
         part.write_text(json.dumps(result, indent=1) + "\n")
 

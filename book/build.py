@@ -30,8 +30,10 @@ MIN_TEXT = 300  # characters; a page with less is empty or broken
 def run_time_table(rows: list[dict]) -> str:
     """The measured run times as a Markdown table, for the appendix."""
     lines = ["| chapter | preset | time (s) | processor time (s) | memory peak (MB) |", "|---|---|---:|---:|---:|"]
-    lines += [f"| {{doc}}`{r['chapter']}` | {r['preset']} | {r['wall_s']:.0f} | {r['cpu_s']:.0f} | {r['peak_mb']} |"
-              for r in rows]
+    lines += [
+        f"| {{doc}}`{r['chapter']}` | {r['preset']} | {r['wall_s']:.0f} | {r['cpu_s']:.0f} | {r['peak_mb']} |"
+        for r in rows
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -152,8 +154,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--force", action="store_true", help="run every chapter again")
     parser.add_argument("--jobs", type=int, default=min(2, cores()), help="chapters at a time (default: %(default)s)")
-    parser.add_argument("--accept-figures", action="store_true",
-                        help="keep how the figures of preset tiny, seed 0, look now, to compare later builds with")
+    parser.add_argument(
+        "--accept-figures",
+        action="store_true",
+        help="keep how the figures of preset tiny, seed 0, look now, to compare later builds with",
+    )
     options = parser.parse_args()
     if options.jobs < 1:
         parser.error(f"--jobs {options.jobs}: at least one chapter at a time")

@@ -78,8 +78,9 @@ def measured(command: list[str], log: Path, cwd: Path) -> tuple[int, dict]:
     started = time.perf_counter()
     with log.open("w") as out:
         # In a group of its own: Ctrl-C reaches this script, which then ends what it started.
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=cwd,
-                                   env=kernel_environment(ROOT), process_group=0)  # fmt: skip
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, cwd=cwd, env=kernel_environment(ROOT), process_group=0
+        )
         _RUNNING.add(process)
         try:
             _, status, usage = os.wait4(process.pid, 0)
@@ -184,8 +185,10 @@ def _run_all(todo: list[Path], jobs: int, run, finished) -> None:
                     source = running.pop(done)
                     if error := done.exception():
                         failed = failed or error  # pyright: ignore[reportAssignmentType]
-                        print(f"{source.stem}: failed" + ("; what runs beside it is finished" if running else ""),
-                              flush=True)  # fmt: skip
+                        print(
+                            f"{source.stem}: failed" + ("; what runs beside it is finished" if running else ""),
+                            flush=True,
+                        )
                     else:
                         finished(source, done.result())
         except KeyboardInterrupt:

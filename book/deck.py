@@ -73,9 +73,9 @@ class Deck:
         self.slides: list[Slide] = []
         self.exercises: list[str] = []
         self.section, self.figures = "", 0
-        self._markdown = MarkdownIt("commonmark", {"html": False}).enable("table").use(
-            dollarmath_plugin, renderer=_mathematics
-        )  # fmt: skip
+        self._markdown = (
+            MarkdownIt("commonmark", {"html": False}).enable("table").use(dollarmath_plugin, renderer=_mathematics)
+        )
         faulty, heading = set(), ""
         for piece in markdown_pieces(notebook):
             heading = piece.title if piece.kind == "heading" else heading
@@ -132,8 +132,11 @@ class Deck:
         self._start(self.section, "title" if piece.level == 1 else "text")
         if piece.level == 1:
             number = f"Chapter {int(self.page[:2])} of " if self.page[:2].isdigit() else ""
-            self._add(f"<p>{number}{html.escape(next(iter(self.book.titles.values())))}</p><p class='small'>Arrow keys "
-                      "turn the pages, n shows notes, f fills the screen. Text CC BY 4.0.</p>", lines=0)  # fmt: skip
+            self._add(
+                f"<p>{number}{html.escape(next(iter(self.book.titles.values())))}</p><p class='small'>Arrow keys "
+                "turn the pages, n shows notes, f fills the screen. Text CC BY 4.0.</p>",
+                lines=0,
+            )
 
     def _text(self, text: str) -> None:
         if self.section == "Further reading":
@@ -169,8 +172,11 @@ class Deck:
         for answer, right, why in answers:
             said = self.inline(answer)
             asked += f"<li>{said}</li>"
-            told += f"<li class='right'>{said}<div class='why'>{self._html(why)}</div></li>" if right else (
-                f"<li class='wrong'>{said}</li>")  # fmt: skip
+            told += (
+                f"<li class='right'>{said}<div class='why'>{self._html(why)}</div></li>"
+                if right
+                else (f"<li class='wrong'>{said}</li>")
+            )
         for kind, rows in (("ask", asked), ("answer", told)):
             self._start(f"Check yourself: {self._words(title)}", kind)
             self._add(f"<div class='question'>{self._html(question)}</div><ol type='A'>{rows}</ol>", lines=0)

@@ -86,11 +86,17 @@ def _files_read(node: ast.AST) -> set[str]:
             # A name in a loop stands for the words of the statement that it can be.
             inside = ast.walk(call) if any(isinstance(a, ast.Constant) for a in call.args) else ast.walk(node)
             parts = {id(part) for n in ast.walk(node) if isinstance(n, ast.JoinedStr) for part in n.values}
-            words = [n.value for n in inside
-                     if isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in parts]  # fmt: skip
+            words = [
+                n.value
+                for n in inside
+                if isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in parts
+            ]
             for word in (w for w in words if re.fullmatch(r"[\w/.-]+", w)):
-                out.add({"committed_result": f"benchmarks/results/{word}.json", "shipped_file": f"data/{word}"}
-                        .get(_called(call), word))  # fmt: skip
+                out.add(
+                    {"committed_result": f"benchmarks/results/{word}.json", "shipped_file": f"data/{word}"}.get(
+                        _called(call), word
+                    )
+                )
     return out
 
 
@@ -101,8 +107,13 @@ def _read_and_bound(node: ast.AST) -> tuple[set[str], set[str]]:
     of_loops = {n.id for target in loops for n in ast.walk(target) if isinstance(n, ast.Name)}
     bound = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
     bound |= {n.name for n in ast.walk(node) if isinstance(n, ast.FunctionDef)}
-    bound |= {n.value.id for n in ast.walk(node) if isinstance(n, ast.Subscript | ast.Attribute)
-              and not isinstance(n.ctx, ast.Load) and isinstance(n.value, ast.Name)}  # fmt: skip
+    bound |= {
+        n.value.id
+        for n in ast.walk(node)
+        if isinstance(n, ast.Subscript | ast.Attribute)
+        and not isinstance(n.ctx, ast.Load)
+        and isinstance(n.value, ast.Name)
+    }
     return {n.id for n in names if isinstance(n.ctx, ast.Load)} - of_loops, bound
 
 
@@ -148,8 +159,15 @@ def claims(notebook: Mapping[str, Any]) -> list[dict[str, Any]]:
             raise ValueError(f"the prose uses {name}, and no cell of the notebook has glued it")
         cell, value = values[name]
         files = set().union(*(found for each, found in sources[cell] if re.fullmatch(each, name)))
-        out.append({"name": name, "value": value, "shown": [shown(value, spec) for spec in specs], "cell": cell,
-                    "files": sorted(files)})  # fmt: skip
+        out.append(
+            {
+                "name": name,
+                "value": value,
+                "shown": [shown(value, spec) for spec in specs],
+                "cell": cell,
+                "files": sorted(files),
+            }
+        )
     return out
 
 
@@ -165,6 +183,8 @@ def table(pages: Mapping[str, list[dict[str, Any]]]) -> str:
     for page, rows in pages.items():
         named = sorted({file for row in rows for file in row["files"]})
         kept = sum(bool(row["files"]) for row in rows)
-        lines.append(f"| {{doc}}`{page}` | {len(rows)} | {len(rows) - kept} | {kept} | "
-                     f"{', '.join(f'`{file}`' for file in named)} |")  # fmt: skip
+        lines.append(
+            f"| {{doc}}`{page}` | {len(rows)} | {len(rows) - kept} | {kept} | "
+            f"{', '.join(f'`{file}`' for file in named)} |"
+        )
     return "\n".join(lines) + "\n"

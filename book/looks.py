@@ -46,8 +46,10 @@ def pictures(executed: Iterable[Path]) -> dict[str, bytes]:
                 if (picture := image_of(cell)) is None:
                     raise RuntimeError(f"{file.stem}: the cell of figure {name} shows no picture")
                 if sum("data" in output for output in cell["outputs"]) > 1:
-                    raise RuntimeError(f"{file.stem}: the cell of figure {name} shows more than the figure; "
-                                       "give the rest a cell of its own")  # fmt: skip
+                    raise RuntimeError(
+                        f"{file.stem}: the cell of figure {name} shows more than the figure; "
+                        "give the rest a cell of its own"
+                    )
                 out[name] = picture
     return out
 
@@ -109,8 +111,9 @@ def manifest(book: Path, shown: Mapping[str, bytes], preset: str, seed: int) -> 
     return {"preset": preset, "seed": seed, "shared_inputs": shared_inputs(root), "figures": entries}
 
 
-def write_gallery(known: Mapping[str, Figure], shown: Mapping[str, bytes], preset: str, seed: int,
-                  source: Path) -> None:  # fmt: skip
+def write_gallery(
+    known: Mapping[str, Figure], shown: Mapping[str, bytes], preset: str, seed: int, source: Path
+) -> None:
     """Write small pictures into source/gallery, and source/figures.txt: a card for each figure, chapter by chapter."""
     folder = source / "gallery"
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,8 +126,16 @@ def write_gallery(known: Mapping[str, Figure], shown: Mapping[str, bytes], prese
             small = _opaque(shown[name])
             small.thumbnail((THUMBNAIL, 4 * THUMBNAIL))
             small.quantize(64).save(folder / f"{name}.png", optimize=True)
-            lines += [":::{grid-item-card}", f":img-top: gallery/{name}.png", f":img-alt: {name}, a small copy", "",
-                      f"{{ref}}`{name} <{name}>`: {figure.alt}", "",
-                      f"`{figure.command(preset, seed).split(' --out')[0]}`", ":::", ""]  # fmt: skip
+            lines += [
+                ":::{grid-item-card}",
+                f":img-top: gallery/{name}.png",
+                f":img-alt: {name}, a small copy",
+                "",
+                f"{{ref}}`{name} <{name}>`: {figure.alt}",
+                "",
+                f"`{figure.command(preset, seed).split(' --out')[0]}`",
+                ":::",
+                "",
+            ]
         lines += ["::::", ""]
     (source / "figures.txt").write_text("\n".join(lines), encoding="utf-8")

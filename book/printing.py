@@ -107,8 +107,12 @@ def one_page(folder: Path, pages: list[str]) -> str:
             break
     titles = {page: html.escape(heading(article)) for page, article in articles.items()}
     lines = [f'<li><a href="#{place(page)}">{title}</a></li>' for page, title in titles.items()]
-    return PAGE.format(title=titles[pages[0]], head="\n".join(styles), contents="\n".join(lines),
-                       articles="\n".join(map(str, articles.values())))  # fmt: skip
+    return PAGE.format(
+        title=titles[pages[0]],
+        head="\n".join(styles),
+        contents="\n".join(lines),
+        articles="\n".join(map(str, articles.values())),
+    )
 
 
 def heading(article: Tag) -> str:
@@ -124,10 +128,21 @@ def to_pdf(page: Path, pdf: Path) -> None:
         raise RuntimeError(f"no browser ({', '.join(BROWSERS)}): print {page} with the one that you have")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         made = Path(folder) / "book.pdf"
-        command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                   "--no-first-run", f"--user-data-dir={folder}/profile", "--host-resolver-rules=MAP * ~NOTFOUND",
-                   "--no-pdf-header-footer", "--generate-pdf-document-outline", "--virtual-time-budget=60000",
-                   f"--print-to-pdf={made}", page.resolve().as_uri()]  # fmt: skip
+        command = [
+            browser,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            f"--user-data-dir={folder}/profile",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--no-pdf-header-footer",
+            "--generate-pdf-document-outline",
+            "--virtual-time-budget=60000",
+            f"--print-to-pdf={made}",
+            page.resolve().as_uri(),
+        ]
         run = subprocess.run(command, capture_output=True, text=True, timeout=60 * MINUTES)
         if not made.is_file():
             raise RuntimeError(f"{Path(browser).name} printed nothing (status {run.returncode}):\n{run.stderr[-2000:]}")

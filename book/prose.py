@@ -117,8 +117,9 @@ def markdown_pieces(notebook: Mapping[str, Any]) -> Iterator[Piece]:
 def quiz(piece: Piece) -> tuple[str, str, list[tuple[str, bool, str]]]:
     """Title of a quiz, its question, and its answers: what each says, whether it is right, and why."""
     inside = list(pieces(piece.body))
-    answers = [(p.title, p.options.get("class-container") == "quiz-right", p.body)
-               for p in inside if p.kind == "dropdown"]  # fmt: skip
+    answers = [
+        (p.title, p.options.get("class-container") == "quiz-right", p.body) for p in inside if p.kind == "dropdown"
+    ]
     question = "\n\n".join(p.body for p in inside if p.kind in ("text", "math"))
     return piece.title.removeprefix("Quiz:").strip(), question, answers
 
@@ -159,8 +160,10 @@ class Book:
     def __init__(self, folder: Path):
         self.folder, self.titles, self.labels = folder, {}, {}
         entries = parse_file(str(folder / "references.bib")).entries
-        self.cited = {key: _short(entry.persons.get("author", []), entry.fields.get("year", "n.d."))
-                      for key, entry in entries.items()}  # fmt: skip
+        self.cited = {
+            key: _short(entry.persons.get("author", []), entry.fields.get("year", "n.d."))
+            for key, entry in entries.items()
+        }
         for page in toc_pages(folder):
             file = page_source(folder, page)
             notebook = file.suffix == ".ipynb"
@@ -175,9 +178,11 @@ class Book:
     def _number(self, page: str, found: list[Piece], file: Path) -> None:
         cells = read_notebook(file)["cells"] if file.suffix == ".ipynb" else []
         figures = [c["metadata"].get("mystnb", {}).get("figure", {}).get("name") for c in cells]
-        named = {"Figure": [f for f in figures if f],
-                 "equation": [p.options["label"] for p in found if p.kind == "math" and "label" in p.options],
-                 "exercise": [p.options.get("label", "") for p in found if p.kind == "exercise"]}  # fmt: skip
+        named = {
+            "Figure": [f for f in figures if f],
+            "equation": [p.options["label"] for p in found if p.kind == "math" and "label" in p.options],
+            "exercise": [p.options.get("label", "") for p in found if p.kind == "exercise"],
+        }
         for word, labels in named.items():
             self.labels |= {label: (page, word, number) for number, label in enumerate(labels, start=1)}
 
@@ -197,8 +202,11 @@ class Book:
                 return self._glue(content, values or {})
             if role.startswith("cite"):
                 keys = [self.cited.get(key.strip(), key.strip()) for key in content.split(",")]
-                return "; ".join("{} ({})".format(*k) for k in keys) if role == "cite:t" else (
-                    "(" + "; ".join("{} {}".format(*k) for k in keys) + ")")  # fmt: skip
+                return (
+                    "; ".join("{} ({})".format(*k) for k in keys)
+                    if role == "cite:t"
+                    else ("(" + "; ".join("{} {}".format(*k) for k in keys) + ")")
+                )
             named = _NAMED.fullmatch(content)
             said, target = (named[1], named[2]) if named else ("", content)
             if role == "doc":

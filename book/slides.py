@@ -71,8 +71,10 @@ def make_slides(book: Book, executed: Path, folder: Path) -> list[Path]:
     """Write a deck for each chapter. Raises FileNotFoundError for a chapter that has not been run."""
     missing = [page for page in chapters(book) if not (executed / f"{page}.ipynb").is_file()]
     if missing:
-        raise FileNotFoundError(f"slides show what the chapters computed, and {', '.join(missing)} has not been run at "
-                                f"preset {executed.name}: `make book PRESET={executed.name}` runs them")  # fmt: skip
+        raise FileNotFoundError(
+            f"slides show what the chapters computed, and {', '.join(missing)} has not been run at "
+            f"preset {executed.name}: `make book PRESET={executed.name}` runs them"
+        )
     template = (Path(__file__).parent / "slides.html").read_text()
     folder.mkdir(parents=True, exist_ok=True)
     files = []

@@ -31,8 +31,16 @@ def with_solutions(notebook: dict) -> dict:
     out = copy.deepcopy(notebook)
     for label, code in solutions(notebook).items():
         if code:
-            out["cells"].append({"cell_type": "code", "id": re.sub(r"\W", "-", label), "metadata": {}, "outputs": [],
-                                 "execution_count": None, "source": f"# {label}\n{code}"})  # fmt: skip
+            out["cells"].append(
+                {
+                    "cell_type": "code",
+                    "id": re.sub(r"\W", "-", label),
+                    "metadata": {},
+                    "outputs": [],
+                    "execution_count": None,
+                    "source": f"# {label}\n{code}",
+                }
+            )
     return out
 
 

@@ -61,8 +61,9 @@ class Copyist:
         self.original = read_notebook(page_source(book.folder, page))
         code = [source_of(c) for c in self.original["cells"] if c["cell_type"] == "code" and HIDDEN not in tags_of(c)]
         nodes = [node for text in code for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
-        self.imports_check = any(node.module == "astraclr.checks" and "check" in {a.name for a in node.names}
-                                 for node in nodes)  # fmt: skip
+        self.imports_check = any(
+            node.module == "astraclr.checks" and "check" in {a.name for a in node.names} for node in nodes
+        )
 
     def copy(self) -> dict[str, Any]:
         """The notebook for students."""
@@ -124,16 +125,24 @@ class Copyist:
             inside = [self.rendered(p) for p in pieces(piece.body)]
             title = self.book.words(piece.title, self.page)
             return quoted("\n\n".join(filter(None, [f"**{title}**" if title else "", *inside])))
-        raise ValueError(f"{self.page}: nobody has said how directive {piece.kind!r} looks in plain Jupyter; say it in "
-                         "book/student.py, Copyist.rendered")
+        raise ValueError(
+            f"{self.page}: nobody has said how directive {piece.kind!r} looks in plain Jupyter; say it in "
+            "book/student.py, Copyist.rendered"
+        )
 
     def _answer(self, name: str, piece: Piece) -> Cell:
         label = piece.options.get("label", "")
         call = "\n".join(f"# {line}" for line in check_call(piece.body, label).splitlines())
         start = "" if self.imports_check else "from astraclr.checks import check\n\n"
         source = f"{start}# Your answer to exercise {self.exercises}.\n\n\n{call}"
-        return {"cell_type": "code", "id": name, "metadata": {"tags": ["answer"]}, "outputs": [],
-                "execution_count": None, "source": source}  # fmt: skip
+        return {
+            "cell_type": "code",
+            "id": name,
+            "metadata": {"tags": ["answer"]},
+            "outputs": [],
+            "execution_count": None,
+            "source": source,
+        }
 
 
 def _markdown(name: str, source: str) -> Cell:
@@ -146,8 +155,14 @@ def _code(cell: Cell, source: str) -> Cell:
     metadata: dict[str, Any] = {"tags": sorted(tags & {"parameters"})} if tags & {"parameters"} else {}
     if folded:
         metadata["jupyter"] = {"source_hidden": True}
-    return {"cell_type": "code", "id": cell["id"], "metadata": metadata, "outputs": [], "execution_count": None,
-            "source": source}  # fmt: skip
+    return {
+        "cell_type": "code",
+        "id": cell["id"],
+        "metadata": metadata,
+        "outputs": [],
+        "execution_count": None,
+        "source": source,
+    }
 
 
 def make_copies(book: Book, folder: Path) -> list[Path]:

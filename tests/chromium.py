@@ -20,14 +20,26 @@ import pytest
 
 from book.printing import BROWSERS, executable
 
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--mute-audio",
-         "--disable-background-networking", "--disable-component-update", "--disable-extensions", "--disable-sync",
-         "--host-resolver-rules=MAP * ~NOTFOUND", "--remote-debugging-pipe")  # fmt: skip
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+    "--mute-audio",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-extensions",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--remote-debugging-pipe",
+)
 
 # A runner without a browser would skip these tests in silence: `.ci/run` sets the variable, and there they fail.
 REQUIRED = "ASTRACLR_BROWSER_REQUIRED"
-needs_browser = pytest.mark.skipif(executable() is None and not os.environ.get(REQUIRED),
-                                   reason=f"no browser: looked for {', '.join(BROWSERS)}")  # fmt: skip
+needs_browser = pytest.mark.skipif(
+    executable() is None and not os.environ.get(REQUIRED), reason=f"no browser: looked for {', '.join(BROWSERS)}"
+)
 
 
 class Browser:
@@ -50,8 +62,9 @@ class Browser:
         assert program is not None, f"no browser: looked for {', '.join(BROWSERS)}"
         shell = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'  # the browser wants these two numbers
         command = ["bash", "-c", shell, program, *FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"]
-        self._process = subprocess.Popen(command, pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL,
-                                         stderr=subprocess.DEVNULL)  # fmt: skip
+        self._process = subprocess.Popen(
+            command, pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         os.close(to_read)
         os.close(to_write)
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
@@ -143,8 +156,16 @@ class Browser:
     def mouse(self, kind: str, x: float, y: float, button: str = "none", modifiers: int = 0) -> None:
         """A mouse event, kind "mouseMoved", "mousePressed" or "mouseReleased", at CSS pixels."""
         down = kind == "mousePressed" or (kind == "mouseMoved" and button != "none")
-        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=int(down),
-                  clickCount=int(kind != "mouseMoved"), modifiers=modifiers)  # fmt: skip
+        self.send(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=x,
+            y=y,
+            button=button,
+            buttons=int(down),
+            clickCount=int(kind != "mouseMoved"),
+            modifiers=modifiers,
+        )
 
     def click(self, x: float, y: float) -> None:
         """Press and release the left button."""

@@ -79,9 +79,13 @@ def oracles():
 
 
 def pytest_addoption(parser):
-    parser.addoption("--write-parity", metavar="FILE", type=Path,
-                     help="write stage, tolerance and largest difference of every comparison with the reference as "
-                     "JSON; only if all tests of the session passed")  # fmt: skip
+    parser.addoption(
+        "--write-parity",
+        metavar="FILE",
+        type=Path,
+        help="write stage, tolerance and largest difference of every comparison with the reference as "
+        "JSON; only if all tests of the session passed",
+    )
 
 
 PARITY = pytest.StashKey[list]()
@@ -133,8 +137,10 @@ def pytest_sessionfinish(session, exitstatus):
     skipped, deselected = (len(said.stats.get(key, [])) for key in ("skipped", "deselected"))
     try:
         if exitstatus != 0 or skipped or deselected:
-            raise ValueError(f"exit status {int(exitstatus)}, {skipped} skipped, {deselected} deselected; "
-                             "every test must run and pass")  # fmt: skip
+            raise ValueError(
+                f"exit status {int(exitstatus)}, {skipped} skipped, {deselected} deselected; "
+                "every test must run and pass"
+            )
         seconds = sum(report.duration for report in said.stats.get("passed", []))
         write_table([record for item in session.items for record in item.stash.get(PARITY, [])], path, seconds)
         said.write_line(f"\nwrote {path}")

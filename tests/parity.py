@@ -44,8 +44,14 @@ def compared(test: str, stage: str, tolerance: float, ours, theirs, relative: bo
         f"{stage}: largest {kind} {largest:.3g} is over {tolerance:.3g}, at {where}; "
         f"{int((apart > tolerance).sum())} of {apart.size} values are over"
     )
-    return {"stage": stage, "tolerance": tolerance, "relative": relative, "largest_difference": largest,
-            "values": apart.size, "tests": [test]}  # fmt: skip
+    return {
+        "stage": stage,
+        "tolerance": tolerance,
+        "relative": relative,
+        "largest_difference": largest,
+        "values": apart.size,
+        "tests": [test],
+    }
 
 
 def merged(records: list[dict]) -> list[dict]:
@@ -54,8 +60,10 @@ def merged(records: list[dict]) -> list[dict]:
     for record in records:
         row = rows.setdefault(record["stage"], {**record, "values": 0, "tests": []})
         if (row["tolerance"], row["relative"]) != (record["tolerance"], record["relative"]):
-            raise ValueError(f"stage {record['stage']!r} has two tolerances, {row['tolerance']} and "
-                             f"{record['tolerance']} ({record['tests'][0]}); name the stages apart")  # fmt: skip
+            raise ValueError(
+                f"stage {record['stage']!r} has two tolerances, {row['tolerance']} and "
+                f"{record['tolerance']} ({record['tests'][0]}); name the stages apart"
+            )
         row["largest_difference"] = max(row["largest_difference"], record["largest_difference"])
         row["values"] += record["values"]
         row["tests"] = sorted({*row["tests"], *record["tests"]})
@@ -82,8 +90,13 @@ def check_against_table(test: str, records: list[dict], path: Path = TABLE) -> N
 
 def torch_name(key: str) -> str:
     """Name in our encoder of one of the reference's weights."""
-    for old, new in (("projection.1", "projection.2"), ("ffn.1", "ffn.2"), ("band.1", "band.2"), ("gamma", "weight"),
-                     ("beta", "bias")):  # fmt: skip
+    for old, new in (
+        ("projection.1", "projection.2"),
+        ("ffn.1", "ffn.2"),
+        ("band.1", "band.2"),
+        ("gamma", "weight"),
+        ("beta", "bias"),
+    ):
         key = key.replace(old, new)
     return key
 

@@ -104,15 +104,19 @@ def test_calibration_by_a_loop():
 def test_natural_frequencies_change_accuracy_and_no_recall():
     label = np.repeat(["ECL", "CV"], [10, 30])
     said = np.where(np.arange(40) < 9, "ECL", "CV")
-    found = bench.judged(Predictions((said[:, None] == ["CV", "ECL"]) * 0.8 + 0.1, np.array(["CV", "ECL"])), label,
-                         np.arange(40).astype(str))  # fmt: skip
+    found = bench.judged(
+        Predictions((said[:, None] == ["CV", "ECL"]) * 0.8 + 0.1, np.array(["CV", "ECL"])),
+        label,
+        np.arange(40).astype(str),
+    )
     share = bench.NATURAL["ECL"] / (bench.NATURAL["ECL"] + bench.NATURAL["CV"])
     assert found["recall"] == {"CV": 1.0, "ECL": 0.9} and found["macro_recall"] == pytest.approx(0.95)
     assert found["accuracy"] == pytest.approx(39 / 40)
     assert found["natural"]["accuracy"] == pytest.approx(0.9 * share + 1.0 * (1 - share))
     assert found["natural_told"]["accuracy"] == pytest.approx(share)  # so rare a class is never believed
-    other = bench.judged(Predictions(np.eye(2)[[0, 1, 1]], np.array(["a", "b"])), np.array(["a", "b", "a"]),
-                         np.array(["1", "2", "3"]))  # fmt: skip
+    other = bench.judged(
+        Predictions(np.eye(2)[[0, 1, 1]], np.array(["a", "b"])), np.array(["a", "b", "a"]), np.array(["1", "2", "3"])
+    )
     assert "natural" not in other
 
 
@@ -176,8 +180,16 @@ def test_rows_are_made_once_and_merged(script, tmp_path, monkeypatch):
 def test_a_row_of_other_settings_goes(script, tmp_path, monkeypatch):
     monkeypatch.setenv("ASTRACLR_CACHE", str(tmp_path))
     out = tmp_path / "r.json"
-    out.write_text(json.dumps({"rows": {"majority": {"digest": "old", "seeds": {"0": {"majority": {}}, "9": {"x": 1}}},
-                                        "other": {"digest": "kept", "seeds": {"0": {"x": 1}}}}}))  # fmt: skip
+    out.write_text(
+        json.dumps(
+            {
+                "rows": {
+                    "majority": {"digest": "old", "seeds": {"0": {"majority": {}}, "9": {"x": 1}}},
+                    "other": {"digest": "kept", "seeds": {"0": {"x": 1}}},
+                }
+            }
+        )
+    )
     script.main(["--rows", "majority", "--out", str(out)])
     first = json.loads(out.read_text())
     assert set(first["rows"]["majority"]["seeds"]) == {"0"} and first["rows"]["other"]["digest"] == "kept"
@@ -209,8 +221,16 @@ def test_rows_by_name(script):
 
 
 def test_seeds_are_put_together(script):
-    found = script.over_seeds({str(k): {"knn": {"accuracy": a, "macro_f1": 0.1}, "width": 3, "few_labels": {
-        "5": {"accuracy": 2 * a, "macro_f1": 0.2}}} for k, a in enumerate((0.2, 0.3, 0.4))})  # fmt: skip
+    found = script.over_seeds(
+        {
+            str(k): {
+                "knn": {"accuracy": a, "macro_f1": 0.1},
+                "width": 3,
+                "few_labels": {"5": {"accuracy": 2 * a, "macro_f1": 0.2}},
+            }
+            for k, a in enumerate((0.2, 0.3, 0.4))
+        }
+    )
     assert found["n"] == 3 and found["knn"]["accuracy"] == {"mean": 0.3, "sd": 0.1}
     assert found["few_labels 5"]["accuracy"] == {"mean": 0.6, "sd": 0.2} and set(found) == {"n", "knn", "few_labels 5"}
     alone = script.over_seeds({"0": {"majority": {"accuracy": 0.1, "macro_f1": 0.0}}})

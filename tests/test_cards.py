@@ -16,11 +16,14 @@ def test_a_card_holds_the_facts_and_every_row():
     found = {
         "made_with": {"command": "python some.py", "revision": "abc1234", "python": "3.11", "torch": "2.13"},
         "training": {"cpu_seconds": 120.0, "device": "cpu", "kwh_estimate": 0.001, "watts_assumed": 30.0},
-        "n_fit": 1500, "n_test": 700,
-        "simulated": {"trained": {"linear_probe_C1": score | {"accuracy_low": 0.2, "accuracy_high": 0.3}},
-                      "random weights, seed 0": {"weighted_knn": {"accuracy": 0.125}}},
+        "n_fit": 1500,
+        "n_test": 700,
+        "simulated": {
+            "trained": {"linear_probe_C1": score | {"accuracy_low": 0.2, "accuracy_high": 0.3}},
+            "random weights, seed 0": {"weighted_knn": {"accuracy": 0.125}},
+        },
         "real ZTF": {"stars": 10, "flagged": 0.5, "labelled": 8, "label_met": 0.25},
-    }  # fmt: skip
+    }
     card = model_card(checkpoint, found)
     assert checkpoint.sha256 in card and checkpoint.data in card and "revision abc1234" in card
     assert "400 steps of 128 stars, 2 CPU minutes on cpu; about 0.001 kWh, if it drew 30 W (assumed)" in card

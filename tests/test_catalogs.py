@@ -26,8 +26,18 @@ def irsa_epochs(oid=464103400001234, band="zg", n=6, ra=110.0, dec=20.0, bad=1, 
     flags[n - bad :] = 32768 + 2
     flags[0] = 2  # other bits do not make an epoch bad
     mjd = rng.permutation(58200 + 3.0 * np.arange(n)) + rng.random()
-    base = {"oid": oid, "expid": np.arange(n), "hjd": mjd + 2400000.5, "mjd": mjd, "mag": rng.normal(15, 0.1, n),
-            "magerr": 0.02, "catflags": flags, "filtercode": band, "ra": ra, "dec": dec}  # fmt: skip
+    base = {
+        "oid": oid,
+        "expid": np.arange(n),
+        "hjd": mjd + 2400000.5,
+        "mjd": mjd,
+        "mag": rng.normal(15, 0.1, n),
+        "magerr": 0.02,
+        "catflags": flags,
+        "filtercode": band,
+        "ra": ra,
+        "dec": dec,
+    }
     return pd.DataFrame(base | columns)
 
 
@@ -100,12 +110,19 @@ def test_irsa_without_positions_keeps_oids_apart(tmp_path):
 def bulk_parquet(path):
     """IRSA's bulk layout: one row an oid, lists of epochs, heliocentric times, filters by number."""
     parts = [irsa_epochs(700, "zg"), irsa_epochs(99, "zr"), irsa_epochs(800, "zi", ra=111.0)]
-    lists = {to: [p[c].to_numpy() for p in parts] for c, to in
-             [("mjd", "hmjd"), ("mag", "mag"), ("magerr", "magerr"), ("catflags", "catflags")]}  # fmt: skip
-    table = {"objectid": pa.array([700, 99, 800], pa.int64()), "filterid": pa.array([1, 2, 3], pa.int8()),
-             "fieldid": pa.array([464] * 3, pa.int16()), "rcid": pa.array([1] * 3, pa.int8()),
-             "objra": pa.array([110.0, 110.0, 111.0], pa.float32()), "objdec": pa.array([20.0] * 3, pa.float32()),
-             "nepochs": [6] * 3}  # fmt: skip
+    lists = {
+        to: [p[c].to_numpy() for p in parts]
+        for c, to in [("mjd", "hmjd"), ("mag", "mag"), ("magerr", "magerr"), ("catflags", "catflags")]
+    }
+    table = {
+        "objectid": pa.array([700, 99, 800], pa.int64()),
+        "filterid": pa.array([1, 2, 3], pa.int8()),
+        "fieldid": pa.array([464] * 3, pa.int16()),
+        "rcid": pa.array([1] * 3, pa.int8()),
+        "objra": pa.array([110.0, 110.0, 111.0], pa.float32()),
+        "objdec": pa.array([20.0] * 3, pa.float32()),
+        "nepochs": [6] * 3,
+    }
     pq.write_table(pa.table(table | lists), path)
 
 
@@ -152,10 +169,17 @@ def test_irsa_other_bad_files(tmp_path):
 
 def stars() -> LightCurves:
     rng = np.random.default_rng(0)
-    table = pd.DataFrame({"object_id": np.repeat(["001", "002"], 10), "mjd": rng.uniform(58000, 59000, 20),
-                          "mag": rng.normal(16, 1, 20).astype(np.float32), "magerr": np.float32(0.05),
-                          "band": rng.choice(["g", "r"], 20), "label": np.repeat(["RR", ""], 10),
-                          "period": np.repeat([0.5, np.nan], 10)})  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "object_id": np.repeat(["001", "002"], 10),
+            "mjd": rng.uniform(58000, 59000, 20),
+            "mag": rng.normal(16, 1, 20).astype(np.float32),
+            "magerr": np.float32(0.05),
+            "band": rng.choice(["g", "r"], 20),
+            "label": np.repeat(["RR", ""], 10),
+            "period": np.repeat([0.5, np.nan], 10),
+        }
+    )
     return LightCurves.from_table(table)
 
 
@@ -236,7 +260,7 @@ def test_read_folder_of_irsa_files(tmp_path):
         ("ragged.csv", b"object_id,mjd,mag,magerr,band\na,58000,15,0.1,g\na,1,2,3,4,5,6\n", "ragged.csv: .*line 3"),
         ("image.fits", b"\x89\xff\xfe\x00" * 50, "image.fits is neither parquet nor text"),
     ],
-)  # fmt: skip
+)
 def test_read_says_what_is_wrong_with_a_file(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):

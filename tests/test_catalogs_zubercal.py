@@ -23,16 +23,27 @@ def detections(seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     ra, dec = rng.uniform(0, 360, N_STARS), np.degrees(np.arcsin(rng.uniform(-0.4, 1, N_STARS)))
     count = rng.integers(4, 40, N_STARS)
     star, n = np.repeat(np.arange(N_STARS), count), count.sum()
-    epochs = pd.DataFrame({
-        "mjd": rng.uniform(58194, 59951, n), "mag": rng.normal(17, 1, n).astype(np.float32),
-        "magerr": rng.integers(80, 2000, n).astype(np.uint16), "info": rng.choice([0, 0, 0, 1], n).astype(np.int32),
-        "flag": rng.choice([0, 0, 0, 2], n).astype(np.int16),
-        "band": rng.choice(["g", "r", "i"], n, p=[0.45, 0.45, 0.1]),
-    })  # fmt: skip
+    epochs = pd.DataFrame(
+        {
+            "mjd": rng.uniform(58194, 59951, n),
+            "mag": rng.normal(17, 1, n).astype(np.float32),
+            "magerr": rng.integers(80, 2000, n).astype(np.uint16),
+            "info": rng.choice([0, 0, 0, 1], n).astype(np.int32),
+            "flag": rng.choice([0, 0, 0, 2], n).astype(np.int16),
+            "band": rng.choice(["g", "r", "i"], n, p=[0.45, 0.45, 0.1]),
+        }
+    )
     epochs.loc[star == 0, "flag"] = 1
-    stars = pd.DataFrame({"_RAJ2000": ra, "_DEJ2000": dec, "Source": 0,
-                          "Class": rng.choice(["RR", "ECL", "AGN"], N_STARS),
-                          "objID": 10**17 + rng.permutation(N_STARS), "gMeanPSFMag": np.float32(17)})  # fmt: skip
+    stars = pd.DataFrame(
+        {
+            "_RAJ2000": ra,
+            "_DEJ2000": dec,
+            "Source": 0,
+            "Class": rng.choice(["RR", "ECL", "AGN"], N_STARS),
+            "objID": 10**17 + rng.permutation(N_STARS),
+            "gMeanPSFMag": np.float32(17),
+        }
+    )
     return stars, epochs.set_index(star)
 
 
@@ -52,8 +63,9 @@ def hats(tmp_path_factory):
     )  # as Gaia numbers them
     folder = tmp_path_factory.mktemp("synthetic") / "catalogue"
     frame = NestedFrame(stars).join_nested(epochs, "lc")
-    lsdb.from_dataframe(frame, ra_column="_RAJ2000", dec_column="_DEJ2000", partition_rows=16, margin_threshold=None
-                        ).write_catalog(folder, catalog_name="synthetic", progress_bar=False)  # fmt: skip
+    lsdb.from_dataframe(
+        frame, ra_column="_RAJ2000", dec_column="_DEJ2000", partition_rows=16, margin_threshold=None
+    ).write_catalog(folder, catalog_name="synthetic", progress_bar=False)
     return folder, stars, epochs
 
 
@@ -74,8 +86,11 @@ def n_bad(epochs: pd.DataFrame) -> int:
 def expected(stars: pd.DataFrame, epochs: pd.DataFrame, object_id: str) -> LightCurves:
     """The same stars, cut and scaled in the open."""
     good = epochs[(epochs["info"] == 0) & (epochs["flag"] == 0)]
-    table = good.assign(object_id=stars[object_id].astype(str).to_numpy()[good.index], magerr=good["magerr"] / 1e4,
-                        label=stars["Class"].to_numpy()[good.index])  # fmt: skip
+    table = good.assign(
+        object_id=stars[object_id].astype(str).to_numpy()[good.index],
+        magerr=good["magerr"] / 1e4,
+        label=stars["Class"].to_numpy()[good.index],
+    )
     lc = LightCurves.from_table(table)
     return lc[np.argsort(lc.object_id)]
 
@@ -298,7 +313,8 @@ def test_read_says_when_a_hats_folder_has_no_flags(tmp_path):
     stars, epochs = detections()
     plain = epochs.drop(columns=["info", "flag"]).assign(magerr=0.05)
     frame = NestedFrame(stars.assign(Source=np.arange(N_STARS))).join_nested(plain, "lc")
-    lsdb.from_dataframe(frame, ra_column="_RAJ2000", dec_column="_DEJ2000", margin_threshold=None
-                        ).write_catalog(tmp_path / "c", catalog_name="synthetic", progress_bar=False)  # fmt: skip
+    lsdb.from_dataframe(frame, ra_column="_RAJ2000", dec_column="_DEJ2000", margin_threshold=None).write_catalog(
+        tmp_path / "c", catalog_name="synthetic", progress_bar=False
+    )
     lc = catalogs.read(tmp_path / "c")
     assert lc.n_obs == len(plain) and lc.notes["read without a quality cut (no info, flag): star"] == len(lc)

@@ -28,24 +28,39 @@ def view(star, n, rng, mean="star", last=1, together=False, pick="window"):
 
 def test_view():
     assert check("ex-ch2-view", view)
-    wrong = {"lost its own mean": {"mean": "band"}, "has mean zero": {"mean": "window"},
-             "as they were": {"mean": "none"},
-             "count alike": {"mean": "plain"}, "end of a range": {"last": 0}, "same place": {"together": True},
-             "no holes": {"pick": "holes"}, "Where is chance": {"pick": "first"}}  # fmt: skip
+    wrong = {
+        "lost its own mean": {"mean": "band"},
+        "has mean zero": {"mean": "window"},
+        "as they were": {"mean": "none"},
+        "count alike": {"mean": "plain"},
+        "end of a range": {"last": 0},
+        "same place": {"together": True},
+        "no holes": {"pick": "holes"},
+        "Where is chance": {"pick": "first"},
+    }
     for words, how in wrong.items():
         assert words in hint("ex-ch2-view", lambda *a, how=how: view(*a, **how))
     assert "function itself" in hint("ex-ch2-view", view(chapter_02._example(), 5, np.random.default_rng(0)))
     assert "came out" in hint("ex-ch2-view", lambda *a: {"g": view(*a)["g"]})
     assert "instead of" in hint("ex-ch2-view", lambda star, n, rng: view(star, n + 1, rng))
-    assert "come whole" in hint("ex-ch2-view", lambda *a: {b: tuple(c[:2] if b == "i" else c for c in v)
-                                                           for b, v in view(*a).items()})  # fmt: skip
+    assert "come whole" in hint(
+        "ex-ch2-view", lambda *a: {b: tuple(c[:2] if b == "i" else c for c in v) for b, v in view(*a).items()}
+    )
 
 
 def test_share():
     drawn, of = 2 / 5, 3 / 5
     assert check("ex-ch2-share", drawn * of)
-    wrong = {0.5: "nominal", drawn: "*drawn*", of: "*can*", 0.3: "whole number", 1 - drawn * of: "stays",
-             drawn * 0.5: "observations", 24.0: "between 0 and 1", 0.11: "side by side"}  # fmt: skip
+    wrong = {
+        0.5: "nominal",
+        drawn: "*drawn*",
+        of: "*can*",
+        0.3: "whole number",
+        1 - drawn * of: "stays",
+        drawn * 0.5: "observations",
+        24.0: "between 0 and 1",
+        0.11: "side by side",
+    }
     for answer, words in wrong.items():
         said = hint("ex-ch2-share", answer)
         assert words in said and "0.24" not in said
@@ -61,9 +76,13 @@ def test_reverse():
     back = turned(lambda t, m, e: (-t, m, e))
     assert check("ex-ch2-reverse", star, back, right)
     assert check("ex-ch2-reverse", star, turned(lambda t, m, e: (120_000 - t[::-1], m[::-1], e[::-1])), right)
-    changes = {"forwards": lambda t, m, e: (t, m[::-1], e), "go with them": lambda t, m, e: (-t[::-1], m, e),
-               "stretched": lambda t, m, e: (-2 * t, m, e), "another mirror": lambda t, m, e: (-t, -m, e),
-               "no observation": lambda t, m, e: (-t[1:], m[1:], e[1:])}  # fmt: skip
+    changes = {
+        "forwards": lambda t, m, e: (t, m[::-1], e),
+        "go with them": lambda t, m, e: (-t[::-1], m, e),
+        "stretched": lambda t, m, e: (-2 * t, m, e),
+        "another mirror": lambda t, m, e: (-t, -m, e),
+        "no observation": lambda t, m, e: (-t[1:], m[1:], e[1:]),
+    }
     for words, change in changes.items():
         assert words in hint("ex-ch2-reverse", star, turned(change), right)
     assert "slow side" in hint("ex-ch2-reverse", star, back, ["ECL", "ELL", "AGN", "RR"])
@@ -81,7 +100,12 @@ def test_window():
     first = np.array([[g[1] < r[0], r[1] < g[0]] for g, r in zip(*spans, strict=True)])
     right = first.any(1).mean()
     assert check("ex-ch2-window", right, anchor, data)
-    wrong = {1 - right: "do overlap", first[:, 0].mean(): "g comes first", first[:, 1].mean(): "r comes first",
-             100 * right: "between 0 and 1", 0.0123: "ends before"}  # fmt: skip
+    wrong = {
+        1 - right: "do overlap",
+        first[:, 0].mean(): "g comes first",
+        first[:, 1].mean(): "r comes first",
+        100 * right: "between 0 and 1",
+        0.0123: "ends before",
+    }
     for answer, words in wrong.items():
         assert words in hint("ex-ch2-window", answer, anchor, data)

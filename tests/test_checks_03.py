@@ -36,8 +36,9 @@ def test_attention():
         return weight / weight.sum(-1, keepdim=True) @ v
 
     assert "large ones" in hint("ex-ch3-attention", unstable)
-    assert "0 times infinity" in hint("ex-ch3-attention", lambda q, k, v, mask: (
-        (q @ k.T + torch.where(mask, -torch.inf, 0.0) * 0) @ v))  # fmt: skip
+    assert "0 times infinity" in hint(
+        "ex-ch3-attention", lambda q, k, v, mask: (q @ k.T + torch.where(mask, -torch.inf, 0.0) * 0) @ v
+    )
 
 
 def test_nan():
@@ -56,8 +57,10 @@ def test_shift():
     for name in ("paper", "corrected"):
         encoder = new_encoder(TINY, presets.recipe(name), 1).eval()
         h = encoder(tokens)
-        moved[name], day[name] = ((encoder(tokens._replace(times=tokens.times + days)) - h).norm(dim=1).median().item()
-                                  for days in (365.25, 1))  # fmt: skip
+        moved[name], day[name] = (
+            (encoder(tokens._replace(times=tokens.times + days)) - h).norm(dim=1).median().item()
+            for days in (365.25, 1)
+        )
         distances = torch.cdist(h, h)
         between[name] = distances[~torch.eye(12, dtype=bool)].median().item()
         largest[name] = distances.max().item()
@@ -90,10 +93,17 @@ def test_count():
         return total - sum(n for name, n in parts.items() if any(word in name for word in words))
 
     assert check("ex-ch3-count", total)
-    wrong = {without("bias"): "All biases", without("norm"): "layer norms", without("projection"): "projection head",
-             without("embedding"): "embedding is missing", without("layers.1", "layers.2", "layers.3"): "One layer",
-             without("attention.out"): "one matrix more", total + 256: "rates", 1_000: "Far too few",
-             total - 7: "Off by 7"}  # fmt: skip
+    wrong = {
+        without("bias"): "All biases",
+        without("norm"): "layer norms",
+        without("projection"): "projection head",
+        without("embedding"): "embedding is missing",
+        without("layers.1", "layers.2", "layers.3"): "One layer",
+        without("attention.out"): "one matrix more",
+        total + 256: "rates",
+        1_000: "Far too few",
+        total - 7: "Off by 7",
+    }
     for answer, words in wrong.items():
         said = hint("ex-ch3-count", answer)
         assert words in said and f"{total:,}" not in said and str(total) not in said

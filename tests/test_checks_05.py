@@ -68,11 +68,11 @@ def test_families(sky):
     wrong = {
         "that is the purity": {name: purity[name] for name in names},
         "that is the chance level": chance,
-        "A difference" : {name: purity[name] - chance[name] for name in names},
+        "A difference": {name: purity[name] - chance[name] for name in names},
         "not equally large": {name: purity[name] * 3 for name in names},
         "Check both": {name: 9.0 for name in names},
         "no number for cataclysmic": {"pulsating": right["pulsating"]},
-    }  # fmt: skip
+    }
     for words, times in wrong.items():
         verdict = check("ex-ch5-families", times, x, family)
         assert words.lower() in verdict.hint.lower() and not tells(verdict, *right.values(), *chance.values())
@@ -90,8 +90,13 @@ def test_crops(sky):
     side_by_side = purity(three.reshape(240, -1))
     right = fused - np.mean(single)
     assert check("ex-ch5-crops", {"one": right}, {"one": three}, label)
-    wrong = {"sign": -right, "fused vectors": fused, "best crop": fused - max(single),
-             "side by side": side_by_side - np.mean(single), "less the mean": 7.0}  # fmt: skip
+    wrong = {
+        "sign": -right,
+        "fused vectors": fused,
+        "best crop": fused - max(single),
+        "side by side": side_by_side - np.mean(single),
+        "less the mean": 7.0,
+    }
     for words, gain in wrong.items():
         verdict = check("ex-ch5-crops", {"one": gain}, {"one": three}, label)
         assert words in verdict.hint and not tells(verdict, right)

@@ -36,9 +36,15 @@ def test_difference():
     z = (only - other) / np.sqrt(only + other)
     p, q = ours.mean(), theirs.mean()
     assert check("ex-ch6-difference", z, ours, theirs)
-    wrong = {"second reader": -z, "difference of the accuracies": p - q, "difference of counts": only - other,
-             "different stars": (p - q) / np.sqrt((p * (1 - p) + q * (1 - q)) / 500), "a square": z**2,
-             "share of the disagreements": (only - other) / (only + other), "only the other": 77.0}  # fmt: skip
+    wrong = {
+        "second reader": -z,
+        "difference of the accuracies": p - q,
+        "difference of counts": only - other,
+        "different stars": (p - q) / np.sqrt((p * (1 - p) + q * (1 - q)) / 500),
+        "a square": z**2,
+        "share of the disagreements": (only - other) / (only + other),
+        "only the other": 77.0,
+    }
     for words, answer in wrong.items():
         hint = check("ex-ch6-difference", answer, ours, theirs).hint
         assert words in hint.lower() + hint and f"{z:.1f}" not in hint
@@ -59,10 +65,13 @@ def test_together(labels):
     right = {name: accuracy("features", name) - alone for name in names}
     assert check("ex-ch6-together", right, x, *labels)
     name = names[0]
-    wrong = {"both together": right[name] + alone, "turned round": -right[name],
-             "other way round": right[name] + alone - accuracy(name),
-             "test stars": accuracy("features", name, place=2) - accuracy("features", place=2),
-             "take off": 3.0}  # fmt: skip
+    wrong = {
+        "both together": right[name] + alone,
+        "turned round": -right[name],
+        "other way round": right[name] + alone - accuracy(name),
+        "test stars": accuracy("features", name, place=2) - accuracy("features", place=2),
+        "take off": 3.0,
+    }
     for words, answer in wrong.items():
         hint = check("ex-ch6-together", right | {name: answer}, x, *labels).hint
         assert words in hint and f"{right[name]:.2f}" not in hint
@@ -75,15 +84,21 @@ def test_temperature(labels):
     mean, spread = v.fit.mean(0), v.fit.std(0)
 
     def found(a, b, k_of=lambda k: k, t_of=lambda t: t):
-        return {(k, t): weighted_knn(a, fit_y, b, choose_y, k=k_of(k), temperature=t_of(t)).accuracy
-                for k in (1, 5, 20, 100) for t in (0.07, 1.0)}  # fmt: skip
+        return {
+            (k, t): weighted_knn(a, fit_y, b, choose_y, k=k_of(k), temperature=t_of(t)).accuracy
+            for k in (1, 5, 20, 100)
+            for t in (0.07, 1.0)
+        }
 
     right = found(v.fit, v.choose)
     assert check("ex-ch6-temperature", right, v, fit_y, choose_y)
-    wrong = {"other temperature": found(v.fit, v.choose, t_of=lambda t: 1.07 - t),
-             "another number": found(v.fit, v.choose, k_of=lambda k: 20),
-             "are standardised": found(*((part - mean) / spread for part in v[:2])),
-             "fit on the first": dict.fromkeys(right, 2.0), "missing": {(1, 0.07): 0.5}}  # fmt: skip
+    wrong = {
+        "other temperature": found(v.fit, v.choose, t_of=lambda t: 1.07 - t),
+        "another number": found(v.fit, v.choose, k_of=lambda k: 20),
+        "are standardised": found(*((part - mean) / spread for part in v[:2])),
+        "fit on the first": dict.fromkeys(right, 2.0),
+        "missing": {(1, 0.07): 0.5},
+    }
     for words, answer in wrong.items():
         verdict = check("ex-ch6-temperature", answer, v, fit_y, choose_y)
         assert words in verdict.hint and not any(f"{value:.3f}" in verdict.hint for value in right.values())
@@ -91,16 +106,21 @@ def test_temperature(labels):
 
 def test_contrast(labels, monkeypatch):
     v = vectors(labels, 4, 3.0)
-    splits = SimpleNamespace(**{part: SimpleNamespace(label=y, x=x) for part, y, x in
-                                zip(("fit", "choose", "test"), labels, v, strict=True)})  # fmt: skip
+    splits = SimpleNamespace(
+        **{part: SimpleNamespace(label=y, x=x) for part, y, x in zip(("fit", "choose", "test"), labels, v, strict=True)}
+    )
     monkeypatch.setattr(chapter_06, "random_control", lambda checkpoint: checkpoint)
     monkeypatch.setattr(chapter_06, "embed", lambda stars, checkpoint: stars.x)
     by_C = best_of({C: logistic_reader(v.fit, labels[0], C) for C in C_GRID}, v.choose, labels[1])[1]
     middle = {"clock stopped": {"1.0": 0.123, "10.0": 0.2}, "contrast only": {"1.0": 0.321}}
     right = max(by_C.values())
     assert check("ex-ch6-contrast", right, None, splits, middle)
-    wrong = {"'clock stopped'": 0.2, "'contrast only'": 0.321, "not the best one": min(by_C.values()),
-             "as they are": 0.9999}  # fmt: skip
+    wrong = {
+        "'clock stopped'": 0.2,
+        "'contrast only'": 0.321,
+        "not the best one": min(by_C.values()),
+        "as they are": 0.9999,
+    }
     assert min(by_C.values()) < right - 1e-3
     for words, answer in wrong.items():
         verdict = check("ex-ch6-contrast", answer, None, splits, middle)

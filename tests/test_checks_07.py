@@ -46,8 +46,13 @@ def test_rate(checkpoint):
     apart = [(after[k] - before[k]).abs() for k in before]
     every = float(np.mean([a.mean().item() for a in apart]))
     whole = sum(float(a.square().sum()) for a in apart) ** 0.5
-    for furthest, hint in ((every, "That is a mean"), (whole, "length of the whole move"), (0.0, "with itself"),
-                           (1e-4, "moved further"), (2.4e-3, "what the rule allows")):  # fmt: skip
+    for furthest, hint in (
+        (every, "That is a mean"),
+        (whole, "length of the whole move"),
+        (0.0, "with itself"),
+        (1e-4, "moved further"),
+        (2.4e-3, "what the rule allows"),
+    ):
         said = repr(check("ex-ch7-rate", slow, furthest, checkpoint))
         assert hint in said and "0.0002" not in said and "2.0e-04" not in said
     assert "far larger rate" in repr(check("ex-ch7-rate", tuned(checkpoint, 0.02), 0.02, checkpoint))
@@ -62,9 +67,14 @@ def test_optimism(checkpoint):
     runs = {name: tuned(checkpoint, 0.0) for name in said}
     right = {"one": 0.6 - 0.75, "two": 0.6 - 0.5}
     assert check("ex-ch7-optimism", right, said, runs, label)
-    wrong = {"sign": {k: -v for k, v in right.items()}, "points of a hundred": {k: 100 * v for k, v in right.items()},
-             "last pass": {k: v - 0.1 for k, v in right.items()}, "lacks two": {"one": right["one"]},
-             "one of the two": {"one": 0.6, "two": 0.6}, "neither pass": {"one": 0.33, "two": 0.1}}  # fmt: skip
+    wrong = {
+        "sign": {k: -v for k, v in right.items()},
+        "points of a hundred": {k: 100 * v for k, v in right.items()},
+        "last pass": {k: v - 0.1 for k, v in right.items()},
+        "lacks two": {"one": right["one"]},
+        "one of the two": {"one": 0.6, "two": 0.6},
+        "neither pass": {"one": 0.33, "two": 0.1},
+    }
     for hint, answer in wrong.items():
         told = repr(check("ex-ch7-optimism", answer, said, runs, label))
         assert hint in told and "0.15" not in told and "0.10" not in told
@@ -81,8 +91,12 @@ def test_bright():
     gap = float(right[light].mean() - right[~light].mean())
     guesses = {"encoder": guess, "features": guess}
     assert check("ex-ch7-bright", dict.fromkeys(guesses, gap), guesses, test)
-    for answer, hint in ((-gap, "Small magnitudes"), (100 * gap, "of a hundred"), (gap / 2, "not that far apart"),
-                         (float(right[light].mean() - right.mean()), "a part")):  # fmt: skip
+    for answer, hint in (
+        (-gap, "Small magnitudes"),
+        (100 * gap, "of a hundred"),
+        (gap / 2, "not that far apart"),
+        (float(right[light].mean() - right.mean()), "a part"),
+    ):
         said = repr(check("ex-ch7-bright", dict.fromkeys(guesses, answer), guesses, test))
         assert hint in said and f"{gap:.2f}" not in said
     assert "lacks features" in repr(check("ex-ch7-bright", {"encoder": gap}, guesses, test))
@@ -96,8 +110,10 @@ def found(x: np.ndarray, of: int = 1, among: int = 0, unit: bool = True) -> floa
 def test_forget():
     rng = np.random.default_rng(1)
     star, length = rng.normal(size=(200, 1, 4)), rng.uniform(0.3, 3, (200, 3, 1))
-    three = {"before": length * (star + rng.normal(0, 0.3, (200, 3, 4))),
-             "after": length * (star + rng.normal(0, 0.6, (200, 3, 4)))}  # fmt: skip
+    three = {
+        "before": length * (star + rng.normal(0, 0.3, (200, 3, 4))),
+        "after": length * (star + rng.normal(0, 0.6, (200, 3, 4))),
+    }
     share = {name: found(x) for name, x in three.items()}
     assert check("ex-ch7-forget", share, three)
     wrong = {"long vectors": {"unit": False}, "other way round": {"of": 0, "among": 1}, "end crops": {"of": 2}}

@@ -40,16 +40,22 @@ def strict(z, temperature=0.1, own=True, unit=True):
 def test_denominator():
     lowest = {"kept": float(np.log(2)), "left out": 0.0}
     assert check("ex-ch8-denominator", strict, lowest)
-    for wrong, hint in ((lambda z: nt_xent(z, 0.1), "still the loss of the reference"),
-                        (lambda z: strict(z, own=False), "fall below any floor"),
-                        (lambda z: strict(z, 1.0), "ignores the temperature"),
-                        (lambda z: strict(z, unit=False), "no cosines"), (0.5, "function itself"),
-                        (lambda z: strict(z) + 1, "by hand")):  # fmt: skip
+    for wrong, hint in (
+        (lambda z: nt_xent(z, 0.1), "still the loss of the reference"),
+        (lambda z: strict(z, own=False), "fall below any floor"),
+        (lambda z: strict(z, 1.0), "ignores the temperature"),
+        (lambda z: strict(z, unit=False), "no cosines"),
+        (0.5, "function itself"),
+        (lambda z: strict(z) + 1, "by hand"),
+    ):
         assert hint in repr(check("ex-ch8-denominator", wrong, lowest))
-    for answer, hint in (({"kept": 0.0, "left out": np.log(2)}, "exchanged"), ({"kept": 0.5}, "lacks left out"),
-                         ({"kept": np.log(3), "left out": 0.0}, "Which rivals remain"),
-                         ({"kept": np.log(3 * 128 - 1), "left out": 0.0}, "constant output"),
-                         ({"kept": np.log(2), "left out": 0.4}, "others left out")):  # fmt: skip
+    for answer, hint in (
+        ({"kept": 0.0, "left out": np.log(2)}, "exchanged"),
+        ({"kept": 0.5}, "lacks left out"),
+        ({"kept": np.log(3), "left out": 0.0}, "Which rivals remain"),
+        ({"kept": np.log(3 * 128 - 1), "left out": 0.0}, "constant output"),
+        ({"kept": np.log(2), "left out": 0.4}, "others left out"),
+    ):
         said = repr(check("ex-ch8-denominator", strict, answer))
         assert hint in said and "0.69" not in said and "ln 2" not in said
 
@@ -60,19 +66,30 @@ def test_middle():
     differ = []
     for k in range(len(few)):
         one, other = (
-            {(t, band) for t, band, gone in zip(part.times[k, 0, :, 0], part.band_info[k, 0, :, 0], part.mask[k, 0],
-                                                strict=True) if not gone}
+            {
+                (t, band)
+                for t, band, gone in zip(
+                    part.times[k, 0, :, 0], part.band_info[k, 0, :, 0], part.mask[k, 0], strict=True
+                )
+                if not gone
+            }
             for part in (a, b)
-        )  # fmt: skip
+        )
         differ.append(len(one - other))
     differ = np.array(differ)
     assert differ.any() and not differ.all()
     assert check("ex-ch8-middle", differ, few)
     spread = ((a.times != b.times) & (a.mask == 0)).sum((1, 2, 3))  # (n, 1, 700, 1) and (n, 1, 700)
     places = ((a.times != b.times)[..., 0] & (a.mask == 0)).sum((1, 2))
-    for wrong, hint in ((spread, "unlike shape"), (differ > 0, "how many observations"), (0 * differ, "same rule"),
-                        (differ[:, None], "shape"), (2 * differ, "one side"), (places, "Those are places"),
-                        (differ + 1, "padding left out")):  # fmt: skip
+    for wrong, hint in (
+        (spread, "unlike shape"),
+        (differ > 0, "how many observations"),
+        (0 * differ, "same rule"),
+        (differ[:, None], "shape"),
+        (2 * differ, "one side"),
+        (places, "Those are places"),
+        (differ + 1, "padding left out"),
+    ):
         said = repr(check("ex-ch8-middle", wrong, few))
         assert hint in said and f" {differ.max()}" not in said
 
@@ -92,11 +109,13 @@ def test_refuse():
             export_onnx(broken, "broken.onnx")
         messages.append(str(error.value))
     assert check("ex-ch8-refuse", first, second, messages, "first")
-    for answer, hint in (((second, second, messages, "first"), "set its switch"),
-                         ((first, whole, messages, "first"), "are finite"),
-                         ((first, second, messages[::-1], "first"), "exchanged"),
-                         ((first, second, ["no", messages[1]], "first"), "Message 1"),
-                         ((first, second, messages[:1], "first"), "Two messages"),
-                         ((first, second, messages, "both"), "should be"),
-                         ((first, second, messages, "second"), "does anything stop it")):  # fmt: skip
+    for answer, hint in (
+        ((second, second, messages, "first"), "set its switch"),
+        ((first, whole, messages, "first"), "are finite"),
+        ((first, second, messages[::-1], "first"), "exchanged"),
+        ((first, second, ["no", messages[1]], "first"), "Message 1"),
+        ((first, second, messages[:1], "first"), "Two messages"),
+        ((first, second, messages, "both"), "should be"),
+        ((first, second, messages, "second"), "does anything stop it"),
+    ):
         assert hint in repr(check("ex-ch8-refuse", *answer))

@@ -43,9 +43,13 @@ def test_ranked_by_windows():
     six = lots(6, 16)
     right = purity(six, disagreement)
     assert 0.3 < min(right.values()) and check("ex-ch9-windows", right, six)
-    wrong = {"strangest 1 %": purity(six, disagreement, 0.01), "the null": purity(six, disagreement, event=False),
-             "a share": {kind: 40.0 for kind in EVENTS}, "another share": dict.fromkeys(EVENTS, 0.2),
-             "no share for microlensing": {"supernova": right["supernova"]}}  # fmt: skip
+    wrong = {
+        "strangest 1 %": purity(six, disagreement, 0.01),
+        "the null": purity(six, disagreement, event=False),
+        "a share": {kind: 40.0 for kind in EVENTS},
+        "another share": dict.fromkeys(EVENTS, 0.2),
+        "no share for microlensing": {"supernova": right["supernova"]},
+    }
     for hint, answer in wrong.items():
         said = repr(check("ex-ch9-windows", answer, six))
         assert hint in said and f"{right['supernova']:.2f}" not in said
@@ -77,8 +81,12 @@ def brightening(lc, smooth: int = 5, scaled: bool = True, usual: bool = True, si
 
 def test_made_for_the_purpose():
     assert check("ex-ch9-purpose", brightening)
-    for how, hint in (({"smooth": 1}, "single wild point"), ({"scaled": False}, "In units of what"),
-                      ({"usual": False}, "own usual"), ({"sign": -1}, "grow downwards")):  # fmt: skip
+    for how, hint in (
+        ({"smooth": 1}, "single wild point"),
+        ({"scaled": False}, "In units of what"),
+        ({"usual": False}, "own usual"),
+        ({"sign": -1}, "grow downwards"),
+    ):
         assert hint in repr(check("ex-ch9-purpose", lambda lc, how=how: brightening(lc, **how)))
     assert "function itself" in repr(check("ex-ch9-purpose", 0.8))
     assert "One number a star" in repr(check("ex-ch9-purpose", lambda lc: brightening(lc)[:3]))
@@ -97,9 +105,13 @@ def test_period_inside_a_class():
     new = slice(100, None)
     right = explained(log_period, new)
     assert check("ex-ch9-class", right, x, inside)
-    wrong = {"fitted to": explained(log_period, slice(100)), "The logarithm": explained(inside.period, new),
-             "correlation": {"trained": right["trained"] ** 0.5}, "another share": {"trained": -0.2},
-             "lacks trained": {}}  # fmt: skip
+    wrong = {
+        "fitted to": explained(log_period, slice(100)),
+        "The logarithm": explained(inside.period, new),
+        "correlation": {"trained": right["trained"] ** 0.5},
+        "another share": {"trained": -0.2},
+        "lacks trained": {},
+    }
     for hint, answer in wrong.items():
         said = repr(check("ex-ch9-class", answer, x, inside))
         assert hint in said and f"{right['trained']:.2f}" not in said

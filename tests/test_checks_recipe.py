@@ -15,10 +15,18 @@ def lenient(monkeypatch):
 @pytest.fixture(scope="module")
 def table():
     rows = committed_result("ablation")["rows"]
-    return pd.DataFrame({name: {"group": row["group"], "trained": row["trained"]["linear_probe"],
-                                "random": row["random"]["linear_probe"], "loss": row["final"]["loss"],
-                                "effective rank": row["final"]["effective_rank"]}
-                         for name, row in rows.items()}).T  # fmt: skip
+    return pd.DataFrame(
+        {
+            name: {
+                "group": row["group"],
+                "trained": row["trained"]["linear_probe"],
+                "random": row["random"]["linear_probe"],
+                "loss": row["final"]["loss"],
+                "effective rank": row["final"]["effective_rank"],
+            }
+            for name, row in rows.items()
+        }
+    ).T
 
 
 def test_loss(table):
@@ -31,10 +39,14 @@ def test_loss(table):
 
     right = agreement(alone)
     assert check("ex-rec-loss", right)
-    wrong = {"whole road": agreement(road), "Rank them first": agreement(alone, rank=False),
-             "random weights": agreement(alone, "random"), "the sign": {g: -v for g, v in right.items()},
-             "no correlation for 'effective rank'": {"loss": right["loss"]},
-             "another correlation": {"loss": 0.123, "effective rank": 0.5}}  # fmt: skip
+    wrong = {
+        "of all rows": agreement(road),
+        "Rank them first": agreement(alone, rank=False),
+        "random weights": agreement(alone, "random"),
+        "the sign": {g: -v for g, v in right.items()},
+        "no correlation for 'effective rank'": {"loss": right["loss"]},
+        "another correlation": {"loss": 0.123, "effective rank": 0.5},
+    }
     for hint, answer in wrong.items():
         said = repr(check("ex-rec-loss", answer))
         assert hint in said and f"{right['loss']:.2f}" not in said
@@ -51,8 +63,12 @@ def test_order(table):
     brought, missed = credits()
     assert check("ex-rec-order", brought, missed)
     assert check("ex-rec-order", {k: round(v, 1) for k, v in brought.items()}, missed)
-    for answer, hint in (((brought, {k: -v for k, v in missed.items()}), "the sign"), (credits("random"), "random"),
-                         (credits(scale=1), "in points"), (({"+ steps": 1.0}, missed), "one before it"),
-                         ((brought, {}), "lacks '+ steps'"),
-                         ((brought | {"+ jitter": 33.3}, missed), "before it")):  # fmt: skip
+    for answer, hint in (
+        ((brought, {k: -v for k, v in missed.items()}), "the sign"),
+        (credits("random"), "random"),
+        (credits(scale=1), "in points"),
+        (({"+ steps": 1.0}, missed), "one before it"),
+        ((brought, {}), "lacks '+ steps'"),
+        ((brought | {"+ jitter": 33.3}, missed), "before it"),
+    ):
         assert hint in repr(check("ex-rec-order", *answer))

@@ -51,16 +51,30 @@ def test_pages_without_code_glue_nothing():
     assert not [name_of(page) for page in PAGES if page.suffix == ".md" and ledger.GLUED.search(page.read_text())]
 
 
-@pytest.mark.parametrize("text, found", [
-    ("The accuracy is 0.83 here.", ["0.83"]), ("It finds 85 % of them.", ["85 %"]), ("It took 12 minutes.", ["12"]),
-    ("Of 12,345 stars", ["12,345"]), ("1.5 points more", ["1.5"]), ("gained 3 points", ["3"]),
-    ("| encoder | 0.71 |", ["0.71"]), (":::{admonition} Note\n:class: tip\nIt is 0.71.\n:::", ["0.71"]),
-    ("````{solution} ex\n:class: dropdown\n```python\nx = 0.5\n```\nIt is 0.4.\n````", ["0.4"]),
-    ("```python\nx = 0.83\n```", []), ("```\n0.83\n```\nthen 0.2", ["0.2"]), ("`C=0.1` and $T = 0.5$", []),
-    ("$$\nx = 0.5\n$$", []), ("{glue:text}`a:.2f` of {cite}`b2.5`", []), ("[paper](https://a.b/2606.31627)", []),
-    ("Python 3.11, version 0.13.3, CC BY 4.0", []), ("chapter 4, 12 classes, {numref}`fig-1.5`", []),
-    ("```{math}\n0.5\n```", []), ("```{image} a.png\n:width: 50 %\n```", []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("The accuracy is 0.83 here.", ["0.83"]),
+        ("It finds 85 % of them.", ["85 %"]),
+        ("It took 12 minutes.", ["12"]),
+        ("Of 12,345 stars", ["12,345"]),
+        ("1.5 points more", ["1.5"]),
+        ("gained 3 points", ["3"]),
+        ("| encoder | 0.71 |", ["0.71"]),
+        (":::{admonition} Note\n:class: tip\nIt is 0.71.\n:::", ["0.71"]),
+        ("````{solution} ex\n:class: dropdown\n```python\nx = 0.5\n```\nIt is 0.4.\n````", ["0.4"]),
+        ("```python\nx = 0.83\n```", []),
+        ("```\n0.83\n```\nthen 0.2", ["0.2"]),
+        ("`C=0.1` and $T = 0.5$", []),
+        ("$$\nx = 0.5\n$$", []),
+        ("{glue:text}`a:.2f` of {cite}`b2.5`", []),
+        ("[paper](https://a.b/2606.31627)", []),
+        ("Python 3.11, version 0.13.3, CC BY 4.0", []),
+        ("chapter 4, 12 classes, {numref}`fig-1.5`", []),
+        ("```{math}\n0.5\n```", []),
+        ("```{image} a.png\n:width: 50 %\n```", []),
+    ],
+)
 def test_what_looks_like_a_result(tmp_path, text, found):
     (tmp_path / "page.md").write_text(text)
     assert [line.split("   in: ")[0] for line in typed_numbers(tmp_path / "page.md")[0]] == found
@@ -96,9 +110,12 @@ def test_origins_follow_names_from_cell_to_cell():
     ]
     bench = {"benchmarks/results/bench.json"}
     assert ledger.origins(cells) == [
-        [], [("own", set())], [("best_.+", bench), ("both", bench)],
-        [(".+_x", {"benchmarks/results/a.json", "benchmarks/results/b.json"})], [("again", set())],
-    ]  # fmt: skip
+        [],
+        [("own", set())],
+        [("best_.+", bench), ("both", bench)],
+        [(".+_x", {"benchmarks/results/a.json", "benchmarks/results/b.json"})],
+        [("again", set())],
+    ]
 
 
 def test_a_function_that_glues_is_followed():
@@ -106,26 +123,41 @@ def test_a_function_that_glues_is_followed():
     assert ledger.origins(cells) == [[], [(".+", {"data/x.npz"})]]
 
 
-@pytest.mark.parametrize("code, name", [
-    ('glue("a.b", 1)', r"a\.b"), ('glue(f"x_{y}_z", 1)', "x_.+_z"), ('glue("p_" + f(y), 1)', "p_.+"),
-    ('glue(f"c_{y}".replace(" ", "_"), 1)', "c_.+"), ("glue(name, 1)", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code, name",
+    [
+        ('glue("a.b", 1)', r"a\.b"),
+        ('glue(f"x_{y}_z", 1)', "x_.+_z"),
+        ('glue("p_" + f(y), 1)', "p_.+"),
+        ('glue(f"c_{y}".replace(" ", "_"), 1)', "c_.+"),
+        ("glue(name, 1)", None),
+    ],
+)
 def test_names_given_to_glue(code, name):
     assert ledger.pattern(ast.parse(code).body[0].value.args[0]) == name
 
 
 def executed(tmp_path: Path, prose: str) -> dict:
     record = {"data": {"application/papermill.record/text/plain": "0.8312"}, "metadata": {"scrapbook": {"name": "acc"}}}
-    return {"cells": [
-        {"cell_type": "code", "id": "c1", "source": 'glue("acc", committed_result("bench"))', "outputs": [record]},
-        {"cell_type": "markdown", "id": "m1", "source": prose},
-    ]}  # fmt: skip
+    return {
+        "cells": [
+            {"cell_type": "code", "id": "c1", "source": 'glue("acc", committed_result("bench"))', "outputs": [record]},
+            {"cell_type": "markdown", "id": "m1", "source": prose},
+        ]
+    }
 
 
 def test_claims_of_a_page(tmp_path):
     notebook = executed(tmp_path, "It is {glue:text}`acc:.2f`, or {glue:text}`acc:.0%`, {glue:text}`acc:.2f`.")
-    assert ledger.claims(notebook) == [{"name": "acc", "value": 0.8312, "shown": ["0.83", "83%"], "cell": "c1",
-                                        "files": ["benchmarks/results/bench.json"]}]  # fmt: skip
+    assert ledger.claims(notebook) == [
+        {
+            "name": "acc",
+            "value": 0.8312,
+            "shown": ["0.83", "83%"],
+            "cell": "c1",
+            "files": ["benchmarks/results/bench.json"],
+        }
+    ]
     (tmp_path / "one.ipynb").write_text(json.dumps(notebook))
     pages = ledger.collect({"one": tmp_path / "one.ipynb"})
     assert "| {doc}`one` | 1 | 0 | 1 | `benchmarks/results/bench.json` |" in ledger.table(pages)

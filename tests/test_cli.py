@@ -70,8 +70,15 @@ def made(tmp_path_factory):
 @pytest.fixture
 def tidy():
     """Ten observations of two stars, one row each."""
-    return pd.DataFrame({"object_id": ["a"] * 6 + ["b"] * 4, "mjd": 58_000.0 + np.arange(10), "mag": 15.0,
-                         "magerr": 0.1, "band": ["g", "r"] * 5})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "object_id": ["a"] * 6 + ["b"] * 4,
+            "mjd": 58_000.0 + np.arange(10),
+            "mag": 15.0,
+            "magerr": 0.1,
+            "band": ["g", "r"] * 5,
+        }
+    )
 
 
 # --- help -------------------------------------------------------------------------------------------------------------
@@ -153,16 +160,34 @@ def test_embed_writes_float32_lists_that_pandas_reads(made):
 
 
 def test_embed_joins_crops_by_concatenation_too(made, tmp_path):
-    done("embed", made / "stars.parquet", "--checkpoint", made / "ck", "--fusion", "concat",
-         "--out", tmp_path / "e.parquet")  # fmt: skip
+    done(
+        "embed",
+        made / "stars.parquet",
+        "--checkpoint",
+        made / "ck",
+        "--fusion",
+        "concat",
+        "--out",
+        tmp_path / "e.parquet",
+    )
     table = pd.read_parquet(tmp_path / "e.parquet")
     assert set(table["fusion"]) == {"concat"} and len(table["embedding"].iloc[0]) == 192
 
 
 def test_embed_reads_other_bands(made, tidy, tmp_path):
     tidy.replace({"band": {"g": "B", "r": "R"}}).to_csv(tmp_path / "t.csv", index=False)
-    done("embed", tmp_path / "t.csv", "--band", "B=5200", "--band", "R=6900", "--checkpoint", made / "ck",
-         "--out", tmp_path / "e.parquet")  # fmt: skip
+    done(
+        "embed",
+        tmp_path / "t.csv",
+        "--band",
+        "B=5200",
+        "--band",
+        "R=6900",
+        "--checkpoint",
+        made / "ck",
+        "--out",
+        tmp_path / "e.parquet",
+    )
     table = pd.read_parquet(tmp_path / "e.parquet")
     assert table[["n_B", "n_R"]].to_numpy().tolist() == [[3, 3], [2, 2]] and "n_g" not in table
 
@@ -179,8 +204,16 @@ def test_probe_writes_metrics(made, tmp_path):
 def test_probe_tests_on_another_table(made, tmp_path):
     done("simulate", "--n", 84, "--seed", 7, "--out", tmp_path / "more.parquet")  # the first 64 are those of `made`
     done("embed", tmp_path / "more.parquet", "--checkpoint", made / "ck", "--out", tmp_path / "more_e.parquet")
-    result = done("probe", tmp_path / "more_e.parquet", "--test", made / "embeddings.parquet", "--bootstraps", 0,
-                  "--out", tmp_path / "m.json")  # fmt: skip
+    result = done(
+        "probe",
+        tmp_path / "more_e.parquet",
+        "--test",
+        made / "embeddings.parquet",
+        "--bootstraps",
+        0,
+        "--out",
+        tmp_path / "m.json",
+    )
     metrics = json.loads((tmp_path / "m.json").read_text())
     assert (metrics["n_train"], metrics["n_test"]) == (20, 64)
     assert "left out of training: star of the test table: 64" in result.stderr
@@ -207,15 +240,24 @@ def test_predict(made, tmp_path, name):
 
 def test_predict_with_a_head_from_a_file(made, tmp_path):
     done("probe", made / "embeddings.parquet", "--bootstraps", 0, "--save-head", tmp_path / "head.safetensors")
-    done("predict", made / "stars.parquet", "--checkpoint", made / "ck", "--head", tmp_path / "head.safetensors",
-         "--out", tmp_path / "p.csv")  # fmt: skip
+    done(
+        "predict",
+        made / "stars.parquet",
+        "--checkpoint",
+        made / "ck",
+        "--head",
+        tmp_path / "head.safetensors",
+        "--out",
+        tmp_path / "p.csv",
+    )
 
 
 def test_explore_writes_a_page(made, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr("astraclr.explorer.explorer", lambda *a, **k: asked.append((a, k)) or "<title>map</title>")
-    result = done("explore", made / "stars.parquet", "--checkpoint", made / "ck", "--max-stars", 40,
-                  "--out", tmp_path / "e.html")  # fmt: skip
+    result = done(
+        "explore", made / "stars.parquet", "--checkpoint", made / "ck", "--max-stars", 40, "--out", tmp_path / "e.html"
+    )
     assert result.stdout.startswith("40 stars of tiny-corrected-0-")
     assert (tmp_path / "e.html").read_text() == "<title>map</title>"
     (((stars, checkpoint, head), how),) = asked
@@ -290,8 +332,18 @@ def test_embed_a_folder_of_irsa_files(made, real_data, tmp_path):
 
 @pytest.mark.real
 def test_times_that_are_not_mjd_are_one_line(made, real_data, tmp_path):
-    result = done("embed", real_data / "eros.parquet", "--band", "B=5200", "--band", "R=6900",
-                  "--checkpoint", made / "ck", "--out", tmp_path / "e.parquet")  # fmt: skip
+    result = done(
+        "embed",
+        real_data / "eros.parquet",
+        "--band",
+        "B=5200",
+        "--band",
+        "R=6900",
+        "--checkpoint",
+        made / "ck",
+        "--out",
+        tmp_path / "e.parquet",
+    )
     (line,) = [text for text in result.stderr.splitlines() if "MJD" in text]
     assert line.startswith("warning: times run from ") and ".py" not in line
 
@@ -304,21 +356,28 @@ def test_files_that_are_no_light_curves(made, tmp_path):
     whole = (made / "stars.parquet").read_bytes()
     (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "folder").mkdir()
-    for name, reason in (("none.parquet", "does not exist"), ("empty.parquet", "is empty"),
-                         ("folder", "nothing to read"), ("cut.parquet", "not a complete parquet file")):  # fmt: skip
+    for name, reason in (
+        ("none.parquet", "does not exist"),
+        ("empty.parquet", "is empty"),
+        ("folder", "nothing to read"),
+        ("cut.parquet", "not a complete parquet file"),
+    ):
         line = refused("info", tmp_path / name)
         assert name in line and reason in line
     assert "missing column mjd" in refused("info", made / "embeddings.parquet")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-@pytest.mark.parametrize(("change", "reason"), [
-    ({"mag": "faint"}, "column mag must hold numbers, found 'faint'"),
-    ({"band": "V"}, "unknown band 'V'"),
-    ({"magerr": -1.0}, "no usable observation"),
-    ({"mag": 99.999}, "sentinel magnitude or error: 10"),
-    ({"mjd": np.nan}, "value not finite: 10"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"mag": "faint"}, "column mag must hold numbers, found 'faint'"),
+        ({"band": "V"}, "unknown band 'V'"),
+        ({"magerr": -1.0}, "no usable observation"),
+        ({"mag": 99.999}, "sentinel magnitude or error: 10"),
+        ({"mjd": np.nan}, "value not finite: 10"),
+    ],
+)
 def test_columns_that_cannot_be_used(tidy, tmp_path, change, reason, suffix):
     table, path = tidy.assign(**change), tmp_path / f"t.{suffix}"
     table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path)
@@ -333,13 +392,25 @@ def test_a_missing_column_and_an_empty_table(tidy, tmp_path):
 
 
 def test_what_is_dropped_is_counted(tidy, tmp_path):
-    tidy = pd.concat([tidy, tidy[:1], tidy[:1].assign(band="V"), tidy[:1].assign(mag=-999.0),
-                      tidy[:1].assign(magerr=0.0), tidy[:1].assign(object_id="c", band="V")])  # fmt: skip
+    tidy = pd.concat(
+        [
+            tidy,
+            tidy[:1],
+            tidy[:1].assign(band="V"),
+            tidy[:1].assign(mag=-999.0),
+            tidy[:1].assign(magerr=0.0),
+            tidy[:1].assign(object_id="c", band="V"),
+        ]
+    )
     tidy.sample(frac=1, random_state=0).to_csv(tmp_path / "t.csv", index=False)
     text = done("info", tmp_path / "t.csv", "--drop-unknown-bands").stdout
-    for line in ("dropped: observation in unknown band V: 2", "dropped: sentinel magnitude or error: 1",
-                 "dropped: error not positive: 1", "dropped: star without a usable observation in these bands: 1",
-                 "kept: repeated time within a band (--drop-repeated drops it): 1"):  # fmt: skip
+    for line in (
+        "dropped: observation in unknown band V: 2",
+        "dropped: sentinel magnitude or error: 1",
+        "dropped: error not positive: 1",
+        "dropped: star without a usable observation in these bands: 1",
+        "kept: repeated time within a band (--drop-repeated drops it): 1",
+    ):
         assert f"{line}\n" in text
     text = done("info", tmp_path / "t.csv", "--drop-unknown-bands", "--drop-repeated").stdout
     assert "dropped: repeated time within a band: 1\n" in text and "2 stars, 10 observations" in text
@@ -351,10 +422,18 @@ def test_julian_dates_are_a_warning_of_one_line(tidy, tmp_path):
     assert result.stderr.startswith("warning: times run from 2458000.5 to") and len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("args", [
-    ["simulate"], ["pretrain", "FOLDER/none"], ["embed", "FOLDER/none"], ["probe", "FOLDER/none"],
-    ["predict", "FOLDER/none"], ["explore", "FOLDER/none"], ["fetch", "--limit", "3"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["simulate"],
+        ["pretrain", "FOLDER/none"],
+        ["embed", "FOLDER/none"],
+        ["probe", "FOLDER/none"],
+        ["predict", "FOLDER/none"],
+        ["explore", "FOLDER/none"],
+        ["fetch", "--limit", "3"],
+    ],
+)
 def test_an_output_that_cannot_be_written_is_refused_first(tmp_path, args):
     """Tests may run as root, who may write everywhere but below a file. No input is there: nothing is read before."""
     (tmp_path / "file").write_text("precious")
@@ -476,11 +555,13 @@ def test_ctrl_c_in_training_can_be_resumed_to_the_same_weights(tmp_path):
     whole = pretrain(stars, steps=steps, out=tmp_path / "whole", progress=False)
     args = ["pretrain", str(tmp_path / "stars.parquet"), "--steps", str(steps), "--out", str(tmp_path / "ck")]
     child = subprocess.Popen(
-        [sys.executable, "-m", "astraclr.cli", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-m", "astraclr.cli", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         # A shell that runs the tests in the background has children ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    )
     assert child.stderr is not None
     try:
         seen = b""
@@ -495,8 +576,9 @@ def test_ctrl_c_in_training_can_be_resumed_to_the_same_weights(tmp_path):
     assert out == b"" and err.decode().splitlines()[-1].endswith("ck; run the same command to go on")
     there = sorted(p.name for p in (tmp_path / "ck").iterdir())
     assert there == ["log.jsonl", "state-previous.safetensors", "state.safetensors"]
-    assert "no checkpoint" in refused("embed", tmp_path / "stars.parquet", "--checkpoint",
-                                      tmp_path / "ck", "--out", tmp_path / "e.parquet")  # fmt: skip
+    assert "no checkpoint" in refused(
+        "embed", tmp_path / "stars.parquet", "--checkpoint", tmp_path / "ck", "--out", tmp_path / "e.parquet"
+    )
     done(*args)
     resumed = load_checkpoint(tmp_path / "ck")
     assert resumed.sha256 == whole.sha256
@@ -505,6 +587,7 @@ def test_ctrl_c_in_training_can_be_resumed_to_the_same_weights(tmp_path):
 
 def test_ctrl_c_inside_a_step_waits_for_its_end(made, tmp_path, monkeypatch):
     """The weights have moved, the step is not counted yet: stopped here, a resumed run would take it twice."""
+
     def struck(*args):
         found = update(*args)
         signal.raise_signal(signal.SIGINT)
@@ -534,9 +617,23 @@ def test_ctrl_c_before_the_first_step(monkeypatch, tmp_path):
 
 def test_a_process_ends_with_2_and_one_line(made, tmp_path):
     """As a shell sees it."""
-    child = subprocess.run([sys.executable, "-m", "astraclr.cli", "embed", str(tmp_path / "none.csv"), "--checkpoint",
-                            str(made / "ck"), "--out", str(tmp_path / "e.parquet")], capture_output=True, text=True,
-                           env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, timeout=60)  # fmt: skip
+    child = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "astraclr.cli",
+            "embed",
+            str(tmp_path / "none.csv"),
+            "--checkpoint",
+            str(made / "ck"),
+            "--out",
+            str(tmp_path / "e.parquet"),
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=60,
+    )
     assert child.returncode == 2 and child.stdout == ""
     assert child.stderr == f"error: {tmp_path / 'none.csv'} does not exist (looked in {tmp_path})\n"
 
@@ -569,8 +666,9 @@ def test_probe_of_light_curves_stands_beside_random_weights(made, tmp_path):
     rows.to_parquet(tmp_path / "rows.parquet")
     common = ["--bootstraps", 0, "--C", 1, "--out"]
     done("probe", made / "embeddings.parquet", *common, tmp_path / "a.json")
-    result = done("probe", tmp_path / "rows.parquet", "--checkpoint", made / "ck", "--label", "type", *common,
-                  tmp_path / "b.json")  # fmt: skip
+    result = done(
+        "probe", tmp_path / "rows.parquet", "--checkpoint", made / "ck", "--label", "type", *common, tmp_path / "b.json"
+    )
     a, b = (json.loads((tmp_path / f"{name}.json").read_text()) for name in "ab")
     control = b.pop("random_weights")
     assert a == b
@@ -585,8 +683,9 @@ def test_probe_of_light_curves_stands_beside_random_weights(made, tmp_path):
 def test_probe_of_light_curves_refuses(made, tmp_path):
     rows = LightCurves.load(made / "stars.parquet").to_rows()
     rows.to_parquet(tmp_path / "rows.parquet")
-    assert "missing column type" in refused_after_notes("probe", tmp_path / "rows.parquet", "--checkpoint", made / "ck",
-                                                        "--label", "type")  # fmt: skip
+    assert "missing column type" in refused_after_notes(
+        "probe", tmp_path / "rows.parquet", "--checkpoint", made / "ck", "--label", "type"
+    )
     assert "with --checkpoint" in refused("probe", made / "embeddings.parquet", "--label", "type")
     assert "no checkpoint nothing" in refused("probe", tmp_path / "rows.parquet", "--checkpoint", "nothing")
 

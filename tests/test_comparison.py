@@ -7,29 +7,48 @@ from astraclr.comparison import bench_table
 
 
 def reader(accuracy: float, **more: object) -> dict[str, object]:
-    return {"accuracy": accuracy, "accuracy_low": accuracy - 0.1, "accuracy_high": accuracy + 0.1,
-            "macro_f1": accuracy, "macro_f1_low": 0.0, "macro_f1_high": 1.0, "n": 4, **more}  # fmt: skip
+    return {
+        "accuracy": accuracy,
+        "accuracy_low": accuracy - 0.1,
+        "accuracy_high": accuracy + 0.1,
+        "macro_f1": accuracy,
+        "macro_f1_low": 0.0,
+        "macro_f1_high": 1.0,
+        "n": 4,
+        **more,
+    }
 
 
 MEANS = {"accuracy": {"mean": 0.5, "sd": None}}
-RESULT = {"rows": {
-    "majority": {"over_seeds": {"majority": MEANS, "n": 1}, "seeds": {"0": {"majority": reader(0.1)}}},
-    "recommended": {
-        "over_seeds": {"linear_probe": MEANS, "few_labels 20": MEANS, "n": 2},
-        "seeds": {
-            "0": {"width": 8, "linear_probe": reader(0.6, calibration_error=0.1, natural={"accuracy": 0.7}),
-                  "few_labels": {"20": reader(0.4)}},
-            "1": {"width": 8, "linear_probe": reader(0.8, calibration_error=0.3, natural={"accuracy": 0.9}),
-                  "few_labels": {"20": reader(0.5)}},
+RESULT = {
+    "rows": {
+        "majority": {"over_seeds": {"majority": MEANS, "n": 1}, "seeds": {"0": {"majority": reader(0.1)}}},
+        "recommended": {
+            "over_seeds": {"linear_probe": MEANS, "few_labels 20": MEANS, "n": 2},
+            "seeds": {
+                "0": {
+                    "width": 8,
+                    "linear_probe": reader(0.6, calibration_error=0.1, natural={"accuracy": 0.7}),
+                    "few_labels": {"20": reader(0.4)},
+                },
+                "1": {
+                    "width": 8,
+                    "linear_probe": reader(0.8, calibration_error=0.3, natural={"accuracy": 0.9}),
+                    "few_labels": {"20": reader(0.5)},
+                },
+            },
         },
-    },
-}}  # fmt: skip
+    }
+}
 
 
 def test_one_line_for_each_row_and_reader():
     table = bench_table(RESULT)
-    assert list(table.index) == [("majority", "majority"), ("recommended", "linear_probe"),
-                                 ("recommended", "few_labels 20")]  # fmt: skip
+    assert list(table.index) == [
+        ("majority", "majority"),
+        ("recommended", "linear_probe"),
+        ("recommended", "few_labels 20"),
+    ]
     assert list(table["seeds"]) == [1, 2, 2]
 
 

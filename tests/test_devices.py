@@ -22,8 +22,18 @@ def prose(page: Path) -> str:
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda f: f.stem)
 def test_a_chapter_has_all_its_parts_in_order(page):
-    parts = ("**What you will be able to do**", "**What you need**", "**How long**", "## The question",
-             "Predict before", "Diagnose", "## Check yourself", "## Exercises", "## Summary", "## Further reading")
+    parts = (
+        "**What you will be able to do**",
+        "**What you need**",
+        "**How long**",
+        "## The question",
+        "Predict before",
+        "Diagnose",
+        "## Check yourself",
+        "## Exercises",
+        "## Summary",
+        "## Further reading",
+    )
     text = prose(page)
     missing = [part for part in parts if part not in text]
     assert not missing
@@ -59,8 +69,11 @@ def test_quizzes(page):
 
 
 def test_the_right_answer_is_not_always_in_the_same_place():
-    places = [[bool(right) for _, right, _ in ANSWER.findall(body)].index(True)
-              for page in CHAPTERS for _, body in QUIZ.findall(prose(page))]  # fmt: skip
+    places = [
+        [bool(right) for _, right, _ in ANSWER.findall(body)].index(True)
+        for page in CHAPTERS
+        for _, body in QUIZ.findall(prose(page))
+    ]
     assert max(places.count(place) for place in set(places)) <= len(places) / 2
 
 

@@ -110,8 +110,9 @@ def ran(tmp_path_factory):
     if not hasattr(os, "fork"):
         pytest.skip("needs fork")
     out = tmp_path_factory.mktemp("ranks")
-    driver = subprocess.run([sys.executable, "-c", DRIVER, str(out)], capture_output=True, text=True, timeout=120,
-                            env=ENVIRONMENT)  # fmt: skip
+    driver = subprocess.run(
+        [sys.executable, "-c", DRIVER, str(out)], capture_output=True, text=True, timeout=120, env=ENVIRONMENT
+    )
     assert driver.returncode == 0, driver.stderr
     return out
 
@@ -159,8 +160,13 @@ def test_torchrun_and_the_command_line(tmp_path):
     stars.save(tmp_path / "stars.parquet")
     command = ["-m", "astraclr.cli", "pretrain", str(tmp_path / "stars.parquet"), "--steps", "20", "--out"]
     rank = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    two = subprocess.run([sys.executable, *rank, *command, str(tmp_path / "two")], capture_output=True, text=True,
-                         timeout=120, env=ENVIRONMENT)  # fmt: skip
+    two = subprocess.run(
+        [sys.executable, *rank, *command, str(tmp_path / "two")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=ENVIRONMENT,
+    )
     assert two.returncode == 0, two.stderr
     assert len(two.stdout.splitlines()) == 2 and two.stdout.startswith("tiny-corrected-0-")  # one rank speaks
     history = load_checkpoint(tmp_path / "two").history

@@ -89,8 +89,9 @@ def test_a_number_depends_on_its_key_and_on_nothing_else():
             alone = Draws(3, 2).of(stars[star : star + 1], 1).normal(Purpose.NOISE, torch.arange(width))
             assert torch.equal(alone[0], whole[star, :width])
     keys = list(itertools.product((0, 1), (0, 1, VALIDATION), (0, 1), Purpose))
-    assert len({tuple(Draws(seed, epoch).of(stars[:4], view).bits(purpose).tolist())
-                for seed, epoch, view, purpose in keys}) == len(keys)  # fmt: skip
+    assert len(
+        {tuple(Draws(seed, epoch).of(stars[:4], view).bits(purpose).tolist()) for seed, epoch, view, purpose in keys}
+    ) == len(keys)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="compares a GPU with the processor")
@@ -121,8 +122,9 @@ def test_neighbours_are_independent(axis):
         assert abs(r) < LIMIT / len(values) ** 0.5
     # Ten by ten squares of neighbours hold what chance gives them; chi-squared of 99 has variance 198.
     n = len(values) // 2
-    cells = np.bincount((10 * values[: 2 * n : 2]).astype(int) * 10 + (10 * values[1 : 2 * n : 2]).astype(int),
-                        minlength=100)  # fmt: skip
+    cells = np.bincount(
+        (10 * values[: 2 * n : 2]).astype(int) * 10 + (10 * values[1 : 2 * n : 2]).astype(int), minlength=100
+    )
     assert abs(((cells - n / 100) ** 2 / (n / 100)).sum() - 99) < LIMIT * 198**0.5
 
 

@@ -25,8 +25,9 @@ from astraclr.presets import RECIPES, preset
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    return Checkpoint(new_encoder(preset("tiny"), RECIPES["corrected"], 0).eval(), preset("tiny"),
-                      RECIPES["corrected"], 0)  # fmt: skip
+    return Checkpoint(
+        new_encoder(preset("tiny"), RECIPES["corrected"], 0).eval(), preset("tiny"), RECIPES["corrected"], 0
+    )
 
 
 def test_unknown_crop_and_fusion():
@@ -86,9 +87,14 @@ def test_the_padded_layout_gives_the_same_embedding(stars, checkpoint):
 
 
 def test_one_observation_and_other_bands(checkpoint):
-    star = LightCurves.from_arrays(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([5e4, 5e4, 5e4]),
-                                   np.array([15, 16, 17.0]), np.full(3, 0.1),
-                                   bands={"B": 5200.0, "R": 6900.0})  # fmt: skip
+    star = LightCurves.from_arrays(
+        np.array([0, 0, 1]),
+        np.array([0, 1, 1]),
+        np.array([5e4, 5e4, 5e4]),
+        np.array([15, 16, 17.0]),
+        np.full(3, 0.1),
+        bands={"B": 5200.0, "R": 6900.0},
+    )
     assert preset("tiny").window("B", 5200.0) == 40 and preset("tiny").window("R", 6900.0) == 48
     assert np.isfinite(embed(star, checkpoint)).all()
 
@@ -115,9 +121,11 @@ def test_crops_are_spread_evenly(windows):
 def test_three_crops_are_the_papers_and_places_name_the_same():
     assert spread_crops(3) == CROPS and spread_crops(1) == ("middle",) and spread_crops(2) == (Fraction(0), Fraction(1))
     n, t = (torch.arange(1, 40)[:, None] * torch.ones(1, 20, dtype=torch.long), torch.arange(1, 21).expand(39, -1))
-    for name, place, literal in (("start", Fraction(0), n * 0), ("end", Fraction(1), (n - t).clamp(min=0)),
-                                 ("middle", Fraction(1, 2), torch.minimum((n // 2 - t // 2).clamp(min=0),
-                                                                          (n - t).clamp(min=0)))):  # fmt: skip
+    for name, place, literal in (
+        ("start", Fraction(0), n * 0),
+        ("end", Fraction(1), (n - t).clamp(min=0)),
+        ("middle", Fraction(1, 2), torch.minimum((n // 2 - t // 2).clamp(min=0), (n - t).clamp(min=0))),
+    ):
         assert torch.equal(crop_starts(n, t, name), literal) and torch.equal(crop_starts(n, t, place), literal)
     for wrong in (Fraction(3, 2), Fraction(-1, 2)):
         with pytest.raises(ValueError, match="a fraction from 0 to 1"):

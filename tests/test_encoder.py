@@ -123,10 +123,18 @@ def test_form_follows_the_device(device, form):
     assert best_form(torch.device(device), 64) == form
 
 
-@pytest.mark.parametrize("lacks, form", [
-    ({}, "packed"), ({"half": torch.float32}, "padded"), ({"width": 12}, "padded"), ({"width": 512}, "padded"),
-    ({"card": (7, 5)}, "padded"), ({"module": None}, "padded"), ({"built": False}, "padded"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "lacks, form",
+    [
+        ({}, "packed"),
+        ({"half": torch.float32}, "padded"),
+        ({"width": 12}, "padded"),
+        ({"width": 512}, "padded"),
+        ({"card": (7, 5)}, "padded"),
+        ({"module": None}, "padded"),
+        ({"built": False}, "padded"),
+    ],
+)
 def test_packed_only_where_its_attention_runs(monkeypatch, lacks, form):
     has = {"half": torch.bfloat16, "width": 64, "card": (9, 0), "module": "there", "built": True} | lacks
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: True)

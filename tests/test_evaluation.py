@@ -27,8 +27,15 @@ def clouds(n=120, classes=("RR", "ECL", "LPV"), seed=0, shift=3.0):
 
 
 def table_of(stars):
-    return pd.DataFrame({"object_id": stars.object_id, "label": stars.label, "embedding": list(stars.x),
-                         "checkpoint": stars.checkpoint, "fusion": stars.fusion})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "object_id": stars.object_id,
+            "label": stars.label,
+            "embedding": list(stars.x),
+            "checkpoint": stars.checkpoint,
+            "fusion": stars.fusion,
+        }
+    )
 
 
 def test_read(tmp_path):
@@ -47,14 +54,20 @@ def test_null_labels_are_unlabelled(tmp_path):
     assert read_embeddings(tmp_path / "e.parquet").label.tolist() == ["RR", ""] * 3
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    (lambda t: t.drop(columns="embedding"), "missing column embedding.*astraclr embed"),
-    (lambda t: t.assign(embedding=1.0), "embedding must hold a list"),
-    (lambda t: t[:0], "holds no stars"),
-    (lambda t: t.assign(embedding=[[1.0]] + [[1.0, 2.0]] * (len(t) - 1)), "1 to 2 numbers; all must be of one length"),
-    (lambda t: t.assign(embedding=[None] + [[1.0, 2.0]] * (len(t) - 1)), "0 to 2 numbers"),
-    (lambda t: t.assign(checkpoint=["a"] + ["b"] * (len(t) - 1)), r"mixes .* several kinds \(checkpoint a, b\)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda t: t.drop(columns="embedding"), "missing column embedding.*astraclr embed"),
+        (lambda t: t.assign(embedding=1.0), "embedding must hold a list"),
+        (lambda t: t[:0], "holds no stars"),
+        (
+            lambda t: t.assign(embedding=[[1.0]] + [[1.0, 2.0]] * (len(t) - 1)),
+            "1 to 2 numbers; all must be of one length",
+        ),
+        (lambda t: t.assign(embedding=[None] + [[1.0, 2.0]] * (len(t) - 1)), "0 to 2 numbers"),
+        (lambda t: t.assign(checkpoint=["a"] + ["b"] * (len(t) - 1)), r"mixes .* several kinds \(checkpoint a, b\)"),
+    ],
+)
 def test_tables_that_cannot_be_used(tmp_path, change, reason):
     change(table_of(clouds())).to_parquet(tmp_path / "e.parquet")
     with pytest.raises(ValueError, match=reason):

@@ -88,8 +88,9 @@ def test_the_recommended_recipe_is_refused_by_name_and_remedy(tmp_path):
 
 
 def test_pre_norm_both_poolings_no_clock_and_summaries_are_exported(tmp_path):
-    recipe = dataclasses.replace(RECIPES["corrected"], name="mine", norm="pre", pooling="mean_std", time_rates="none",
-                                 summaries=1.0)  # fmt: skip
+    recipe = dataclasses.replace(
+        RECIPES["corrected"], name="mine", norm="pre", pooling="mean_std", time_rates="none", summaries=1.0
+    )
     export_onnx(checkpoint_of(recipe), tmp_path / "model.onnx")  # which compares it with torch
     assert open_onnx(tmp_path / "model.onnx").get_outputs()[0].shape[1] == 32
 
@@ -187,12 +188,15 @@ def test_random_nodes_are_found_and_warned_of(file, stars, tmp_path):
         embed_with_onnx(stars[:1], noisy)
 
 
-@pytest.mark.parametrize(("inputs", "constants", "found"), [
-    (["x"], {}, []),
-    (["x", "", "on"], {"on": True}, ["Dropout d"]),
-    (["x", "", "off"], {"off": False}, []),
-    (["x", "", "asked"], {}, ["Dropout d"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("inputs", "constants", "found"),
+    [
+        (["x"], {}, []),
+        (["x", "", "on"], {"on": True}, ["Dropout d"]),
+        (["x", "", "off"], {"off": False}, []),
+        (["x", "", "asked"], {}, ["Dropout d"]),
+    ],
+)
 def test_dropout_is_random_only_in_training_mode(tmp_path, inputs, constants, found):
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
     asked = helper.make_tensor_value_info("asked", TensorProto.BOOL, [])
@@ -205,8 +209,12 @@ def test_dropout_is_random_only_in_training_mode(tmp_path, inputs, constants, fo
 def test_random_nodes_inside_a_branch_are_found(tmp_path):
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
     branch = helper.make_graph([helper.make_node("RandomUniform", [], ["y"], name="inner", shape=[1])], "b", [], [y])
-    graph = helper.make_graph([helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)], "g",
-                              [helper.make_tensor_value_info("c", TensorProto.BOOL, [])], [y])  # fmt: skip
+    graph = helper.make_graph(
+        [helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)],
+        "g",
+        [helper.make_tensor_value_info("c", TensorProto.BOOL, [])],
+        [y],
+    )
     onnx.save(helper.make_model(graph), str(tmp_path / "m.onnx"))
     assert set(random_nodes(tmp_path / "m.onnx")) == {"RandomUniform inner"}
 

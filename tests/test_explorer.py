@@ -52,8 +52,10 @@ def facts_of(text: str) -> dict:
 
 
 def columns_of(text: str) -> dict[str, np.ndarray]:
-    return {name: np.frombuffer(base64.b64decode(packed), TYPES[kind])
-            for name, (kind, packed) in facts_of(text)["columns"].items()}  # fmt: skip
+    return {
+        name: np.frombuffer(base64.b64decode(packed), TYPES[kind])
+        for name, (kind, packed) in facts_of(text)["columns"].items()
+    }
 
 
 def unpacked(text: str, counts: np.ndarray) -> list[tuple[np.ndarray, ...]]:
@@ -81,8 +83,9 @@ def test_light_curves_come_out_as_they_went_in(stars):
 
 
 def test_times_of_another_unit_are_refused():
-    lc = LightCurves.from_arrays(np.zeros(2, int), np.zeros(2, int), np.array([58_000.0, 58_001.0]), np.full(2, 15.0),
-                                 np.full(2, 0.1))  # fmt: skip
+    lc = LightCurves.from_arrays(
+        np.zeros(2, int), np.zeros(2, int), np.array([58_000.0, 58_001.0]), np.full(2, 15.0), np.full(2, 0.1)
+    )
     assert packed(lc)
     with pytest.raises(ValueError, match="star 0: its times span more than 1,000 years"):
         packed(replace(lc, mjd=np.array([58_000.0, 58_000.0 + 430_000])))

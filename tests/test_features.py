@@ -49,8 +49,13 @@ def test_hostile_light_curves_stay_finite():
 
 
 def test_colours_are_differences_of_weighted_means():
-    lc = LightCurves.from_arrays(np.zeros(12, int), np.repeat([0, 1], 6), 58_200.0 + np.tile(np.arange(6), 2),
-                                 np.repeat([17.5, 17.0], 6), np.full(12, 0.02))  # fmt: skip
+    lc = LightCurves.from_arrays(
+        np.zeros(12, int),
+        np.repeat([0, 1], 6),
+        58_200.0 + np.tile(np.arange(6), 2),
+        np.repeat([17.5, 17.0], 6),
+        np.full(12, 0.02),
+    )
     X, names = features(lc)
     assert X[0, names.index("g-r")] == pytest.approx(0.5, abs=1e-6) and X[0, names.index("r-i")] == 0
 

@@ -9,8 +9,11 @@ from book import build
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "book" / "appendix_features.md").read_text()
-ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines()
-        if line.startswith("| ") and not line.startswith("| |")]  # fmt: skip
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in PAGE.splitlines()
+    if line.startswith("| ") and not line.startswith("| |")
+]
 MARKS = {"+", "~", "."}
 SIX = [row for row in ROWS if len(row) == 9]
 NONE = [row for row in ROWS if len(row) == 3 and row[1] in MARKS]

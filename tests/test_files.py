@@ -33,8 +33,10 @@ def test_the_temporary_file_is_hidden_beside_its_target(tmp_path):
 
 def test_a_place_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"cannot write .*file/out\.txt.*choose a folder"), \
-            replacing(tmp_path / "file" / "out.txt"):  # fmt: skip
+    with (
+        pytest.raises(ValueError, match=r"cannot write .*file/out\.txt.*choose a folder"),
+        replacing(tmp_path / "file" / "out.txt"),
+    ):
         pass
 
 

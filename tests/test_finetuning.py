@@ -13,8 +13,9 @@ from astraclr.presets import RECIPES, preset
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    return Checkpoint(new_encoder(preset("tiny"), RECIPES["corrected"], 0).eval(), preset("tiny"),
-                      RECIPES["corrected"], 0)  # fmt: skip
+    return Checkpoint(
+        new_encoder(preset("tiny"), RECIPES["corrected"], 0).eval(), preset("tiny"), RECIPES["corrected"], 0
+    )
 
 
 def changed(before, after):
@@ -82,8 +83,18 @@ def test_attention_over_windows():
 
 def test_attention_learns(stars, checkpoint):
     known = stars.with_labels(["RR", "AGN"])
-    tuned = finetune(checkpoint, known, known, layers=0, windows=2, pooling="attention", epochs=20, learning_rate=1e-2,
-                     noise=0.0, progress=False)  # fmt: skip
+    tuned = finetune(
+        checkpoint,
+        known,
+        known,
+        layers=0,
+        windows=2,
+        pooling="attention",
+        epochs=20,
+        learning_rate=1e-2,
+        noise=0.0,
+        progress=False,
+    )
     assert tuned.head[0].score.weight.abs().max() > 0
     assert tuned.history["loss"].min() < tuned.history["loss"].iloc[0] - 0.05
 

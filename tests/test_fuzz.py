@@ -21,11 +21,29 @@ from astraclr.views import make_views
 
 MINI = Preset("mini", 16, 2, 2, 32, (("g", 12), ("r", 15), ("i", 4)), 0, 0, 8, 1)
 WIDE = replace(MINI, name="wide", windows=(("g", 300), ("r", 350), ("i", 50)))
-BANDS = (ZTF_BANDS, {"r": 6366.38}, {"B": 4361.0, "R": 6407.0},
-         {"u": 3551.0, "g": 4686.0, "r": 6166.0, "i": 7480.0, "z": 8932.0})  # fmt: skip
-BAD = ({"mjd": np.nan}, {"mjd": -np.inf}, {"mjd": -999.0}, {"mjd": 1e300}, {"mag": np.nan}, {"mag": np.inf},
-       {"mag": 99.999}, {"mag": -90.0}, {"mag": 1e300}, {"magerr": np.nan}, {"magerr": 0.0}, {"magerr": -0.1},
-       {"magerr": 9.0}, {"magerr": 1e300}, {"magerr": 1e-300})  # fmt: skip
+BANDS = (
+    ZTF_BANDS,
+    {"r": 6366.38},
+    {"B": 4361.0, "R": 6407.0},
+    {"u": 3551.0, "g": 4686.0, "r": 6166.0, "i": 7480.0, "z": 8932.0},
+)
+BAD = (
+    {"mjd": np.nan},
+    {"mjd": -np.inf},
+    {"mjd": -999.0},
+    {"mjd": 1e300},
+    {"mag": np.nan},
+    {"mag": np.inf},
+    {"mag": 99.999},
+    {"mag": -90.0},
+    {"mag": 1e300},
+    {"magerr": np.nan},
+    {"magerr": 0.0},
+    {"magerr": -0.1},
+    {"magerr": 9.0},
+    {"magerr": 1e300},
+    {"magerr": 1e-300},
+)
 """What no survey measures; 1e300 and 1e-300 do not fit in float32."""
 
 MAGS = st.floats(-90, 90, exclude_min=True, exclude_max=True, width=32)
@@ -34,8 +52,11 @@ TIMES = st.floats(-9e6, 9e6) | st.floats(58_000, 60_000)
 COUNTS = st.integers(0, 20) | st.sampled_from([0, 0, 1, 60])
 LONG = st.sampled_from([0, 1, 49, 51, 299, 300, 301, 350, 351, 3000])
 NOTHING_BAD = st.just([])
-MODELS = {**RECIPES, "errors": replace(RECIPES["corrected"], error_input=True),
-          "window": replace(RECIPES["corrected"], centring="window", middle_crop="epoch")}  # fmt: skip
+MODELS = {
+    **RECIPES,
+    "errors": replace(RECIPES["corrected"], error_input=True),
+    "window": replace(RECIPES["corrected"], centring="window", middle_crop="epoch"),
+}
 
 
 def fuzz(examples):
@@ -76,8 +97,10 @@ def rows(draw, counts=COUNTS, bad=NOTHING_BAD, most=4):
     n_segments = n_stars * len(bands)
     length = draw(st.lists(counts, min_size=n_segments, max_size=n_segments).filter(any))
     n, rng = sum(length), np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    columns = {name: rng.choice(draw(st.lists(pool, min_size=1, max_size=6)), n)
-               for name, pool in (("mjd", TIMES), ("mag", MAGS), ("magerr", ERRORS))}  # fmt: skip
+    columns = {
+        name: rng.choice(draw(st.lists(pool, min_size=1, max_size=6)), n)
+        for name, pool in (("mjd", TIMES), ("mag", MAGS), ("magerr", ERRORS))
+    }
     columns["mjd"] = columns["mjd"] + draw(st.sampled_from([0.25, 7.0])) * rng.integers(1 + n // 2, size=n)
     good = ~np.isin(columns["mjd"], (-9999, -999, -99))
     for wrong in draw(bad):
@@ -224,6 +247,5 @@ def test_a_light_curve_without_observations_is_refused(stars, models):
 
 @pytest.mark.parametrize("error", [1e-12, 1e-30, 1e-45])
 def test_a_tiny_error_decides_the_mean_and_overflows_nothing(error):
-    star = LightCurves.from_arrays([0, 0, 0], [0, 1, 1], 58_000.0 + np.arange(3), [15.0, 17.0, 18.0],
-                                   [error, 0.1, 8.9])  # fmt: skip
+    star = LightCurves.from_arrays([0, 0, 0], [0, 1, 1], 58_000.0 + np.arange(3), [15.0, 17.0, 18.0], [error, 0.1, 8.9])
     assert prepare(star).mag.tolist() == pytest.approx([0.0, 2.0, 3.0], abs=1e-6)

@@ -115,8 +115,14 @@ def small_book(tmp_path) -> Path:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "stars.txt").write_text("one star")
     first = cell('preset = "tiny"\nseed = 0', tags=["parameters"])
-    cells = [nbformat.v4.new_markdown_cell("# One"), first, cell(DRAWS.format("1 + seed"), "fig-a"),
-             cell("print('nothing to see')", "fig-none"), cell("1 / 0"), cell(DRAWS.format(1), "fig-b")]  # fmt: skip
+    cells = [
+        nbformat.v4.new_markdown_cell("# One"),
+        first,
+        cell(DRAWS.format("1 + seed"), "fig-a"),
+        cell("print('nothing to see')", "fig-none"),
+        cell("1 / 0"),
+        cell(DRAWS.format(1), "fig-b"),
+    ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), book / "one.ipynb")
     return book
 
@@ -192,8 +198,10 @@ def test_rounding_passes_and_a_lost_line_or_a_flipped_axis_does_not():
 
 def test_a_cell_shows_its_figure_and_nothing_else(tmp_path):
     picture = base64.b64encode(b"a picture").decode()
-    outputs = [nbformat.v4.new_output("display_data", data={"image/png": picture}),
-               nbformat.v4.new_output("execute_result", data={"text/html": "a table"}, execution_count=1)]  # fmt: skip
+    outputs = [
+        nbformat.v4.new_output("display_data", data={"image/png": picture}),
+        nbformat.v4.new_output("execute_result", data={"text/html": "a table"}, execution_count=1),
+    ]
     named = {"mystnb": {"figure": {"name": "fig-one"}}}
     for shown in (outputs[:1], outputs):
         cell = nbformat.v4.new_code_cell("draw()", metadata=named, outputs=shown)

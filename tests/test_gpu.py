@@ -69,13 +69,16 @@ def test_every_preset_precision_and_form_is_planned(gpu):
             assert f"{model}, full, {way}" in names and f"{model}, simulated, {way}" in names
 
 
-@pytest.mark.parametrize("name, group", [
-    ("void pytorch_flash::flash_bwd_dq_dk_dv_loop_seqk_parallel_kernel<cutlass::bfloat16_t>", "attention"),
-    ("nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NNT", "matrix products"),
-    ("triton_per_fused__to_copy_add_addmm_native_layer_norm_3", "fused by torch.compile"),
-    ("void at::native::multi_tensor_apply_kernel<FusedAdamMathFunctor>", "optimiser and clipping"),
-    ("void at::native::vectorized_elementwise_kernel<4, CUDAFunctor_add<float>>", "everything else"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, group",
+    [
+        ("void pytorch_flash::flash_bwd_dq_dk_dv_loop_seqk_parallel_kernel<cutlass::bfloat16_t>", "attention"),
+        ("nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NNT", "matrix products"),
+        ("triton_per_fused__to_copy_add_addmm_native_layer_norm_3", "fused by torch.compile"),
+        ("void at::native::multi_tensor_apply_kernel<FusedAdamMathFunctor>", "optimiser and clipping"),
+        ("void at::native::vectorized_elementwise_kernel<4, CUDAFunctor_add<float>>", "everything else"),
+    ],
+)
 def test_kernels_are_grouped_by_name(gpu, name, group):
     assert gpu.group_of(name) == group
 

@@ -136,9 +136,10 @@ def functions_that_compare() -> set[str]:
         f"{file.name}::{node.name}"
         for file in (ROOT / "tests").glob("test_parity*.py")
         for node in ast.parse(file.read_text()).body
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        if isinstance(node, ast.FunctionDef)
+        and node.name.startswith("test_")
         and "parity" in [argument.arg for argument in node.args.args]
-    }  # fmt: skip
+    }
 
 
 def test_every_comparison_stands_in_the_table():
@@ -324,12 +325,20 @@ def test_chapters_that_train_are_known_by_their_code():
 
 @pytest.mark.slow
 def test_ctrl_c_ends_what_was_started(small_book, tmp_path):
-    write_notebook(small_book / "one.ipynb", "import os, time", "open('pid', 'w').write(str(os.getpid()))",
-                   "time.sleep(600)")  # fmt: skip
-    code = (f"import sys; sys.path.insert(0, {str(BOOK)!r}); import chapters; from pathlib import Path\n"
-            f"chapters.run_chapters(Path({str(small_book)!r}), Path({str(tmp_path / '_build')!r}), 'tiny', 1, jobs=2)")
-    script = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, process_group=0,
-                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    write_notebook(
+        small_book / "one.ipynb", "import os, time", "open('pid', 'w').write(str(os.getpid()))", "time.sleep(600)"
+    )
+    code = (
+        f"import sys; sys.path.insert(0, {str(BOOK)!r}); import chapters; from pathlib import Path\n"
+        f"chapters.run_chapters(Path({str(small_book)!r}), Path({str(tmp_path / '_build')!r}), 'tiny', 1, jobs=2)"
+    )
+    script = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     pid, began = tmp_path / "_build" / "executed" / "tiny" / "pid", time.monotonic()
     while not (pid.is_file() and pid.read_text()) and time.monotonic() - began < 60:
         time.sleep(0.2)

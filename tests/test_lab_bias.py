@@ -14,8 +14,13 @@ from astraclr.simulate import simulate
 PAGE = Path(__file__).resolve().parents[1] / "book" / "lab_bias.ipynb"
 
 
-DEVICES = ("a_chapter_has_all_its_parts_in_order", "a_chapter_can_be_read_in_one_sitting", "predictions_are_checked",
-           "quizzes", "exercises_have_folded_solutions")  # fmt: skip
+DEVICES = (
+    "a_chapter_has_all_its_parts_in_order",
+    "a_chapter_can_be_read_in_one_sitting",
+    "predictions_are_checked",
+    "quizzes",
+    "exercises_have_folded_solutions",
+)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -29,8 +34,9 @@ def many():
 
 
 def test_the_cut(many):
-    left = {c: pd.Series((many.counts[:, :2] >= c).all(axis=1)).groupby(many.label).mean().min()
-            for c in range(10, 400, 10)}  # fmt: skip
+    left = {
+        c: pd.Series((many.counts[:, :2] >= c).all(axis=1)).groupby(many.label).mean().min() for c in range(10, 400, 10)
+    }
     right = max(c for c, share in left.items() if share >= 0.9)
     assert check("ex-lab-cut", right, many)
     assert "stricter" in check("ex-lab-cut", right - 20, many).hint

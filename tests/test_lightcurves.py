@@ -27,8 +27,16 @@ def synthetic(n_stars=20, seed=0, most=30) -> LightCurves:
     mag, magerr = rng.normal(16, 1, len(mjd)), rng.uniform(0.01, 0.2, len(mjd))
     period = np.where(rng.random(n_stars) < 0.5, rng.uniform(0.1, 10, n_stars), np.nan)
     label = rng.choice(["RR", "ECL", ""], n_stars)
-    return LightCurves(mjd, mag.astype(np.float32), magerr.astype(np.float32), offsets, dict(ZTF_BANDS),
-                       np.array([f"synthetic {k}" for k in range(n_stars)]), label, period)  # fmt: skip
+    return LightCurves(
+        mjd,
+        mag.astype(np.float32),
+        magerr.astype(np.float32),
+        offsets,
+        dict(ZTF_BANDS),
+        np.array([f"synthetic {k}" for k in range(n_stars)]),
+        label,
+        period,
+    )
 
 
 def assert_same(a: LightCurves, b: LightCurves) -> None:
@@ -41,8 +49,13 @@ def assert_same(a: LightCurves, b: LightCurves) -> None:
 
 
 def table_of(**columns) -> pd.DataFrame:
-    base = {"object_id": ["a"] * 3, "mjd": [58002.0, 58000.0, 58001.0], "mag": [15.0, 15.1, 15.2],
-            "magerr": [0.1, 0.1, 0.1], "band": ["g", "g", "r"]}  # fmt: skip
+    base = {
+        "object_id": ["a"] * 3,
+        "mjd": [58002.0, 58000.0, 58001.0],
+        "mag": [15.0, 15.1, 15.2],
+        "magerr": [0.1, 0.1, 0.1],
+        "band": ["g", "g", "r"],
+    }
     return pd.DataFrame(base | columns)
 
 
@@ -132,8 +145,11 @@ def test_bad_observations_are_dropped_with_counts():
     )
     lc = LightCurves.from_table(table)
     assert lc.n_obs == 1
-    assert lc.notes == {"dropped: value not finite": 2, "dropped: sentinel magnitude or error": 3,
-                        "dropped: error not positive": 2}  # fmt: skip
+    assert lc.notes == {
+        "dropped: value not finite": 2,
+        "dropped: sentinel magnitude or error": 3,
+        "dropped: error not positive": 2,
+    }
     assert "dropped: value not finite: 2" in lc.report()
 
 
@@ -149,8 +165,10 @@ def test_a_star_in_no_known_band_is_dropped_and_counted():
         LightCurves.from_table(table)
     lc = LightCurves.from_table(table, drop_unknown_bands=True)
     assert lc.object_id.tolist() == ["a"]
-    assert lc.notes == {"dropped: observation in unknown band y": 2,
-                        "dropped: star without a usable observation in these bands": 1}  # fmt: skip
+    assert lc.notes == {
+        "dropped: observation in unknown band y": 2,
+        "dropped: star without a usable observation in these bands": 1,
+    }
 
 
 def test_nothing_usable_is_an_error_that_says_why():
@@ -182,15 +200,23 @@ def test_magnitudes_as_text_are_refused():
 
 
 def test_lists_with_nulls_lose_only_those_observations():
-    rows = pa.table({"object_id": ["a"], "mjd": [[58000.0, 58001.0]], "mag": [[None, 15.0]], "magerr": [[0.1, 0.1]],
-                     "band": [["g", "g"]]})  # fmt: skip
+    rows = pa.table(
+        {
+            "object_id": ["a"],
+            "mjd": [[58000.0, 58001.0]],
+            "mag": [[None, 15.0]],
+            "magerr": [[0.1, 0.1]],
+            "band": [["g", "g"]],
+        }
+    )
     lc = LightCurves.from_rows(rows)
     assert lc.n_obs == 1 and lc.notes == {"dropped: value not finite": 1}
 
 
 def test_lists_of_unequal_length_are_refused():
-    rows = pd.DataFrame({"object_id": ["a"], "mjd": [[58000.0, 58001.0]], "mag": [[15.1]], "magerr": [[0.1, 0.1]],
-                         "band": [["g", "g"]]})  # fmt: skip
+    rows = pd.DataFrame(
+        {"object_id": ["a"], "mjd": [[58000.0, 58001.0]], "mag": [[15.1]], "magerr": [[0.1, 0.1]], "band": [["g", "g"]]}
+    )
     with pytest.raises(ValueError, match="star a: 1 values of mag, 2 of mjd"):
         LightCurves.from_rows(rows)
 
@@ -316,8 +342,16 @@ def test_loading_takes_less_than_one_and_a_half_times_the_raw_size(tmp_path):
     rng = np.random.default_rng(0)
     mag = rng.random(n, dtype=np.float32)
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    lc = LightCurves(np.sort(rng.uniform(58000, 60000, n)), mag, mag, offsets, dict(ZTF_BANDS),
-                     np.arange(20_000).astype(str), np.full(20_000, ""), np.full(20_000, np.nan))  # fmt: skip
+    lc = LightCurves(
+        np.sort(rng.uniform(58000, 60000, n)),
+        mag,
+        mag,
+        offsets,
+        dict(ZTF_BANDS),
+        np.arange(20_000).astype(str),
+        np.full(20_000, ""),
+        np.full(20_000, np.nan),
+    )
     lc.save(tmp_path / "lc.parquet")
     raw = n * 16
     pool = pa.default_memory_pool()
@@ -333,9 +367,16 @@ def test_loading_takes_less_than_one_and_a_half_times_the_raw_size(tmp_path):
 
 
 def test_rows_of_one_star_are_joined_with_a_count():
-    rows = pd.DataFrame({"object_id": ["a", "b", "a"], "label": ["RR", "", "RR"],
-                         "mjd": [[58_000.0, 58_001.0], [58_000.0], [58_002.0]], "mag": [[15.0, 15.1], [16.0], [14.0]],
-                         "magerr": [[0.1, 0.1], [0.1], [0.1]], "band": [["g", "g"], ["g"], ["r"]]})  # fmt: skip
+    rows = pd.DataFrame(
+        {
+            "object_id": ["a", "b", "a"],
+            "label": ["RR", "", "RR"],
+            "mjd": [[58_000.0, 58_001.0], [58_000.0], [58_002.0]],
+            "mag": [[15.0, 15.1], [16.0], [14.0]],
+            "magerr": [[0.1, 0.1], [0.1], [0.1]],
+            "band": [["g", "g"], ["g"], ["r"]],
+        }
+    )
     lc = LightCurves.from_rows(rows)
     assert lc.object_id.tolist() == ["a", "b"] and lc.counts.tolist() == [[2, 1, 0], [1, 0, 0]]
     assert lc.label.tolist() == ["RR", ""] and lc.notes == {"joined: row of a star that has several": 1}
@@ -343,16 +384,28 @@ def test_rows_of_one_star_are_joined_with_a_count():
 
 @pytest.mark.parametrize("build", [pd.DataFrame, pa.table])
 def test_a_missing_id_is_refused_not_rounded(build):
-    columns = {"object_id": pd.array([1234567890123456789, None], dtype="Int64"), "mjd": [[58_000.0], [58_000.0]],
-               "mag": [[15.0], [15.0]], "magerr": [[0.1], [0.1]], "band": [["g"], ["g"]]}  # fmt: skip
+    columns = {
+        "object_id": pd.array([1234567890123456789, None], dtype="Int64"),
+        "mjd": [[58_000.0], [58_000.0]],
+        "mag": [[15.0], [15.0]],
+        "magerr": [[0.1], [0.1]],
+        "band": [["g"], ["g"]],
+    }
     with pytest.raises(ValueError, match="1 rows have no object_id"):
         LightCurves.from_rows(build(columns))
 
 
 def test_lists_of_fixed_size_and_numbered_bands():
-    rows = pa.table({"object_id": ["a"], **{c: pa.array([v], pa.list_(pa.float64(), 2)) for c, v in
-                     {"mjd": [58_000.0, 58_001.0], "mag": [15.0, 15.1], "magerr": [0.1, 0.1]}.items()},
-                     "band": pa.array([[1, 1]])})  # fmt: skip
+    rows = pa.table(
+        {
+            "object_id": ["a"],
+            **{
+                c: pa.array([v], pa.list_(pa.float64(), 2))
+                for c, v in {"mjd": [58_000.0, 58_001.0], "mag": [15.0, 15.1], "magerr": [0.1, 0.1]}.items()
+            },
+            "band": pa.array([[1, 1]]),
+        }
+    )
     assert LightCurves.from_rows(rows, bands={"1": 4746.0}).counts.tolist() == [[2]]
 
 

@@ -104,14 +104,17 @@ def test_the_windows_of_a_star_together_show_what_the_encoder_sees(stars):
     assert np.array_equal(parts[0].star(0)["r"][0], stars.star(0)["r"][0][:48])
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: planted(3, "nova"), "no event 'nova'"),
-    (lambda: planted(0, "supernova"), "n_stars 0"),
-    (lambda: outlier_scores(np.array([[0.0], [np.nan]])), "1 of them not finite"),
-    (lambda: disagreement(np.zeros((5, 1, 4))), r"shape \(5, 1, 4\)"),
-    (lambda: purity_at_top(np.zeros(3), np.zeros(3, bool), 0.1), "0 planted"),
-    (lambda: purity_at_top(np.zeros(3), np.array([1, 0, 0], bool), 1.0), "share is 1.0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: planted(3, "nova"), "no event 'nova'"),
+        (lambda: planted(0, "supernova"), "n_stars 0"),
+        (lambda: outlier_scores(np.array([[0.0], [np.nan]])), "1 of them not finite"),
+        (lambda: disagreement(np.zeros((5, 1, 4))), r"shape \(5, 1, 4\)"),
+        (lambda: purity_at_top(np.zeros(3), np.zeros(3, bool), 0.1), "0 planted"),
+        (lambda: purity_at_top(np.zeros(3), np.array([1, 0, 0], bool), 1.0), "share is 1.0"),
+    ],
+)
 def test_bad_input_says_what_to_do(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -10,8 +10,15 @@ from astraclr.preparation import Tokens
 from astraclr.ragged import over_rows
 
 ROWS = ("full", "short and without i", "without g", "half of its points dropped", "one observation")
-STAGES = {"positional_encoding": 5e-5, "embedding": 5e-5, "attention_layer_0": 2e-5, "encoder_layer_0": 2e-5,
-          "encoder": 2e-5, "pooled": 1e-5, "projection": 1e-5}  # fmt: skip
+STAGES = {
+    "positional_encoding": 5e-5,
+    "embedding": 5e-5,
+    "attention_layer_0": 2e-5,
+    "encoder_layer_0": 2e-5,
+    "encoder": 2e-5,
+    "pooled": 1e-5,
+    "projection": 1e-5,
+}
 
 
 def stages(encoder, tokens):
@@ -86,8 +93,12 @@ def test_time_encoding_is_nearer_to_the_ideal_than_the_references(tiny, parity):
 def test_every_kind_of_row_alone(tiny, parity, row):
     arrays, encoder, tokens = tiny
     embedding = encoder(tokens.rows(slice(row, row + 1)))
-    parity(f"encoder, tiny: projection of a row {ROWS[row]}", 1e-5, encoder.project(embedding)[0],
-           arrays["outputs/projection"][row])  # fmt: skip
+    parity(
+        f"encoder, tiny: projection of a row {ROWS[row]}",
+        1e-5,
+        encoder.project(embedding)[0],
+        arrays["outputs/projection"][row],
+    )
 
 
 @torch.no_grad()
@@ -118,8 +129,12 @@ def test_every_stage_of_the_papers_size(paper, parity):
     arrays, encoder, tokens, _ = paper
     ours, where = stages(encoder, tokens), arrays["outputs/selected_positions"]
     # In float32 the reference's own angle is off by half a unit in the last place of 1,700 radians (oracles' README).
-    for name, tolerance in (("positional_encoding", 1.2e-4), ("embedding", 1.2e-4), ("encoder_layer_0", 1e-4),
-                            ("encoder", 1e-4)):  # fmt: skip
+    for name, tolerance in (
+        ("positional_encoding", 1.2e-4),
+        ("embedding", 1.2e-4),
+        ("encoder_layer_0", 1e-4),
+        ("encoder", 1e-4),
+    ):
         parity(f"encoder, paper's size: {name}", tolerance, ours[name][:, where], arrays[f"outputs/{name}_selected"])
     for name in ("pooled", "projection"):
         parity(f"encoder, paper's size: {name}", 1e-4, ours[name], arrays[f"outputs/{name}"])

@@ -32,8 +32,9 @@ WIDE = dataclasses.replace(PRESETS["paper"], name="wide")
 def observations(arrays, cases):
     """Columns star, band, mjd, mag, magerr of some of astra-infer's light curves, in the order in which they came."""
     star = np.concatenate([np.full(len(arrays[f"{case}/in/mjd"]), k) for k, case in enumerate(cases)])
-    mjd, mag, magerr, names = (np.concatenate([arrays[f"{case}/in/{c}"] for case in cases])
-                               for c in ("mjd", "mag", "magerr", "band"))  # fmt: skip
+    mjd, mag, magerr, names = (
+        np.concatenate([arrays[f"{case}/in/{c}"] for case in cases]) for c in ("mjd", "mag", "magerr", "band")
+    )
     return star, np.array(["gri".index(b) for b in names]), mjd, mag, magerr
 
 
@@ -77,8 +78,12 @@ def test_only_the_order_within_a_repeated_time_depends_on_the_order_of_the_input
         parity("astra-infer, repeated times in another order: times in float32", 0, ours[0], theirs[0])
         parity("astra-infer, repeated times in another order: bands", 0, ours[1], theirs[1])
         sets = [np.lexsort((np.round(c[2], 5), c[0], c[1])) for c in (ours, theirs)]
-        parity("astra-infer, repeated times in another order: magnitudes at each time", 4e-6,
-               ours[2][sets[0]], theirs[2][sets[1]])  # fmt: skip
+        parity(
+            "astra-infer, repeated times in another order: magnitudes at each time",
+            4e-6,
+            ours[2][sets[0]],
+            theirs[2][sets[1]],
+        )
 
 
 # --- exported encoders ------------------------------------------------------------------------------------------------

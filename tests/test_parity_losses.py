@@ -39,8 +39,13 @@ def test_pair_losses_mean_and_gradient(oracles, parity, n_views, temperature):
     parity(f"{name}: mean", 1e-6, loss, theirs["mean_loss"])
     parity(f"{name}: gradient of the mean", 1e-6, torch.autograd.grad(loss, z)[0], theirs["grad_mean_loss"])
     # Relative: one unit in the last place of the largest of these sums is 2e-6.
-    parity(f"{name}: sum of pairs over the batch", 1e-6, pairs.sum() / 6, theirs["scaled_loss_global_batch_6"],
-           relative=True)  # fmt: skip
+    parity(
+        f"{name}: sum of pairs over the batch",
+        1e-6,
+        pairs.sum() / 6,
+        theirs["scaled_loss_global_batch_6"],
+        relative=True,
+    )
 
 
 @pytest.mark.parametrize(("n_views", "temperature"), [*CASES, (4, 0.2)])
@@ -48,8 +53,12 @@ def test_a_slow_literal_loop(oracles, parity, n_views, temperature):
     random = np.random.default_rng(0).normal(size=(4, 5, 7)).astype(np.float32)
     z = oracles("nt_xent")[f"views{n_views}/z"] if n_views < 4 else random
     ours = nt_xent_pairs(torch.tensor(z), temperature)
-    parity("NT-Xent, 2 to 4 views: pair losses beside a literal loop in float64", 1e-6, ours,
-           literal_pair_losses(z.astype(np.float64), temperature))  # fmt: skip
+    parity(
+        "NT-Xent, 2 to 4 views: pair losses beside a literal loop in float64",
+        1e-6,
+        ours,
+        literal_pair_losses(z.astype(np.float64), temperature),
+    )
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5])

@@ -109,8 +109,10 @@ def test_records(oracles, parity, case):
     arrays = oracles("records")
     star, key = record(arrays, case), f"{case}/record"
     assert list(arrays[f"{key}/bands"]) == list(star.bands) and len(star.with_counts(MIN_DETECTIONS)) == 1
-    dropped = {"nan_rows": {"dropped: value not finite": 3},
-               "shuffled_and_dup": {"kept: repeated time within a band": 1}}  # fmt: skip
+    dropped = {
+        "nan_rows": {"dropped: value not finite": 3},
+        "shuffled_and_dup": {"kept: repeated time within a band": 1},
+    }
     assert star.notes == dropped.get(case, {})
     parity("records: MJD - 58000", 0, star.mjd - 58_000, arrays[f"{key}/table_f64"][:, 0])
     ours = np.stack([star.mag, star.magerr], axis=1)
@@ -179,8 +181,12 @@ def test_crops_of_every_length(oracles, parity):
             # A dropped point keeps its slot and its flag: the flags are cropped as magnitudes are.
             masked = tokens.mask | (crop_tokens(flags, ONE, **how).mag == 1)
             parity("crops of a band, start, middle and end: mask", 0, masked[0], mask[k])
-            parity("crops of a band, start, middle and end: times, magnitudes, errors", 0,
-                   columns(tokens)[0, :, :3], theirs[k][:, :3])  # fmt: skip
+            parity(
+                "crops of a band, start, middle and end: times, magnitudes, errors",
+                0,
+                columns(tokens)[0, :, :3],
+                theirs[k][:, :3],
+            )
     assert {(0, 12), (1, 12), (11, 12), (12, 12), (13, 12), (40, 12), (14, 9), (40, 9)} <= lengths
 
 

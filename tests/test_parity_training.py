@@ -87,8 +87,13 @@ def test_losses_rates_and_norms_of_six_steps(run, parity):
     parity("six steps: losses", 1e-4, seen["losses"], arrays["losses"])
     # Ours is float64, theirs float32: two units in its last place.
     parity("six steps: learning rates", 2.4e-7, seen["learning_rates"], arrays["learning_rates"], relative=True)
-    parity("six steps: gradient norms before clipping", 1e-3, seen["norms"], arrays["grad_global_norms_before_clip"],
-           relative=True)  # fmt: skip
+    parity(
+        "six steps: gradient norms before clipping",
+        1e-3,
+        seen["norms"],
+        arrays["grad_global_norms_before_clip"],
+        relative=True,
+    )
     assert min(seen["norms"]) > 1, "clipping is active at every step"
 
 
@@ -122,8 +127,13 @@ def test_what_is_left_comes_from_the_references_time_encoding(run_with_their_ang
     arrays, seen = run_with_their_angles
     name = "six steps, angles in float32 as theirs"
     parity(f"{name}: losses", 5e-6, seen["losses"], arrays["losses"])
-    parity(f"{name}: gradient norms before clipping", 5e-5, seen["norms"], arrays["grad_global_norms_before_clip"],
-           relative=True)  # fmt: skip
+    parity(
+        f"{name}: gradient norms before clipping",
+        5e-5,
+        seen["norms"],
+        arrays["grad_global_norms_before_clip"],
+        relative=True,
+    )
     compare_weights(parity, f"{name}: weights after 6", 2e-6, run_with_their_angles, 6)
 
 

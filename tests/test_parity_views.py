@@ -44,8 +44,14 @@ def test_window_starts_are_uniform_and_of_each_band_their_own(oracles, parity, e
     counts = [length + extra for length in lengths.values()]
     # The time of an observation is its place in its band, so that a window's first time is its start.
     times = torch.cat([torch.arange(count, dtype=torch.float64) for count in counts])
-    star = Prepared(torch.zeros(len(times)), times, torch.ones(len(times)), torch.tensor([0, *np.cumsum(counts)]),
-                    torch.tensor(np.log10([*bands.values()])), bands)  # fmt: skip
+    star = Prepared(
+        torch.zeros(len(times)),
+        times,
+        torch.ones(len(times)),
+        torch.tensor([0, *np.cumsum(counts)]),
+        torch.tensor(np.log10([*bands.values()])),
+        bands,
+    )
     size = replace(preset("tiny"), windows=tuple(lengths.items()))
     same, keys = torch.zeros(n, dtype=torch.long), torch.arange(n)
     tokens = views.make_view(star, same, View("plain"), size, PAPER, Draws(extra), keys)
@@ -57,10 +63,15 @@ def test_window_starts_are_uniform_and_of_each_band_their_own(oracles, parity, e
         return
     ours = np.concatenate([in_deviations(np.bincount(s, minlength=possible), n, 1 / possible) for s in starts])
     parity("windows: starts of each band are uniform, standard deviations", LIMIT, ours, theirs)
-    pairs = np.concatenate([np.bincount(possible * starts[a] + starts[b], minlength=possible**2)
-                            for a, b in ((0, 1), (0, 2), (1, 2))])  # fmt: skip
-    parity("windows: starts of two bands are independent, standard deviations", LIMIT,
-           in_deviations(pairs, n, possible**-2), np.zeros(3 * possible**2))  # fmt: skip
+    pairs = np.concatenate(
+        [np.bincount(possible * starts[a] + starts[b], minlength=possible**2) for a, b in ((0, 1), (0, 2), (1, 2))]
+    )
+    parity(
+        "windows: starts of two bands are independent, standard deviations",
+        LIMIT,
+        in_deviations(pairs, n, possible**-2),
+        np.zeros(3 * possible**2),
+    )
 
 
 # Bin drop-out
@@ -109,11 +120,19 @@ def test_probabilities_of_being_dropped(oracles, parity, case, rate):
     counts = (fallen, n), (draws * arrays[f"{key}/empirical_drop_prob"], draws)
     ours, theirs = (in_deviations(count[~never], total, expected[~never]) for count, total in counts)
     assert np.abs(theirs).max() < LIMIT, "their draws follow the formula"
-    parity(f"bin drop-out, rate {rate}: share of draws that drop a point, standard deviations", LIMIT, ours,
-           np.zeros(len(ours)))  # fmt: skip
+    parity(
+        f"bin drop-out, rate {rate}: share of draws that drop a point, standard deviations",
+        LIMIT,
+        ours,
+        np.zeros(len(ours)),
+    )
     if never.any():
-        parity(f"bin drop-out, rate {rate}: draws that drop a point of probability 0", 0, fallen[never],
-               np.zeros(never.sum()))  # fmt: skip
+        parity(
+            f"bin drop-out, rate {rate}: draws that drop a point of probability 0",
+            0,
+            fallen[never],
+            np.zeros(never.sum()),
+        )
 
 
 # Outliers
@@ -136,8 +155,12 @@ def test_where_outliers_fall(outliers, parity):
     ours = drawn.ne(0).sum(0).numpy()
     assert theirs.sum() == ours.sum() == len(drawn)
     assert np.abs(in_deviations(theirs, len(drawn), 1 / len(places))).max() < LIMIT
-    parity("outlier: each open place is as likely, standard deviations", LIMIT,
-           in_deviations(ours, len(drawn), 1 / len(places)), np.zeros(len(places)))  # fmt: skip
+    parity(
+        "outlier: each open place is as likely, standard deviations",
+        LIMIT,
+        in_deviations(ours, len(drawn), 1 / len(places)),
+        np.zeros(len(places)),
+    )
 
 
 def test_how_bright_outliers_are(outliers, parity):
@@ -145,8 +168,12 @@ def test_how_bright_outliers_are(outliers, parity):
 
     arrays, drawn, _ = outliers
     ours, theirs = drawn[drawn != 0].numpy(), arrays["drawn_values"]
-    parity("outlier: brightest and faintest ordinary magnitude", 5e-6, [views.OUTLIER_BRIGHT, views.OUTLIER_FAINT],
-           [arrays["saturation"], arrays["limit"]])  # fmt: skip
+    parity(
+        "outlier: brightest and faintest ordinary magnitude",
+        5e-6,
+        [views.OUTLIER_BRIGHT, views.OUTLIER_FAINT],
+        [arrays["saturation"], arrays["limit"]],
+    )
     brightest = views.OUTLIER_BRIGHT - views.OUTLIER_REACH
     for values in (ours, theirs):
         assert brightest - 1e-6 <= values.min() and values.max() <= views.OUTLIER_BRIGHT

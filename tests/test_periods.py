@@ -28,12 +28,15 @@ def test_each_way_to_be_wrong_is_counted_once():
     assert period_scores(np.full(7, 10 ** log.mean()), truth)["r2"] == pytest.approx(0)
 
 
-@pytest.mark.parametrize("truth, predicted, message", [
-    ([1.0, np.nan], [1.0, 1.0], "1 of 2 periods are not positive"),
-    ([1.0, 2.0], [1.0, 0.0], "predicted set"),
-    ([1.0, 2.0], [1.0], "1 predicted and 2 true"),
-    ([2.0, 2.0], [1.0, 1.0], "all true periods are equal"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "truth, predicted, message",
+    [
+        ([1.0, np.nan], [1.0, 1.0], "1 of 2 periods are not positive"),
+        ([1.0, 2.0], [1.0, 0.0], "predicted set"),
+        ([1.0, 2.0], [1.0], "1 predicted and 2 true"),
+        ([2.0, 2.0], [1.0, 1.0], "all true periods are equal"),
+    ],
+)
 def test_bad_periods(truth, predicted, message):
     with pytest.raises(ValueError, match=message):
         period_scores(np.array(predicted), np.array(truth))

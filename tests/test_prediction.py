@@ -115,11 +115,21 @@ def test_table(stars, vectors, checkpoint):
 
 def test_too_few_epochs_in_every_band_are_flagged(stars, vectors, checkpoint):
     def cut(star, n_g, n_r):
-        rows = [(b, t, m, e) for b, n in (("g", n_g), ("r", n_r)) for t, m, e in zip(*stars.star(star)[b], strict=True)
-                if t < stars.star(star)[b][0][n]]  # fmt: skip
+        rows = [
+            (b, t, m, e)
+            for b, n in (("g", n_g), ("r", n_r))
+            for t, m, e in zip(*stars.star(star)[b], strict=True)
+            if t < stars.star(star)[b][0][n]
+        ]
         band, mjd, mag, magerr = zip(*rows, strict=True)
-        return LightCurves.from_arrays(np.zeros(len(mjd), int), np.array(["gri".index(b) for b in band]), np.array(mjd),
-                                       np.array(mag), np.array(magerr), object_id=["cut"])  # fmt: skip
+        return LightCurves.from_arrays(
+            np.zeros(len(mjd), int),
+            np.array(["gri".index(b) for b in band]),
+            np.array(mjd),
+            np.array(mag),
+            np.array(magerr),
+            object_id=["cut"],
+        )
 
     head = fit_head(vectors, stars.label, checkpoint)
     few = prediction_table(cut(0, MIN_EPOCHS - 1, MIN_EPOCHS - 1), checkpoint, head)["flag"].iloc[0]
@@ -129,8 +139,16 @@ def test_too_few_epochs_in_every_band_are_flagged(stars, vectors, checkpoint):
 
 def test_stars_unlike_any_are_flagged(stars, vectors, checkpoint):
     head = fit_head(vectors, stars.label, checkpoint)
-    odd = LightCurves(stars.mjd, stars.mag + 60 * np.sin(stars.mjd).astype(np.float32), stars.magerr, stars.offsets,
-                      stars.bands, stars.object_id, stars.label, stars.period)  # fmt: skip
+    odd = LightCurves(
+        stars.mjd,
+        stars.mag + 60 * np.sin(stars.mjd).astype(np.float32),
+        stars.magerr,
+        stars.offsets,
+        stars.bands,
+        stars.object_id,
+        stars.label,
+        stars.period,
+    )
     flags = prediction_table(odd, checkpoint, head)["flag"]
     assert flags.tolist().count("unlike training stars") > 0.9 * len(flags)
 

@@ -24,5 +24,8 @@ def test_the_paper_is_the_paper():
     assert (p.d_model, p.n_layers, p.n_heads, p.d_ff) == (512, 4, 8, 2048)
     assert dict(p.windows) == {"g": 300, "r": 350, "i": 50}
     assert [(v.fraction, v.noise, v.bin_dropout, v.outlier) for v in r.views] == [
-        (1.0, 0.05, 0.0, False), (0.5, 0.0, 0.0, False), (1.0, 0.10, 0.5, True)]  # fmt: skip
+        (1.0, 0.05, 0.0, False),
+        (0.5, 0.0, 0.0, False),
+        (1.0, 0.10, 0.5, True),
+    ]
     assert [int(n * 0.5) for _, n in p.windows] == [150, 175, 25]

@@ -141,8 +141,9 @@ def test_a_compiled_encoder_trains_and_keeps_the_names_of_its_weights(stars, mon
         compile(module, backend="eager", **options)  # translated, and not built for the machine: that takes minutes
 
     monkeypatch.setattr(torch.nn.Module, "compile", traced)
-    plain, compiled = (pretrain(stars, SMALL, steps=2, progress=False, compile=c, out=tmp_path / f"{c}")
-                       for c in (False, True))  # fmt: skip
+    plain, compiled = (
+        pretrain(stars, SMALL, steps=2, progress=False, compile=c, out=tmp_path / f"{c}") for c in (False, True)
+    )
     assert asked == [{"dynamic": True}]
     assert list(weights_of(plain)) == list(weights_of(load_checkpoint(tmp_path / "True")))
     assert compiled.history["loss"].tolist() == pytest.approx(plain.history["loss"].tolist(), abs=0.2)

@@ -98,11 +98,13 @@ def test_one_bright_band_is_enough_and_weights_count():
     def star(**bands):
         return [(band, mag, error) for band, points in bands.items() for mag, error in points]
 
-    stars = [star(g=[(17.0, 0.1), (17.5, 0.1)]),
-             star(g=[(19.0, 0.1)], i=[(17.9, 0.1)]),  # in one band only
-             star(g=[(19.0, 0.1)], r=[(18.5, 0.1)]),
-             star(g=[(17.0, 0.3), (18.2, 0.1)]),  # weights 1 and 9: 18.08, where the plain mean is 17.6
-             star(r=[(18.0, 0.1)])]  # fmt: skip
+    stars = [
+        star(g=[(17.0, 0.1), (17.5, 0.1)]),
+        star(g=[(19.0, 0.1)], i=[(17.9, 0.1)]),  # in one band only
+        star(g=[(19.0, 0.1)], r=[(18.5, 0.1)]),
+        star(g=[(17.0, 0.3), (18.2, 0.1)]),  # weights 1 and 9: 18.08, where the plain mean is 17.6
+        star(r=[(18.0, 0.1)]),
+    ]
     rows = [(k, "gri".index(band), mag, error) for k, points in enumerate(stars) for band, mag, error in points]
     star, band, mag, error = (np.array(c) for c in zip(*rows, strict=True))
     lc = LightCurves.from_arrays(star, band, 58_000.0 + np.arange(len(rows)), mag, error)
@@ -196,11 +198,24 @@ def test_unlabelled_stars_are_left_out_with_a_count(lc, checkpoint):
 
 def test_the_constants_are_the_papers():
     assert (protocol.PAPER_SEED, protocol.PAPER_PER_CLASS, protocol.PAPER_LIMIT, protocol.PAPER_CAP) == (
-        42, 10_000, 18.0, 4_000)  # fmt: skip
+        42,
+        10_000,
+        18.0,
+        4_000,
+    )
     assert (probing.PAPER_C, probing.PAPER_BOOTSTRAPS, probing.PAPER_K, probing.PAPER_VOTE_TEMPERATURE) == (
-        10.0, 50, 20, 0.07)  # fmt: skip
-    assert (finetuning.PAPER_NOISE, finetuning.PAPER_DROPOUT, finetuning.PAPER_LAYERS, finetuning.PAPER_RATE,
-            finetuning.PAPER_BATCH) == (0.02, 0.2, 2, 1e-5, 128)  # fmt: skip
+        10.0,
+        50,
+        20,
+        0.07,
+    )
+    assert (
+        finetuning.PAPER_NOISE,
+        finetuning.PAPER_DROPOUT,
+        finetuning.PAPER_LAYERS,
+        finetuning.PAPER_RATE,
+        finetuning.PAPER_BATCH,
+    ) == (0.02, 0.2, 2, 1e-5, 128)
 
 
 def test_fine_tuning_takes_no_more_labels_than_the_cap(lc, checkpoint, monkeypatch):

@@ -29,8 +29,10 @@ def test_files_and_mappings_give_the_same_encoder(weights, root, tmp_path):
     assert (from_mapping.preset.d_model, from_mapping.preset.d_ff, from_mapping.preset.n_layers) == (32, 64, 2)
     save_file(weights, tmp_path / "w.safetensors")
     oracle = root / "tests" / "oracles" / "model_tiny.npz"
-    for other in (load_published(tmp_path / "w.safetensors", n_heads=4),
-                  load_published(oracle, n_heads=4, prefix="weights/")):  # fmt: skip
+    for other in (
+        load_published(tmp_path / "w.safetensors", n_heads=4),
+        load_published(oracle, n_heads=4, prefix="weights/"),
+    ):
         assert same(other.encoder, from_mapping.encoder)
 
 
@@ -54,18 +56,21 @@ def test_a_projection_head_of_another_shape_is_replaced_with_a_warning(weights, 
     load_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"layers.1.norm2.gamma": None}, "missing: layers.1.norm2.gamma"),
-    ({"layers.1.norm3.gamma": np.ones(32)}, "unknown: layers.1.norm3.gamma"),
-    ({"embedding.band.0.weight": np.ones((1, 64))}, r"embedding.band.0.weight (1, 64), not (1, 32)"),
-    ({"layers.0.ffn.1.weight": np.ones((32, 64))}, r"layers.0.ffn.1.weight (32, 64), not (64, 32)"),
-    ({"projection.0.bias": np.full(32, np.nan)}, "not finite: projection.0.bias"),
-    ({"projection.0.bias": np.full(32, "a")}, "not numbers: projection.0.bias"),
-    ({"embedding.magnitude.weight": np.float32(1)}, "d_model 1 must be even"),
-    ({"layers.7.norm1.gamma": np.ones(32)}, "missing: layers.2.attention"),
-    ({"embedding.magnitude.weight": None}, "try other names"),
-    ({"layers.0.ffn.0.weight": None}, "none layers.0.ffn.0.weight"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layers.1.norm2.gamma": None}, "missing: layers.1.norm2.gamma"),
+        ({"layers.1.norm3.gamma": np.ones(32)}, "unknown: layers.1.norm3.gamma"),
+        ({"embedding.band.0.weight": np.ones((1, 64))}, r"embedding.band.0.weight (1, 64), not (1, 32)"),
+        ({"layers.0.ffn.1.weight": np.ones((32, 64))}, r"layers.0.ffn.1.weight (32, 64), not (64, 32)"),
+        ({"projection.0.bias": np.full(32, np.nan)}, "not finite: projection.0.bias"),
+        ({"projection.0.bias": np.full(32, "a")}, "not numbers: projection.0.bias"),
+        ({"embedding.magnitude.weight": np.float32(1)}, "d_model 1 must be even"),
+        ({"layers.7.norm1.gamma": np.ones(32)}, "missing: layers.2.attention"),
+        ({"embedding.magnitude.weight": None}, "try other names"),
+        ({"layers.0.ffn.0.weight": None}, "none layers.0.ffn.0.weight"),
+    ],
+)
 def test_wrong_arrays_are_named(weights, change, message):
     given = {k: v for k, v in (weights | change).items() if v is not None}
     with pytest.raises(ValueError, match=re.escape(message)):

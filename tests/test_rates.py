@@ -2,11 +2,23 @@ import pytest
 
 from astraclr.rates import COLUMNS, TRAINING_TARGETS, best_on_gpu, measured, rates
 
-GPU = {"matrix_tflops": {"bfloat16": 500.0}, "results": {
-    "paper, full, bf16, packed, compiled": {"per_s": 2_000.0, "operations_per_light_curve": 1e11, "utilisation": 0.41},
-    "paper, full, bf16, padded, compiled": {"per_s": 1_000.0, "operations_per_light_curve": 1e11, "utilisation": 0.2},
-    "paper, simulated, bf16, packed": {"failed": "out of memory"},
-    "gpu, full, fp32, padded": {"per_s": 7.0, "operations_per_light_curve": 1e10, "utilisation": 0.1}}}  # fmt: skip
+GPU = {
+    "matrix_tflops": {"bfloat16": 500.0},
+    "results": {
+        "paper, full, bf16, packed, compiled": {
+            "per_s": 2_000.0,
+            "operations_per_light_curve": 1e11,
+            "utilisation": 0.41,
+        },
+        "paper, full, bf16, padded, compiled": {
+            "per_s": 1_000.0,
+            "operations_per_light_curve": 1e11,
+            "utilisation": 0.2,
+        },
+        "paper, simulated, bf16, packed": {"failed": "out of memory"},
+        "gpu, full, fp32, padded": {"per_s": 7.0, "operations_per_light_curve": 1e10, "utilisation": 0.1},
+    },
+}
 
 
 def test_the_committed_results_make_a_table_and_every_training_target_is_in_it():

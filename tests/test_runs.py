@@ -106,8 +106,13 @@ print(json.dumps(seen))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
-    driver = subprocess.run([sys.executable, "-c", DRIVER, str(tmp_path)], capture_output=True, text=True, timeout=120,
-                            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
+    driver = subprocess.run(
+        [sys.executable, "-c", DRIVER, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     assert driver.returncode == 0, driver.stderr
     killed_at = json.loads(driver.stdout)
     assert len(killed_at) >= 3 and all(0 < step < 40 for step in killed_at)

@@ -37,8 +37,13 @@ def cluster(tmp_path):
     for name, text in {"srun": SRUN, "torchrun": TORCHRUN, "scontrol": SCONTROL}.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
-    job = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_JOB_NUM_NODES": "1", "SLURM_GPUS_ON_NODE": "2",
-           "SLURM_JOB_NODELIST": "localhost", "REQUEUED": str(tmp_path / "requeued")}  # fmt: skip
+    job = {
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_JOB_NUM_NODES": "1",
+        "SLURM_GPUS_ON_NODE": "2",
+        "SLURM_JOB_NODELIST": "localhost",
+        "REQUEUED": str(tmp_path / "requeued"),
+    }
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     return os.environ | job | {"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)}
 
@@ -105,8 +110,12 @@ def test_the_step_that_is_taken_apart_is_the_step_of_pretraining(scaling, stars)
 def test_scaling_is_measured_along_every_axis(scaling, tmp_path):
     small = {"tiny": (8, 1)}
     ranks = scaling.in_parts(small) + scaling.by_ranks((2,), small, tmp_path)
-    found = {"stars": scaling.by_stars((40, 60), 1, tmp_path), "epochs": scaling.by_epochs((70, 140), 2, 1),
-             "batch": scaling.by_batch(("tiny",), (4, 8), 1), "ranks": ranks}  # fmt: skip
+    found = {
+        "stars": scaling.by_stars((40, 60), 1, tmp_path),
+        "epochs": scaling.by_epochs((70, 140), 2, 1),
+        "batch": scaling.by_batch(("tiny",), (4, 8), 1),
+        "ranks": ranks,
+    }
     places = [(r["stars"], r["place"]) for r in found["stars"]]
     assert places == [(40, "memory"), (40, "shards"), (60, "memory"), (60, "shards")]
     assert [r["tokens"] for r in found["epochs"]] == [

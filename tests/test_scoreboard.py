@@ -8,32 +8,58 @@ EMPTY = {name: {} for name in FILES}
 
 
 def judged(accuracy: float) -> dict:
-    return {"accuracy": accuracy, "accuracy_low": accuracy - 0.01, "accuracy_high": accuracy + 0.01,
-            "macro_f1": accuracy - 0.005, "macro_f1_low": accuracy - 0.02, "macro_f1_high": accuracy + 0.02,
-            }  # fmt: skip
+    return {
+        "accuracy": accuracy,
+        "accuracy_low": accuracy - 0.01,
+        "accuracy_high": accuracy + 0.01,
+        "macro_f1": accuracy - 0.005,
+        "macro_f1_low": accuracy - 0.02,
+        "macro_f1_high": accuracy + 0.02,
+    }
 
 
 def bench_row(*accuracies: float, reader: str = "linear_probe") -> dict:
     """A made-up row of benchmarks/representation.py, one accuracy a seed."""
-    seeds = {str(k): {reader: judged(a), "knn": judged(a - 0.05), "few_labels": {"20": judged(a - 0.2)},
-                      "real": {"ztf": {"shifted": {reader: judged(a)}}}} for k, a in enumerate(accuracies)}  # fmt: skip
+    seeds = {
+        str(k): {
+            reader: judged(a),
+            "knn": judged(a - 0.05),
+            "few_labels": {"20": judged(a - 0.2)},
+            "real": {"ztf": {"shifted": {reader: judged(a)}}},
+        }
+        for k, a in enumerate(accuracies)
+    }
     return {"digest": "made up", "seeds": seeds}
 
 
 @pytest.fixture
 def results() -> dict:
     """Made-up files: the recommended row has three seeds, the paper's two."""
-    rows = {"recommended": bench_row(0.7, 0.72, 0.74), "recommended-random": bench_row(0.6), "paper": bench_row(0.3),
-            "paper@77": bench_row(0.5, 0.52), "paper@77-random": bench_row(0.62), "features": bench_row(0.71),
-            "majority": bench_row(0.08, reader="majority")}  # fmt: skip
-    ways = [{"way": way, "accuracy": a, "macro_f1": a, "n_fit": 12 * n, "seed": seed, "n_test": 900}
-            for way, a in (("linear probe", 0.60), ("last 2 layers", 0.66), ("from scratch", 0.4))
-            for n in (20, 67) for seed in range(2)]  # fmt: skip
-    windows = [{"windows": n, "pooling": kind, "accuracy": 0.5 + 0.05 * n, "seed": 0}
-               for n in (1, 2, 3) for kind in ("mean", "concat")]  # fmt: skip
-    many = [{"way": way, "accuracy": a + n / 1e6, "n_fit": n, "above_probe": 0.0, "n_test": 900}
-            for way, a in (("linear probe", 0.75), ("last layers", 0.77), ("whole encoder", 0.8), ("from scratch", 0.7))
-            for n in (1_000, 10_000)]  # fmt: skip
+    rows = {
+        "recommended": bench_row(0.7, 0.72, 0.74),
+        "recommended-random": bench_row(0.6),
+        "paper": bench_row(0.3),
+        "paper@77": bench_row(0.5, 0.52),
+        "paper@77-random": bench_row(0.62),
+        "features": bench_row(0.71),
+        "majority": bench_row(0.08, reader="majority"),
+    }
+    ways = [
+        {"way": way, "accuracy": a, "macro_f1": a, "n_fit": 12 * n, "seed": seed, "n_test": 900}
+        for way, a in (("linear probe", 0.60), ("last 2 layers", 0.66), ("from scratch", 0.4))
+        for n in (20, 67)
+        for seed in range(2)
+    ]
+    windows = [
+        {"windows": n, "pooling": kind, "accuracy": 0.5 + 0.05 * n, "seed": 0}
+        for n in (1, 2, 3)
+        for kind in ("mean", "concat")
+    ]
+    many = [
+        {"way": way, "accuracy": a + n / 1e6, "n_fit": n, "above_probe": 0.0, "n_test": 900}
+        for way, a in (("linear probe", 0.75), ("last layers", 0.77), ("whole encoder", 0.8), ("from scratch", 0.7))
+        for n in (1_000, 10_000)
+    ]
     made = {"command": "python parity", "revision": "0"}
     return EMPTY | {
         "representation-laptop": {"rows": rows},
@@ -41,9 +67,14 @@ def results() -> dict:
         "few_labels": {"checkpoint": "laptop-recommended-0-abcdef01", "seeds": {"few": ways, "windows": windows}},
         "many_labels": {"checkpoint": "laptop-recommended-0-abcdef01", "rows": many},
         "parity": {"made_with": made, "results": [{"largest_difference": 1.0, "tolerance": t} for t in (0.5, 2.0)]},
-        "differences": {"made_with": made, "preset": "tiny", "steps": 3, "seeds": 2,
-                        "results": {r: {"probe": [0.2, 0.3], "random": [0.1, 0.2]} for r in ("paper", "corrected")}},
-    }  # fmt: skip
+        "differences": {
+            "made_with": made,
+            "preset": "tiny",
+            "steps": 3,
+            "seeds": 2,
+            "results": {r: {"probe": [0.2, 0.3], "random": [0.1, 0.2]} for r in ("paper", "corrected")},
+        },
+    }
 
 
 def row(table, start: str):

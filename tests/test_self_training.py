@@ -77,8 +77,12 @@ def test_what_thaws_begins_at_the_probe_and_learns(three, readings, checkpoint, 
     fit, rest = three
     probe = best_probe(readings[0].windows, fit.label, readings[1].windows, rest.label)[0]
     how = {"unlabelled": rest, "guesses": np.full((len(rest), 3), 1 / 3, np.float32)} if taught else {}
-    before, after, again = (self_train(checkpoint, fit, mean_head(probe, readings[0].windows), steps=steps,
-                                       learning_rate=1e-3, seed=2, **how) for steps in (0, 4, 4))  # fmt: skip
+    before, after, again = (
+        self_train(
+            checkpoint, fit, mean_head(probe, readings[0].windows), steps=steps, learning_rate=1e-3, seed=2, **how
+        )
+        for steps in (0, 4, 4)
+    )
     assert np.array_equal(before.predict(rest), probe.predict(readings[1].windows))
     assert np.array_equal(embed(rest, tuned_checkpoint(before, checkpoint)), readings[1].windows)
     assert after.history.equals(again.history) and after.history["loss"].between(0, 10).all()

@@ -26,8 +26,9 @@ def hats(stars, tmp_path_factory):
     mjd[: stars.offsets[3]] = np.nan
     frame["lc.info"], frame["lc.flag"], frame["lc.mjd"] = np.zeros(stars.n_obs, np.int32), flag, mjd
     folder = tmp_path_factory.mktemp("synthetic") / "catalogue"
-    lsdb.from_dataframe(frame, partition_rows=16, margin_threshold=None
-                        ).write_catalog(folder, catalog_name="synthetic", progress_bar=False)  # fmt: skip
+    lsdb.from_dataframe(frame, partition_rows=16, margin_threshold=None).write_catalog(
+        folder, catalog_name="synthetic", progress_bar=False
+    )
     return folder
 
 

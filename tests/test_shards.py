@@ -93,7 +93,10 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(stars, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         write_shards(stars, tmp_path / "twice", 20)
     assert sorted(p.name for p in (tmp_path / "twice").iterdir()) == [
-        "manifest.json", "part-00000-000.arrow", "part-00001-000.arrow"]  # fmt: skip
+        "manifest.json",
+        "part-00000-000.arrow",
+        "part-00001-000.arrow",
+    ]
     with pytest.raises(ValueError, match="not all written yet"):
         Shards(tmp_path / "twice")
     (tmp_path / "twice" / ".part-00002-000.arrow.1.part").write_bytes(b"left by SIGKILL")
@@ -159,8 +162,11 @@ def test_no_manifest_other_settings_and_other_stars_are_refused(stars, copy, tmp
     with pytest.raises(FileNotFoundError, match="manifest.json does not exist"):
         Shards(tmp_path_factory.mktemp("empty"))
     before = contents(copy)
-    for other, size, said in ((stars, 31, "another stars_per_shard"), (stars[::-1], 30, "part 0 differs"),
-                              (stars[:30], 30, "holds 4 parts, these stars make 1")):  # fmt: skip
+    for other, size, said in (
+        (stars, 31, "another stars_per_shard"),
+        (stars[::-1], 30, "part 0 differs"),
+        (stars[:30], 30, "holds 4 parts, these stars make 1"),
+    ):
         with pytest.raises(ValueError, match=said):
             write_shards(other, copy, size)
     with pytest.raises(ValueError, match="bands differ"):
@@ -269,8 +275,10 @@ def test_a_prepared_batch_is_what_prepare_makes_of_it(stars, written):
         for c in ("mag", "times", "magerr", "offsets", "log_wavelength"):
             assert torch.equal(getattr(found, c), getattr(wanted, c)), c
         assert found.bands == wanted.bands and len(found) == 5
-        views = [make_views(data, at, preset("tiny"), recipe("corrected"), Draws(1), torch.as_tensor(rows))
-                 for data, at in ((found, torch.arange(5)), (prepare(stars), torch.as_tensor(rows)))]  # fmt: skip
+        views = [
+            make_views(data, at, preset("tiny"), recipe("corrected"), Draws(1), torch.as_tensor(rows))
+            for data, at in ((found, torch.arange(5)), (prepare(stars), torch.as_tensor(rows)))
+        ]
         for ours, theirs in zip(*views, strict=True):
             assert torch.equal(ours.mag, theirs.mag) and torch.equal(ours.times, theirs.times)
 

@@ -50,8 +50,16 @@ def test_a_star_does_not_depend_on_how_many_are_made(stars):
 
 def test_output_is_what_tidying_would_leave(stars):
     segment = np.repeat(np.arange(stars.counts.size), stars.counts.ravel())
-    tidy = LightCurves.from_arrays(segment // 3, segment % 3, stars.mjd, stars.mag, stars.magerr,
-                                   object_id=stars.object_id, label=stars.label, period=stars.period)  # fmt: skip
+    tidy = LightCurves.from_arrays(
+        segment // 3,
+        segment % 3,
+        stars.mjd,
+        stars.mag,
+        stars.magerr,
+        object_id=stars.object_id,
+        label=stars.label,
+        period=stars.period,
+    )
     assert same(tidy, stars) and not tidy.notes
     assert (stars.mjd.dtype, stars.mag.dtype, stars.magerr.dtype) == (np.float64, np.float32, np.float32)
     assert stars.object_id[12] == "sim-3-000012"
@@ -152,9 +160,13 @@ def test_bad_arguments_say_what_to_do(arguments, message):
 def check_agreement(table: pd.DataFrame) -> None:
     """Medians agree within the factors stated here; what differs is told in the chapter, not hidden."""
     ratio = (table["simulated"] / table["real"]).groupby(table["quantity"]).agg(["min", "max"])
-    for quantity, low, high in [("epochs", 0.7, 1.4), ("amplitude, 5 to 95 % (mag)", 0.7, 1.4),
-                                ("error (mag)", 0.7, 1.7), ("longest gap (d)", 0.7, 1.3),
-                                ("upper quartile of gaps (d)", 0.7, 1.4)]:  # fmt: skip
+    for quantity, low, high in [
+        ("epochs", 0.7, 1.4),
+        ("amplitude, 5 to 95 % (mag)", 0.7, 1.4),
+        ("error (mag)", 0.7, 1.7),
+        ("longest gap (d)", 0.7, 1.3),
+        ("upper quartile of gaps (d)", 0.7, 1.4),
+    ]:
         assert low < ratio.loc[quantity, "min"] and ratio.loc[quantity, "max"] < high, (quantity, ratio.loc[quantity])
 
 

@@ -100,10 +100,15 @@ def small() -> dict:
     caption = {"caption": "A figure of *stars*.", "name": "fig-stars"}
     figure = {"mystnb": {"figure": caption, "image": {"alt": "One star."}}}
     image = {"output_type": "display_data", "data": {"image/png": PNG}, "metadata": {}}
-    value = {"output_type": "display_data", "data": {"application/papermill.record/text/plain": "1234"},
-             "metadata": {"scrapbook": {"name": "n_stars"}}}  # fmt: skip
-    code = {"figure": ("plot()", figure, [image, value]),
-            "fault": ("count = 2 * count", {}, [{"output_type": "stream", "name": "stdout", "text": "2 stars\n"}])}
+    value = {
+        "output_type": "display_data",
+        "data": {"application/papermill.record/text/plain": "1234"},
+        "metadata": {"scrapbook": {"name": "n_stars"}},
+    }
+    code = {
+        "figure": ("plot()", figure, [image, value]),
+        "fault": ("count = 2 * count", {}, [{"output_type": "stream", "name": "stdout", "text": "2 stars\n"}]),
+    }
     cells = []
     for part in re.split(r"^(\|\|code \w+)\n", SMALL, flags=re.MULTILINE):
         if part.startswith("||code "):
@@ -128,9 +133,21 @@ def shown(slide) -> str:
 def test_a_small_chapter(book):
     made = decks.Deck(book, "small", small()).made()
     titles = [slide.title for slide in made]
-    assert titles == ["Stars", decks.GOALS, "The question", "Counting", "Predict before you run", "Counting",
-                      "Something is wrong here", "Diagnose", "What happened", "Check yourself: light",
-                      "Check yourself: light", "Exercises", "Summary"]  # fmt: skip
+    assert titles == [
+        "Stars",
+        decks.GOALS,
+        "The question",
+        "Counting",
+        "Predict before you run",
+        "Counting",
+        "Something is wrong here",
+        "Diagnose",
+        "What happened",
+        "Check yourself: light",
+        "Check yourself: light",
+        "Exercises",
+        "Summary",
+    ]
     text = [shown(slide) for slide in made]
     assert "1,234" in text[2] and "Nobody remembers" not in text[3] and "this one is remembered" in text[3]
     assert "\\(10^3\\)" in text[4] and "alt='One star.'" in text[5]
@@ -155,7 +172,9 @@ def test_a_chapter_can_steer(book):
 def test_sentences_keep_bold_words_and_mathematics_together():
     assert decks.sentences("**One. Two.** Three $a. B$ is. Four?") == ["**One. Two.**", "Three $a. B$ is.", "Four?"]
     assert decks.key_sentences("- **Lead.** More. Most.\n- Short enough to be one; yes.") == [
-        "**Lead.** More.", "Short enough to be one; yes."]  # fmt: skip
+        "**Lead.** More.",
+        "Short enough to be one; yes.",
+    ]
     assert decks.key_sentences("Now the same table as before:") == []
 
 

@@ -20,8 +20,9 @@ def long():
     counts = np.array([[900, 500, 80], [300, 350, 50], [301, 20, 0], [0, 733, 0], [1, 0, 0]])
     key = np.repeat(np.arange(counts.size), counts.ravel())
     n = len(key)
-    return LightCurves.from_arrays(key // 3, key % 3, rng.uniform(58_200, 59_900, n), rng.normal(16 + key % 3, 0.3, n),
-                                   rng.uniform(0.01, 0.1, n))  # fmt: skip
+    return LightCurves.from_arrays(
+        key // 3, key % 3, rng.uniform(58_200, 59_900, n), rng.normal(16 + key % 3, 0.3, n), rng.uniform(0.01, 0.1, n)
+    )
 
 
 def test_bands_have_their_places(long):
@@ -83,19 +84,23 @@ def test_a_star_in_fewer_bands_or_another_order_is_the_same_star(long):
 def test_window_centring_forgets_the_offset_between_bands(long):
     r = long.segment % 3 == 1
     redder = replace(long, mag=np.where(r, long.mag + np.float32(0.5), long.mag))
-    same, other = (model_inputs(redder, centring=c).input - model_inputs(long, centring=c).input
-                   for c in ("window", "star"))  # fmt: skip
+    same, other = (
+        model_inputs(redder, centring=c).input - model_inputs(long, centring=c).input for c in ("window", "star")
+    )
     assert np.abs(same).max() < 5e-6
     g, r = other[0, 0, 0, 0], other[0, 0, 300, 0]
     assert r - g == pytest.approx(0.5, abs=1e-5)
 
 
-@pytest.mark.parametrize(("how", "message"), [
-    ({"strategies": ("start",)}, "no strategy 'start'; choose from beginning, middle, end, window, sample"),
-    ({"strategies": ()}, "no strategy given"),
-    ({"middle": "star"}, "no middle 'star'; choose from band, epoch"),
-    ({"centring": "band"}, "no centring 'band'; choose from star, window"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"strategies": ("start",)}, "no strategy 'start'; choose from beginning, middle, end, window, sample"),
+        ({"strategies": ()}, "no strategy given"),
+        ({"middle": "star"}, "no middle 'star'; choose from band, epoch"),
+        ({"centring": "band"}, "no centring 'band'; choose from star, window"),
+    ],
+)
 def test_other_rules_are_refused(long, how, message):
     with pytest.raises(ValueError, match=message):
         model_inputs(long, **how)
@@ -103,8 +108,14 @@ def test_other_rules_are_refused(long, how, message):
 
 def test_other_bands_are_refused(long):
     bands = {"g": 4746.48, "y": 9700.0}
-    lc = LightCurves.from_arrays(np.zeros(3, int), np.array([0, 1, 1]), np.arange(58_300.0, 58_303), np.full(3, 15.0),
-                                 np.full(3, 0.1), bands=bands)  # fmt: skip
+    lc = LightCurves.from_arrays(
+        np.zeros(3, int),
+        np.array([0, 1, 1]),
+        np.arange(58_300.0, 58_303),
+        np.full(3, 15.0),
+        np.full(3, 0.1),
+        bands=bands,
+    )
     with pytest.raises(ValueError, match="no place for y, only g, r, i; .*drop_unknown_bands"):
         model_inputs(lc)
     assert list(LAYOUT.values()) == [300, 350, 50]

@@ -40,8 +40,11 @@ def told(page: str) -> set[str]:
     secret = {line for p in found if p.kind == "solution" or p.is_answer for line in lines(p.body)}
     secret |= {line for p in found if p.is_quiz for _, _, why in prose.quiz(p)[2] for line in lines(why)}
     known = [p.body for p in found if p.kind != "solution" and not p.is_answer and not p.is_quiz]
-    known += [prose.source_of(c) for c in notebook["cells"] if c["cell_type"] == "code" and slimming.HIDDEN not in
-              prose.tags_of(c)]  # fmt: skip
+    known += [
+        prose.source_of(c)
+        for c in notebook["cells"]
+        if c["cell_type"] == "code" and slimming.HIDDEN not in prose.tags_of(c)
+    ]
     text = "\n".join(known)
     return {line for line in secret if line not in text}
 
@@ -57,8 +60,11 @@ def test_no_solution_and_no_diagnosis_is_left(page, copies):
 @pytest.mark.parametrize("page", NOTEBOOKS)
 def test_an_exercise_has_a_cell_for_its_answer(page, copies):
     cells = prose.read_notebook(copies / f"{page}.ipynb")["cells"]
-    labels = [p.options["label"] for p in prose.markdown_pieces(prose.read_notebook(BOOK / f"{page}.ipynb"))
-              if p.kind == "exercise"]  # fmt: skip
+    labels = [
+        p.options["label"]
+        for p in prose.markdown_pieces(prose.read_notebook(BOOK / f"{page}.ipynb"))
+        if p.kind == "exercise"
+    ]
     answers = [prose.source_of(c) for c in cells if "answer" in prose.tags_of(c)]
     assert len(answers) == len(labels)
     for label, answer in zip(labels, answers, strict=True):
@@ -69,8 +75,11 @@ def test_an_exercise_has_a_cell_for_its_answer(page, copies):
 
 @pytest.mark.parametrize("page", NOTEBOOKS)
 def test_plain_jupyter_can_show_it(page, copies):
-    prose_of = [prose.source_of(c) for c in prose.read_notebook(copies / f"{page}.ipynb")["cells"]
-                if c["cell_type"] == "markdown"]  # fmt: skip
+    prose_of = [
+        prose.source_of(c)
+        for c in prose.read_notebook(copies / f"{page}.ipynb")["cells"]
+        if c["cell_type"] == "markdown"
+    ]
     text = "\n".join(prose_of)
     assert not re.search(r"\{[a-z:]+\}`|^:::|^`{3,}\{|^:[a-z]+:", text, flags=re.MULTILINE)
     for target in re.findall(r"\]\(([\w./]+\.ipynb)\)", text):
@@ -96,16 +105,23 @@ def test_a_copy_runs_from_top_to_bottom(copies, tmp_path):
 
 
 def notebook(*cells: tuple[str, str, tuple[str, ...]]) -> dict:
-    return {"cells": [{"cell_type": kind, "id": f"c{n}", "metadata": {"tags": list(tags)}, "source": source}
-                      for n, (kind, source, tags) in enumerate(cells)]}  # fmt: skip
+    return {
+        "cells": [
+            {"cell_type": kind, "id": f"c{n}", "metadata": {"tags": list(tags)}, "source": source}
+            for n, (kind, source, tags) in enumerate(cells)
+        ]
+    }
 
 
 def test_of_hidden_cells_only_what_something_needs():
     hidden = "import json\na = 1\nb = 2\nunused = 3\nglue('a', a)\nfor k in range(3):\n    total = k\n"
-    found = slimming.slimmed(notebook(
-        ("code", "rows = {}\nk = 5", ()), ("code", hidden + "rows['x'] = b", ("remove-cell",)),
-        ("code", "print(json.dumps(rows), k)", ()),
-    ))  # fmt: skip
+    found = slimming.slimmed(
+        notebook(
+            ("code", "rows = {}\nk = 5", ()),
+            ("code", hidden + "rows['x'] = b", ("remove-cell",)),
+            ("code", "print(json.dumps(rows), k)", ()),
+        )
+    )
     assert found[1] == "import json\nb = 2\nrows['x'] = b"
 
 

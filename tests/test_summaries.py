@@ -86,8 +86,9 @@ def test_periodogram_finds_a_period_in_any_span(period, span):
     rng, period = np.random.default_rng(0), 2048 / round(2048 / period)  # at a frequency of the grid
     t = np.sort(rng.uniform(0, span, 400))
     mag = 15 + 0.3 * np.sin(2 * np.pi * t / period) + rng.normal(0, 0.02, 400)
-    star = prepare(LightCurves.from_arrays(np.zeros(400, int), rng.integers(0, 2, 400), MJD_ZERO + t, mag,
-                                           np.full(400, 0.02)))  # fmt: skip
+    star = prepare(
+        LightCurves.from_arrays(np.zeros(400, int), rng.integers(0, 2, 400), MJD_ZERO + t, mag, np.full(400, 0.02))
+    )
     power = summaries(star, torch.tensor([0]))[0, -32:]
     edges = np.geomspace(1 / 800, 24, 33)
     k = np.searchsorted(edges, 1 / period) - 1
@@ -164,8 +165,14 @@ def test_the_loss_is_the_weighted_sum_and_chooses_the_checkpoint(learnt):
 
 def test_a_checkpoint_keeps_the_head_for_as_many_bands_as_it_was_trained_on(tmp_path):
     rng, n = np.random.default_rng(1), 2_000
-    lc = LightCurves.from_arrays(rng.integers(0, 20, n), rng.integers(0, 5, n), rng.uniform(58_000, 59_000, n),
-                                 rng.normal(15, 0.1, n), np.full(n, 0.1), bands=OTHER_BANDS)  # fmt: skip
+    lc = LightCurves.from_arrays(
+        rng.integers(0, 20, n),
+        rng.integers(0, 5, n),
+        rng.uniform(58_000, 59_000, n),
+        rng.normal(15, 0.1, n),
+        np.full(n, 0.1),
+        bands=OTHER_BANDS,
+    )
     run = pretrain(lc, SIZE, HOW, steps=1, progress=False, out=tmp_path)
     loaded = load_checkpoint(tmp_path)
     assert loaded.encoder.config.n_summaries == n_summaries(5) == run.encoder.summaries.out_features

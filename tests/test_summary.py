@@ -14,8 +14,15 @@ def stars():
     star = [0] * 5 + [1] * 4 + [2]
     band = [0, 0, 1, 1, 1] + [0] * 4 + [1]
     mjd = [1, 2, 1, 2, 3, 5, 5, 6, 7, 7]
-    return LightCurves.from_arrays(np.array(star), np.array(band), 58_000.0 + np.array(mjd), np.full(10, 15.0),
-                                   np.full(10, 0.1), object_id=["a", "b", "b"], label=["RR", "RR", ""])  # fmt: skip
+    return LightCurves.from_arrays(
+        np.array(star),
+        np.array(band),
+        58_000.0 + np.array(mjd),
+        np.full(10, 15.0),
+        np.full(10, 0.1),
+        object_id=["a", "b", "b"],
+        label=["RR", "RR", ""],
+    )
 
 
 def test_describe(stars):
@@ -40,8 +47,14 @@ def test_a_cut_of_ones_own(stars):
 
 def test_without_the_bands_of_the_papers_cut():
     bands = {"B": 5200.0, "R": 6900.0}
-    lc = LightCurves.from_arrays(np.zeros(50, int), np.repeat([0, 1], 25), 58_000.0 + np.arange(50), np.full(50, 15.0),
-                                 np.full(50, 0.1), bands=bands)  # fmt: skip
+    lc = LightCurves.from_arrays(
+        np.zeros(50, int),
+        np.repeat([0, 1], 25),
+        58_000.0 + np.arange(50),
+        np.full(50, 15.0),
+        np.full(50, 0.1),
+        bands=bands,
+    )
     text = describe(lc)
     assert "keeps none, there is no band g, r" in text
     assert "at least 40 in B, 48 in R: keeps 0 of 1 stars" in text
@@ -59,9 +72,14 @@ def test_aligned():
 
 
 def test_describe_metrics():
-    metrics = {"linear_probe": {"accuracy": 0.75, "macro_f1": 0.5, "accuracy_low": 0.7, "accuracy_high": 0.8},
-               "knn": {"accuracy": 0.25, "macro_f1": 0.125, "k": 20}, "majority": {"accuracy": 0.1, "macro_f1": 0.01},
-               "classes": {"RR": {"f1": 0.5, "train": 1_234, "test": 6}}, "n_train": 1_234, "n_test": 6}  # fmt: skip
+    metrics = {
+        "linear_probe": {"accuracy": 0.75, "macro_f1": 0.5, "accuracy_low": 0.7, "accuracy_high": 0.8},
+        "knn": {"accuracy": 0.25, "macro_f1": 0.125, "k": 20},
+        "majority": {"accuracy": 0.1, "macro_f1": 0.01},
+        "classes": {"RR": {"f1": 0.5, "train": 1_234, "test": 6}},
+        "n_train": 1_234,
+        "n_test": 6,
+    }
     text = describe_metrics(metrics)
     assert "1,234 stars to train, 6 to test" in text and "0.750 (0.700 to 0.800)" in text
     rows = [line.split() for line in text.splitlines()]
@@ -69,9 +87,16 @@ def test_describe_metrics():
 
 
 def test_describe_predictions():
-    table = pd.DataFrame({"label": ["RR", "ECL", "", "M31"], "predicted": ["RR", "RR", "RR", "ECL"],
-                          "p_ECL": 0.5, "p_RR": 0.5, "novelty": 1.0,
-                          "flag": ["", "few epochs", "few epochs, unlike training stars", ""]})  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "label": ["RR", "ECL", "", "M31"],
+            "predicted": ["RR", "RR", "RR", "ECL"],
+            "p_ECL": 0.5,
+            "p_RR": 0.5,
+            "novelty": 1.0,
+            "flag": ["", "few epochs", "few epochs, unlike training stars", ""],
+        }
+    )
     text = describe_predictions(table)
     rows = [line.split() for line in text.splitlines()]
     assert ["RR", "3", "2"] in rows and ["ECL", "1", "0"] in rows

@@ -45,8 +45,10 @@ def data(stars):
 @pytest.mark.parametrize("unit", ["mag", "error"])
 def test_noise_unit_noise_is_in_magnitudes_or_in_errors(data, unit):
     stars = torch.arange(64)
-    quiet, noisy = (make_view(data, stars, View("v", 1.0, s), SIZE, switched(noise_unit=unit, error_input=True),
-                              Draws(0)) for s in (0.0, 0.2))  # fmt: skip
+    quiet, noisy = (
+        make_view(data, stars, View("v", 1.0, s), SIZE, switched(noise_unit=unit, error_input=True), Draws(0))
+        for s in (0.0, 0.2)
+    )
     added = (noisy.mag - quiet.mag)[~quiet.mask]
     error = quiet.magerr[~quiet.mask]
     assert (added / (error if unit == "error" else 1.0)).std().item() == pytest.approx(0.2, rel=0.05)
@@ -59,8 +61,9 @@ def test_shared_window_cuts_all_bands_around_one_time(data, dropped):
     stars = torch.arange(64)
     centre_apart = {}
     for shared in (False, True):
-        view = make_view(data, stars, View("short", 0.5, bin_dropout=dropped), SIZE, switched(shared_window=shared),
-                         Draws(0))  # fmt: skip
+        view = make_view(
+            data, stars, View("short", 0.5, bin_dropout=dropped), SIZE, switched(shared_window=shared), Draws(0)
+        )
         centres = []
         for band in data.log_wavelength[:2]:
             there = (~view.mask & (view.band == band)).double()
@@ -81,13 +84,16 @@ def test_centring_window_loses_the_colour_and_star_keeps_it():
     n, rng = 60, np.random.default_rng(0)
     band = np.repeat([0, 1], n)
     mag = np.where(band == 0, 16.0, 15.0) + rng.normal(0, 0.01, 2 * n)
-    star = LightCurves.from_arrays(np.zeros(2 * n, int), band, 58_300 + rng.uniform(0, 900, 2 * n), mag,
-                                   np.full(2 * n, 0.01))  # fmt: skip
+    star = LightCurves.from_arrays(
+        np.zeros(2 * n, int), band, 58_300 + rng.uniform(0, 900, 2 * n), mag, np.full(2 * n, 0.01)
+    )
     data = prepare(star)
     for centring, colour in (("star", 1.0), ("window", 0.0)):
         how = switched(centring=centring)
-        for tokens in (crop_tokens(data, torch.tensor([0]), SIZE, "start", how),
-                       make_view(data, torch.tensor([0]), PLAIN, SIZE, how, Draws(0))):  # fmt: skip
+        for tokens in (
+            crop_tokens(data, torch.tensor([0]), SIZE, "start", how),
+            make_view(data, torch.tensor([0]), PLAIN, SIZE, how, Draws(0)),
+        ):
             g, r = (tokens.mag[tokens.band == b].mean().item() for b in data.log_wavelength[:2])
             assert g - r == pytest.approx(colour, abs=0.02)
 
@@ -96,8 +102,13 @@ def test_middle_crop_epoch_cuts_all_bands_at_the_middle_epoch_of_the_star():
     # 100 early g and 20 late g; 60 late r: by band the middle of g is early, by epochs the cut is at number 90.
     g = np.concatenate([np.arange(100.0), 1_000 + np.arange(20.0)])
     r = 1_000.5 + np.arange(60.0)
-    star = LightCurves.from_arrays(np.zeros(180, int), np.repeat([0, 1], [120, 60]), 58_000 + np.concatenate([g, r]),
-                                   np.full(180, 15.0), np.full(180, 0.1))  # fmt: skip
+    star = LightCurves.from_arrays(
+        np.zeros(180, int),
+        np.repeat([0, 1], [120, 60]),
+        58_000 + np.concatenate([g, r]),
+        np.full(180, 15.0),
+        np.full(180, 0.1),
+    )
     data, one = prepare(star), torch.tensor([0])
     windows = replace(SIZE, windows=(("g", 40), ("r", 48), ("i", 8)))
     for middle, first_g, first_r in (("band", 60 - 20, 1_000.5 + 6), ("epoch", 90 - 20, 1_000.5)):
@@ -163,8 +174,9 @@ def test_pretraining_and_validation_share_the_batch_among_the_replicas(stars, mo
 
     size, how, batches = replace(SIZE, replicas=4, steps=2, evaluate_every=2), switched(negatives="replica"), []
     heads = astraclr.pretraining.heads
-    monkeypatch.setattr(astraclr.pretraining, "heads",
-                        lambda e, views: batches.append(len(views[0].mag)) or heads(e, views))  # fmt: skip
+    monkeypatch.setattr(
+        astraclr.pretraining, "heads", lambda e, views: batches.append(len(views[0].mag)) or heads(e, views)
+    )
     losses = []
     monkeypatch.setattr(astraclr.pretraining, "nt_xent", lambda z, t: losses.append(z.shape[1]) or nt_xent(z, t))
     pretrain(stars, size, how, progress=False)
@@ -212,8 +224,9 @@ def test_frozen_views_repeat_the_first_epoch(stars, monkeypatch, frozen):
     monkeypatch.setattr(astraclr.pretraining, "make_views", spy)
     pretrain(stars, replace(SIZE, evaluate_every=100), switched(frozen_views=frozen), steps=10, progress=False)
     train_steps = seen[:9]  # 76 training stars, 4 batches of 16 an epoch; the last call may validate
-    same = [a == b and torch.equal(x, y)
-            for (a, x, _), (b, y, _) in zip(train_steps[:4], train_steps[4:8], strict=True)]  # fmt: skip
+    same = [
+        a == b and torch.equal(x, y) for (a, x, _), (b, y, _) in zip(train_steps[:4], train_steps[4:8], strict=True)
+    ]
     assert all(same) if frozen else not any(same)
     assert [epoch for *_, epoch in seen] == ([0] * 10 if frozen else [0] * 4 + [1] * 4 + [2] * 2) + [VALIDATION]
 
@@ -233,10 +246,20 @@ def test_fixed_validation_uses_the_same_views_each_time(stars, monkeypatch, fixe
 def test_thaw_embedding_trains_the_embedding_layer_too(stars, thaw):
     how = switched(thaw_embedding=thaw)
     before = new_encoder(SIZE, how, 0).eval()
-    tuned = finetune(Checkpoint(before, SIZE, how, 0), stars[:48], stars[48:72], layers=1, epochs=1,
-                     learning_rate=1e-3, progress=False)  # fmt: skip
-    moved = {name.split(".")[0] for name, value in tuned.encoder.state_dict().items()
-             if not torch.equal(value, before.state_dict()[name])}  # fmt: skip
+    tuned = finetune(
+        Checkpoint(before, SIZE, how, 0),
+        stars[:48],
+        stars[48:72],
+        layers=1,
+        epochs=1,
+        learning_rate=1e-3,
+        progress=False,
+    )
+    moved = {
+        name.split(".")[0]
+        for name, value in tuned.encoder.state_dict().items()
+        if not torch.equal(value, before.state_dict()[name])
+    }
     assert moved == ({"layers", "embedding"} if thaw else {"layers"})
 
 
@@ -255,15 +278,28 @@ def test_loss_sum_and_keras_adam_change_the_step_and_not_the_reported_loss(data)
 
 def test_the_papers_recipe_is_faithful_in_every_row_and_corrected_in_none():
     paper, corrected = RECIPES["paper"], RECIPES["corrected"]
-    faithful = {"noise_unit": "mag", "bin_rule": "ranks", "drop_in_place": True, "last_start": False,
-                "outlier_sides": "bright", "time_rates": "days", "loss_sum": True, "negatives": "replica",
-                "keras_adam": True, "fixed_validation": False, "thaw_embedding": True}  # fmt: skip
+    faithful = {
+        "noise_unit": "mag",
+        "bin_rule": "ranks",
+        "drop_in_place": True,
+        "last_start": False,
+        "outlier_sides": "bright",
+        "time_rates": "days",
+        "loss_sum": True,
+        "negatives": "replica",
+        "keras_adam": True,
+        "fixed_validation": False,
+        "thaw_embedding": True,
+    }
     for name, value in faithful.items():
         assert getattr(paper, name) == value != getattr(corrected, name), name
     same = {f.name for f in fields(Recipe)} - set(faithful) - {"name", "views"}
     assert all(getattr(paper, name) == getattr(corrected, name) for name in same)
     assert [(v.fraction, v.noise, v.bin_dropout, v.outlier) for v in paper.views] == [
-        (1.0, 0.05, 0.0, False), (0.5, 0.0, 0.0, False), (1.0, 0.10, 0.5, True)]  # fmt: skip
+        (1.0, 0.05, 0.0, False),
+        (0.5, 0.0, 0.0, False),
+        (1.0, 0.10, 0.5, True),
+    ]
     assert preset("paper").replicas == 8 and preset("paper").batch_size == 8 * 78
 
 
@@ -306,8 +342,11 @@ def test_a_recipe_saved_before_a_switch_existed_keeps_its_method():
 
 def test_corrected_and_paper_begin_and_learn_as_they_always_did(stars):
     """Numbers of the release before these switches: equal bytes at the start, then equal to rounding anywhere."""
-    losses = {"paper": [4.3504, 4.0433, 4.0380], "paper-two-views": [3.7426, 3.3723, 3.1948],
-              "corrected": [3.8034, 3.6126, 3.8277]}  # fmt: skip
+    losses = {
+        "paper": [4.3504, 4.0433, 4.0380],
+        "paper-two-views": [3.7426, 3.3723, 3.1948],
+        "corrected": [3.8034, 3.6126, 3.8277],
+    }
     for name, expected in losses.items():
         weights = new_encoder(SIZE, RECIPES[name], 4).state_dict()
         digest = hashlib.sha256(b"".join(k.encode() + weights[k].numpy().tobytes() for k in sorted(weights)))
@@ -359,10 +398,14 @@ def test_thinning_loses_a_share_between_none_and_the_most():
 def test_thinning_takes_out_of_the_window_and_keeps_the_order(data):
     plain, thin = noisy_and_not(data, View("v", thinning=0.9))
     for star in range(64):
-        whole = list(zip(plain.band[star][~plain.mask[star]].tolist(), plain.times[star][~plain.mask[star]].tolist(),
-                         strict=True))  # fmt: skip
-        left = list(zip(thin.band[star][~thin.mask[star]].tolist(), thin.times[star][~thin.mask[star]].tolist(),
-                        strict=True))  # fmt: skip
+        whole = list(
+            zip(
+                plain.band[star][~plain.mask[star]].tolist(), plain.times[star][~plain.mask[star]].tolist(), strict=True
+            )
+        )
+        left = list(
+            zip(thin.band[star][~thin.mask[star]].tolist(), thin.times[star][~thin.mask[star]].tolist(), strict=True)
+        )
         assert left == [x for x in whole if x in set(left)] and 0 < len(left) <= len(whole)
     assert (~thin.mask).sum() < 0.8 * (~plain.mask).sum()
 
@@ -392,8 +435,9 @@ def test_new_damage_gives_a_star_the_same_view_in_any_batch(data):
                     assert torch.equal(a[k][~ours.mask[k]], b[row][~all_of_them.mask[row]])
 
 
-@pytest.mark.parametrize("wrong", [{"thinning": 1.5}, {"lost_band": -0.1}, {"colour_jitter": -1.0},
-                                   {"error_jitter": float("nan")}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong", [{"thinning": 1.5}, {"lost_band": -0.1}, {"colour_jitter": -1.0}, {"error_jitter": float("nan")}]
+)
 def test_damage_out_of_range_is_refused(wrong):
     with pytest.raises(ValueError, match=f"view 'v': {next(iter(wrong))} is .*; give a number"):
         View("v", **wrong)
@@ -439,9 +483,11 @@ def test_inputs_decide_what_the_encoder_reads(data, inputs):
     slower = encoder(tokens._replace(times=3 * tokens.times))
     assert ((slower - expected).abs().max() > 1e-3) == steps
     if steps:
-        filled = tokens._replace(magerr=tokens.magerr.masked_fill(tokens.mask, 1e6),
-                                 times=tokens.times.masked_fill(tokens.mask, -1e6),
-                                 follows=tokens.follows | tokens.mask)  # fmt: skip
+        filled = tokens._replace(
+            magerr=tokens.magerr.masked_fill(tokens.mask, 1e6),
+            times=tokens.times.masked_fill(tokens.mask, -1e6),
+            follows=tokens.follows | tokens.mask,
+        )
         assert torch.equal(encoder(filled), expected)
         for lacking in ({"magerr": None}, {"follows": None}):
             with pytest.raises(ValueError, match="this encoder reads errors and steps"):
@@ -539,8 +585,9 @@ def test_contrast_and_summaries_weigh_the_parts_of_the_loss(stars, data):
         encoder = new_encoder(SIZE, how, 0)
         views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
         assert (encoder.summaries is not None) == bool(weight)
-        loss, _ = update(encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100,
-                         truth=truth if weight else None)  # fmt: skip
+        loss, _ = update(
+            encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100, truth=truth if weight else None
+        )
         found[contrast, weight] = loss.tolist()
         assert (encoder.projection[0].weight.grad.abs().max() > 0) == bool(contrast)
         if weight:  # the gradient is clipped as a whole, which leaves ratios
@@ -554,8 +601,9 @@ def test_contrast_and_summaries_weigh_the_parts_of_the_loss(stars, data):
         update(encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100)
 
 
-@pytest.mark.parametrize("wrong", [{"contrast": -1.0}, {"summaries": float("inf")}, {"weight_decay": -0.1},
-                                   {"contrast": 0.0}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong", [{"contrast": -1.0}, {"summaries": float("inf")}, {"weight_decay": -0.1}, {"contrast": 0.0}]
+)
 def test_weights_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="recipe 'switched': .*(give a number of 0 or more|nothing to learn)"):
         switched(**wrong)

@@ -44,13 +44,16 @@ def test_instrumental_magnitudes_are_usable():
     assert keep.all() and notes == {}
 
 
-@pytest.mark.parametrize(("star", "band", "bands", "reason"), [
-    ([0, 1], [0, 3], ZTF_BANDS, "band 3: there are 3, numbered from 0"),
-    ([0, 1], [0, -1], ZTF_BANDS, "band -1: there are 3"),
-    ([0, 2], [0, 0], ZTF_BANDS, "star 2: there are 2"),
-    ([0, 1], [0], ZTF_BANDS, "2 numbers of stars, 1 of bands"),
-    ([0, 1], [0, 0], {"g": 4746.48, "r": 0.0, "i": np.nan}, "wavelength r=0.0, i=nan: give a positive number"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("star", "band", "bands", "reason"),
+    [
+        ([0, 1], [0, 3], ZTF_BANDS, "band 3: there are 3, numbered from 0"),
+        ([0, 1], [0, -1], ZTF_BANDS, "band -1: there are 3"),
+        ([0, 2], [0, 0], ZTF_BANDS, "star 2: there are 2"),
+        ([0, 1], [0], ZTF_BANDS, "2 numbers of stars, 1 of bands"),
+        ([0, 1], [0, 0], {"g": 4746.48, "r": 0.0, "i": np.nan}, "wavelength r=0.0, i=nan: give a positive number"),
+    ],
+)
 def test_numbers_that_would_mean_another_star_and_wavelengths_without_logarithm(star, band, bands, reason):
     with pytest.raises(ValueError, match=reason):
         tidying.segments(star, band, 2, bands)

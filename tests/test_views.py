@@ -28,14 +28,20 @@ def switched(**fields):
     return replace(RECIPES["corrected"], name="switched", **fields)
 
 
-HOWS = {**RECIPES, "shared": switched(shared_window=True), "in place": switched(drop_in_place=True, bin_rule="ranks"),
-        "window": switched(centring="window", error_input=True)}  # fmt: skip
+HOWS = {
+    **RECIPES,
+    "shared": switched(shared_window=True),
+    "in place": switched(drop_in_place=True, bin_rule="ranks"),
+    "window": switched(centring="window", error_input=True),
+}
 
 
 def shown(views):
     """What every star's views show, padding left out: a list, a star each, of bytes."""
-    return [b"".join(t[k][~view.mask[k]].numpy().tobytes() for view in views for t in view if t is not None)
-            for k in range(len(views[0].mag))]  # fmt: skip
+    return [
+        b"".join(t[k][~view.mask[k]].numpy().tobytes() for view in views for t in view if t is not None)
+        for k in range(len(views[0].mag))
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +68,11 @@ def test_a_star_has_the_same_views_in_any_batch_order_and_part_of_the_data(stars
 
     def in_batches(rows, size, data=data, keys=None):
         keys = rows if keys is None else keys
-        return [star for part, names in zip(rows.split(size), keys.split(size), strict=True)
-                for star in shown(make_views(data, part, preset("tiny"), chosen, draws, names))]  # fmt: skip
+        return [
+            star
+            for part, names in zip(rows.split(size), keys.split(size), strict=True)
+            for star in shown(make_views(data, part, preset("tiny"), chosen, draws, names))
+        ]
 
     assert in_batches(everyone, 1) == in_batches(everyone, 7) == in_batches(everyone, 13) == whole
     assert in_batches(everyone.flip(0), n) == in_batches(everyone.flip(0), 7) == whole[::-1]
@@ -98,8 +107,10 @@ def test_the_noise_of_a_point_does_not_change_with_the_window_around_it(data):
     def noise(size):
         """{(star, time, band): noise}"""
         found, stars = {}, torch.arange(32)
-        quiet, loud = (make_view(data, stars, View("v", 1.0, s), preset(size), switched(noise_unit="mag"), Draws(4))
-                       for s in (0.0, 1.0))  # fmt: skip
+        quiet, loud = (
+            make_view(data, stars, View("v", 1.0, s), preset(size), switched(noise_unit="mag"), Draws(4))
+            for s in (0.0, 1.0)
+        )
         for star, keep in enumerate(~quiet.mask):
             key = zip(quiet.times[star][keep].tolist(), quiet.band[star][keep].tolist(), strict=True)
             added = (loud.mag - quiet.mag)[star][keep].tolist()
@@ -184,8 +195,10 @@ def test_a_star_beside_one_of_a_million_days_loses_what_it_loses_alone(rule):
 
 def test_dropped_points_use_up_the_window_only_in_the_paper(stars):
     data, view = prepare(stars[:32]), View("hard", 1.0, 0.0, 0.5)
-    lengths = {name: (~make_view(data, torch.arange(32), view, preset("tiny"), recipe, Draws(0)).mask).sum(1)
-               for name, recipe in RECIPES.items()}  # fmt: skip
+    lengths = {
+        name: (~make_view(data, torch.arange(32), view, preset("tiny"), recipe, Draws(0)).mask).sum(1)
+        for name, recipe in RECIPES.items()
+    }
     assert lengths["corrected"].float().mean() > lengths["paper"].float().mean()
 
 
@@ -219,9 +232,11 @@ def test_a_window_that_bin_drop_out_would_empty_is_kept_whole():
     sparse = 58_200 + 10.0 * np.arange(30)
     mjd = np.tile(np.concatenate([night, sparse]), 12)
     star = np.repeat(np.arange(12), 330)
-    crowded = prepare(LightCurves.from_arrays(star, np.zeros_like(star), mjd, np.full(len(mjd), 15.0),
-                                              np.full(len(mjd), 0.1)))  # fmt: skip
+    crowded = prepare(
+        LightCurves.from_arrays(star, np.zeros_like(star), mjd, np.full(len(mjd), 15.0), np.full(len(mjd), 0.1))
+    )
     for seed in range(5):
-        view = make_view(crowded, torch.arange(12), View("hard", 1.0, 0.0, 0.5), preset("tiny"), RECIPES["paper"],
-                         Draws(seed))  # fmt: skip
+        view = make_view(
+            crowded, torch.arange(12), View("hard", 1.0, 0.0, 0.5), preset("tiny"), RECIPES["paper"], Draws(seed)
+        )
         assert ((~view.mask).sum(1) > 0).all()

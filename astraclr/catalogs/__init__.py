@@ -25,9 +25,11 @@ from astraclr.storage import is_own, open_parquet
 __all__ = ["MACHO_BANDS", "irsa", "labelled_by", "macho_example", "published", "read", "zubercal"]
 
 _EPOCH = ("mjd", "mag", "magerr", "band")
-_KNOWN = ("object_id, mjd, mag, magerr, band (one row an observation, or lists in one row a star); "
-          "IRSA's mjd, mag, magerr, catflags, filtercode; Zubercal's objectid, mjd, mag, magerr, info, flag, band; "
-          "a nested column lc of mjd, mag, magerr, band; a HATS folder; what LightCurves.save wrote")  # fmt: skip
+_KNOWN = (
+    "object_id, mjd, mag, magerr, band (one row an observation, or lists in one row a star); "
+    "IRSA's mjd, mag, magerr, catflags, filtercode; Zubercal's objectid, mjd, mag, magerr, info, flag, band; "
+    "a nested column lc of mjd, mag, magerr, band; a HATS folder; what LightCurves.save wrote"
+)
 
 
 def read(
@@ -156,9 +158,18 @@ def _own(path: Path, **how: Any) -> LightCurves:
     if not how["drop_repeated"]:
         return loaded
     star, band = np.divmod(loaded.segment, len(loaded.bands))
-    built = LightCurves.from_arrays(star, band, loaded.mjd, loaded.mag, loaded.magerr, bands=loaded.bands,
-                                    object_id=loaded.object_id, label=loaded.label, period=loaded.period,
-                                    drop_repeated=True)  # fmt: skip
+    built = LightCurves.from_arrays(
+        star,
+        band,
+        loaded.mjd,
+        loaded.mag,
+        loaded.magerr,
+        bands=loaded.bands,
+        object_id=loaded.object_id,
+        label=loaded.label,
+        period=loaded.period,
+        drop_repeated=True,
+    )
     kept = {reason: n for reason, n in loaded.notes.items() if not reason.startswith("kept: repeated")}
     return replace(built, notes=tidying.add_notes(kept, built.notes))
 

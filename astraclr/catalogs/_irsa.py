@@ -24,10 +24,15 @@ BAD_EPOCH = 32768
 # The web service and the bulk parquet files name the same things differently; bulk times are heliocentric (hmjd),
 # at most 8.3 minutes from mjd.
 _NAMES = {
-    "mjd": ("mjd", "hmjd"), "mag": ("mag",), "magerr": ("magerr",), "catflags": ("catflags",),
-    "filtercode": ("filtercode", "filterid"), "oid": ("oid", "objectid"),
-    "ra": ("ra", "objra"), "dec": ("dec", "objdec"),
-}  # fmt: skip
+    "mjd": ("mjd", "hmjd"),
+    "mag": ("mag",),
+    "magerr": ("magerr",),
+    "catflags": ("catflags",),
+    "filtercode": ("filtercode", "filterid"),
+    "oid": ("oid", "objectid"),
+    "ra": ("ra", "objra"),
+    "dec": ("dec", "objdec"),
+}
 _REQUIRED = ("mjd", "mag", "magerr", "catflags", "filtercode")
 _BAND_OF = {"1": "g", "2": "r", "3": "i", "zg": "g", "zr": "r", "zi": "i"}
 _STAR_FILE = re.compile(r"(?P<star>.+)-z[gri]\d*")
@@ -100,8 +105,9 @@ def irsa(
         if not len(unit):
             reasons = "; ".join(f"{k}: {n}" for k, n in notes.items()) or "no rows"
             raise ValueError(f"no observation is left ({reasons})")
-        built = LightCurves.from_arrays(star[unit], *columns, bands=bands, object_id=np.asarray(names),
-                                        drop_repeated=drop_repeated)  # fmt: skip
+        built = LightCurves.from_arrays(
+            star[unit], *columns, bands=bands, object_id=np.asarray(names), drop_repeated=drop_repeated
+        )
     return replace(built, notes=tidying.add_notes(notes, built.notes))
 
 

@@ -44,5 +44,6 @@ def macho_example() -> LightCurves:
                     band.append(np.full(len(rows[-1]), list(MACHO_BANDS).index(name)))
     mjd, mag, magerr = np.concatenate(rows)[:, :3].T
     ids = ["MACHO " + path.name.removeprefix("lc_").removesuffix(".tar.bz2") for path in files]
-    return LightCurves.from_arrays(np.concatenate(star), np.concatenate(band), mjd, mag, magerr,
-                                   bands=MACHO_BANDS, object_id=ids)  # fmt: skip
+    return LightCurves.from_arrays(
+        np.concatenate(star), np.concatenate(band), mjd, mag, magerr, bands=MACHO_BANDS, object_id=ids
+    )

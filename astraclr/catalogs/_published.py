@@ -56,10 +56,13 @@ def published(
     ValueError
         If the request is impossible, nothing matches it, or the cache cannot be written.
     """
-    request = {"data": DATASET, "limit": None if limit is None else int(limit),
-               "near": [float(x) for x in near] if near is not None else None,
-               "ids": sorted(int(k) for k in ids) if ids is not None else None,
-               "at_least": {b: int(n) for b, n in at_least.items()} if at_least else None}  # fmt: skip
+    request = {
+        "data": DATASET,
+        "limit": None if limit is None else int(limit),
+        "near": [float(x) for x in near] if near is not None else None,
+        "ids": sorted(int(k) for k in ids) if ids is not None else None,
+        "at_least": {b: int(n) for b, n in at_least.items()} if at_least else None,
+    }
     if limit is None and near is None and ids is None:
         raise ValueError("limit=None would read 2.1 million stars; give a limit, near=(ra, dec, radius) or ids=[...]")
     path = cache_path(request, cache)

@@ -62,6 +62,7 @@ def light_curve_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     if not files:
         names = sorted(p.name for p in folder.iterdir())
         listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        raise ValueError(f"nothing to read in the folder {folder}: no {', '.join(SUFFIXES)} file (it holds "
-                         f"{listed or 'nothing'})")  # fmt: skip
+        raise ValueError(
+            f"nothing to read in the folder {folder}: no {', '.join(SUFFIXES)} file (it holds {listed or 'nothing'})"
+        )
     return files

@@ -73,8 +73,13 @@ def zubercal(
     ValueError
         For a missing column, an unknown band, a selection that only a HATS catalogue allows, or nothing left.
     """
-    options = {"quality_cut": quality_cut, "bands": dict(bands), "drop_unknown_bands": drop_unknown_bands,
-               "drop_repeated": drop_repeated, "at_least": dict(at_least or {})}  # fmt: skip
+    options = {
+        "quality_cut": quality_cut,
+        "bands": dict(bands),
+        "drop_unknown_bands": drop_unknown_bands,
+        "drop_repeated": drop_repeated,
+        "at_least": dict(at_least or {}),
+    }
     if unknown := [b for b in at_least or () if b not in bands]:
         raise ValueError(f"at_least names the band {', '.join(unknown)}; the bands are {', '.join(bands)}")
     if limit is not None and limit < 1:
@@ -99,8 +104,15 @@ def is_hats(path: str | Path) -> bool:
     return "://" in str(path) or any((Path(path) / name).is_file() for name in names)
 
 
-def _hats_parts(path: str, names: tuple[str | None, str, str], options: dict[str, Any], near: Near | None,
-                ids: Sequence[int] | None, client: Any, n_workers: int) -> Iterator[tuple]:  # fmt: skip
+def _hats_parts(
+    path: str,
+    names: tuple[str | None, str, str],
+    options: dict[str, Any],
+    near: Near | None,
+    ids: Sequence[int] | None,
+    client: Any,
+    n_workers: int,
+) -> Iterator[tuple]:
     """(light curves or None, notes) of each partition, in order, a few at a time so that `limit` can stop early."""
     partitions, layout = hats_partitions(path, names, options, near, ids)
     from dask.delayed import delayed  # comes with LSDB
@@ -111,8 +123,13 @@ def _hats_parts(path: str, names: tuple[str | None, str, str], options: dict[str
             yield from compute(tidied[k : k + at_once])
 
 
-def hats_partitions(path: str, names: tuple[str | None, str, str], options: dict[str, Any], near: Near | None = None,
-                    ids: Sequence[int] | None = None) -> tuple[list[Any], Layout]:  # fmt: skip
+def hats_partitions(
+    path: str,
+    names: tuple[str | None, str, str],
+    options: dict[str, Any],
+    near: Near | None = None,
+    ids: Sequence[int] | None = None,
+) -> tuple[list[Any], Layout]:
     """The partitions of a HATS catalogue in order, each a delayed frame of the columns needed, and how to read them.
 
     Parameters
@@ -146,10 +163,16 @@ def hats_facts(path: str) -> tuple[dict[str, Any], set[str]]:
     catalogue = _lsdb().open_catalog(path)
     pixels = " ".join(map(str, catalogue.get_healpix_pixels()))
     info = catalogue.hc_structure.catalog_info
-    inside = [f for field in catalogue.original_schema for f in
-              (field, *(field.type if pa.types.is_struct(field.type) else ()))]  # fmt: skip
-    return {"catalogue": info.catalog_name, "rows": info.total_rows,
-            "pixels": hashlib.sha256(pixels.encode()).hexdigest()}, {field.name for field in inside}  # fmt: skip
+    inside = [
+        f
+        for field in catalogue.original_schema
+        for f in (field, *(field.type if pa.types.is_struct(field.type) else ()))
+    ]
+    return {
+        "catalogue": info.catalog_name,
+        "rows": info.total_rows,
+        "pixels": hashlib.sha256(pixels.encode()).hexdigest(),
+    }, {field.name for field in inside}
 
 
 def _lsdb() -> Any:
@@ -166,9 +189,11 @@ def _computing(client: Any, n_workers: int) -> Iterator[tuple[Any, int]]:
     if client is None and n_workers > 1:
         from distributed import Client, LocalCluster
 
-        with (LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
-             
-              Client(cluster) as own, _computing(own, n_workers) as computing):  # fmt: skip
+        with (
+            LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
+            Client(cluster) as own,
+            _computing(own, n_workers) as computing,
+        ):
             yield computing
     elif client is not None:
         workers = len(client.scheduler_info()["workers"])

@@ -92,8 +92,17 @@ def tidy(table: pa.Table, layout: Layout) -> tuple[LightCurves | None, dict[str,
         return None, tidying.add_notes(notes, {"dropped: star without a usable observation in these bands": len(ids)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # times that are not MJD are told once, by _gather, not once a partition
-        built = LightCurves.from_arrays(star[good][known], code[known], mjd, mag, magerr, bands=layout.bands,
-                                        object_id=ids, label=labels, drop_repeated=layout.drop_repeated)  # fmt: skip
+        built = LightCurves.from_arrays(
+            star[good][known],
+            code[known],
+            mjd,
+            mag,
+            magerr,
+            bands=layout.bands,
+            object_id=ids,
+            label=labels,
+            drop_repeated=layout.drop_repeated,
+        )
     notes = tidying.add_notes(notes, built.notes)
     if layout.at_least:
         enough = built.with_counts(layout.at_least)

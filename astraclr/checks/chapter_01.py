@@ -80,8 +80,13 @@ def _ghosts(periods: Iterable[float]) -> str | None:
         return "A period cannot be negative. What does a wave of negative frequency look like?"
     if (np.abs(periods - _PERIOD) < 1e-3).any():
         return f"{_PERIOD} days is the star itself. Its ghosts are wanted."
-    if any(_near(p, _PERIOD + k * day, 0.002) for p in periods for k in (-2, -1, 1, 2, 3) for day in (1, _NIGHT)
-           if _PERIOD + k * day > 0):  # fmt: skip
+    if any(
+        _near(p, _PERIOD + k * day, 0.002)
+        for p in periods
+        for k in (-2, -1, 1, 2, 3)
+        for day in (1, _NIGHT)
+        if _PERIOD + k * day > 0
+    ):
         return (
             "Days were added to the period. What has to stay whole from night to night is a number of turns; "
             "of what are turns the product?"
@@ -122,8 +127,13 @@ def _jd(julian: LightCurves, mended: LightCurves) -> str | None:
 
 def _shares(stars: LightCurves, rule: str) -> np.ndarray:
     g, r = (stars.counts[:, list(stars.bands).index(b)][:, None] for b in ("g", "r"))
-    kept = {"right": (g >= _CUTS) & (r >= _CUTS), "either": (g >= _CUTS) | (r >= _CUTS), "g": g >= _CUTS,
-            "r": r >= _CUTS, "sum": g + r >= _CUTS}[rule]  # fmt: skip
+    kept = {
+        "right": (g >= _CUTS) & (r >= _CUTS),
+        "either": (g >= _CUTS) | (r >= _CUTS),
+        "g": g >= _CUTS,
+        "r": r >= _CUTS,
+        "sum": g + r >= _CUTS,
+    }[rule]
     return kept.mean(axis=0)
 
 

@@ -22,8 +22,10 @@ def _example() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """A red star with unequal errors: bands longer than a window, and one shorter."""
     rng = np.random.default_rng(2)
     sizes, levels = {"g": 9, "r": 8, "i": 3}, {"g": 17.4, "r": 16.1, "i": 15.2}
-    return {b: (58_000 + np.sort(rng.uniform(0, 900, n)), levels[b] + rng.normal(0, 0.3, n), rng.uniform(0.01, 0.1, n))
-            for b, n in sizes.items()}  # fmt: skip
+    return {
+        b: (58_000 + np.sort(rng.uniform(0, 900, n)), levels[b] + rng.normal(0, 0.3, n), rng.uniform(0.01, 0.1, n))
+        for b, n in sizes.items()
+    }
 
 
 def _mean(star: Star, weighted: bool = True) -> float:
@@ -157,9 +159,11 @@ def _window(share: float, anchor: Tokens, data: Prepared) -> str | None:
         (1 - right, "That is the share whose windows do overlap."),
         (float(g_first.double().mean()), "There are two ways to miss. You count those where g comes first."),
         (float(r_first.double().mean()), "There are two ways to miss. You count those where r comes first."),
-        (float(((end[0] < naive[1]) | (end[1] < naive[0])).double().mean()),
-         "Places without an observation of the band took part. What time stands there?"),
-    ):  # fmt: skip
+        (
+            float(((end[0] < naive[1]) | (end[1] < naive[0])).double().mean()),
+            "Places without an observation of the band took part. What time stands there?",
+        ),
+    ):
         if abs(share - wrong) < 0.002:
             return hint
     return "Two windows miss each other where one ends before the other begins. Take first and last time of each band."

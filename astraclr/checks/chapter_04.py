@@ -61,11 +61,15 @@ def _loss(loss: Callable[[Tensor, float], Tensor | float]) -> str | None:
         for mistake, hint in _LOSS_HINTS.items():
             if math.isclose(said, _literal(z, 0.3, mistake=mistake), rel_tol=1e-4):
                 return hint
-        return (f"With {n_views} views of {batch} stars it is not the loss of the formula. Compare the terms of one "
-                "anchor with the loop of the chapter, pair by pair.")  # fmt: skip
+        return (
+            f"With {n_views} views of {batch} stars it is not the loss of the formula. Compare the terms of one "
+            "anchor with the loop of the chapter, pair by pair."
+        )
     if not math.isfinite(float(loss(z, 0.005))):
-        return ("It is right, but no number at T = 0.005: the exponentials have outgrown what a float can hold. "
-                "Which function of torch takes the logarithm of such a sum without writing it down?")  # fmt: skip
+        return (
+            "It is right, but no number at T = 0.005: the exponentials have outgrown what a float can hold. "
+            "Which function of torch takes the logarithm of such a sum without writing it down?"
+        )
     return None
 
 
@@ -124,8 +128,9 @@ def _bytes(first: Any, second: Any, third: Any) -> str | None:
     if any(a is b for a, b in ((first, second), (first, third), (second, third))):
         return "Two of the three are one and the same object. Train three times."
     states = [getattr(run, "encoder", run).state_dict() for run in runs]
-    if any(set(state) != set(states[0]) or any(state[k].shape != w.shape for k, w in states[0].items())
-           for state in states):  # fmt: skip
+    if any(
+        set(state) != set(states[0]) or any(state[k].shape != w.shape for k, w in states[0].items()) for state in states
+    ):
         return "The three encoders differ in shape. Only the seed should differ, and only the third one's."
     same = [[torch.equal(w, state[k]) for k, w in states[0].items()] for state in states[1:]]
     if not all(same[0]):

@@ -33,8 +33,9 @@ def _elsewhere(x: np.ndarray, forbidden: np.ndarray, label: np.ndarray, cosine: 
 
 
 @grader("ex-ch5-cadence")
-def _cadence(share: Mapping[str, float], vectors: Mapping[str, np.ndarray], same_field: np.ndarray,
-             label: np.ndarray) -> str | None:  # fmt: skip
+def _cadence(
+    share: Mapping[str, float], vectors: Mapping[str, np.ndarray], same_field: np.ndarray, label: np.ndarray
+) -> str | None:
     if hint := _missing(share, vectors):
         return hint
     for name, x in vectors.items():
@@ -49,8 +50,10 @@ def _cadence(share: Mapping[str, float], vectors: Mapping[str, np.ndarray], same
         if _near(said, _elsewhere(x, same_field & ~itself, label)):
             return f"{name}: each star found itself, and it always has its own class. Is a star in its own field?"
         if foreign.any() and _near(said, alike[foreign].mean()):
-            return (f"{name}: those are what is left of the ten nearest, fewer than ten for most stars. Look further "
-                    "instead, until there are ten from elsewhere.")  # fmt: skip
+            return (
+                f"{name}: those are what is left of the ten nearest, fewer than ten for most stars. Look further "
+                "instead, until there are ten from elsewhere."
+            )
         if _near(said, _elsewhere(x, same_field | itself, label, cosine=False)):
             return f"{name}: near by distance, it seems. The chapter, and the loss, compare directions."
         return f"{name}: not what the ten most similar stars of other fields have. Which stars were excluded?"

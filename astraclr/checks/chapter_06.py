@@ -48,8 +48,9 @@ def _difference(z: float, ours: np.ndarray, theirs: np.ndarray) -> str | None:
 
 
 @grader("ex-ch6-together")
-def _together(gain: Mapping[str, float], x: Mapping[str, Vectors], fit_y: np.ndarray, choose_y: np.ndarray,
-              test_y: np.ndarray) -> str | None:  # fmt: skip
+def _together(
+    gain: Mapping[str, float], x: Mapping[str, Vectors], fit_y: np.ndarray, choose_y: np.ndarray, test_y: np.ndarray
+) -> str | None:
     names = ("recommended", "its random weights", "contrast only")
     if absent := [name for name in names if name not in gain]:
         return f"There is no gain for {', '.join(absent)}."
@@ -72,14 +73,17 @@ def _together(gain: Mapping[str, float], x: Mapping[str, Vectors], fit_y: np.nda
             return f"{name}: that is what the features add to the embedding. The question was the other way round."
         if _near(said, right([hand, x[name]], 2) - right([hand], 2)):
             return f"{name}: this was read on the test stars. Nothing is reported yet, so nothing needs them."
-        return (f"{name}: fit on the first set, features beside embedding, C = {_C}; count on the second; take off "
-                "what the features have alone in the same way.")  # fmt: skip
+        return (
+            f"{name}: fit on the first set, features beside embedding, C = {_C}; count on the second; take off "
+            "what the features have alone in the same way."
+        )
     return None
 
 
 @grader("ex-ch6-temperature")
-def _temperature(found: Mapping[tuple[int, float], float], v: Vectors, fit_y: np.ndarray,
-                 choose_y: np.ndarray) -> str | None:  # fmt: skip
+def _temperature(
+    found: Mapping[tuple[int, float], float], v: Vectors, fit_y: np.ndarray, choose_y: np.ndarray
+) -> str | None:
     wanted = [(k, t) for k in (1, 5, 20, 100) for t in (0.07, 1.0)]
     if absent := [key for key in wanted if key not in found]:
         return f"Eight accuracies are wanted, by (k, temperature); missing: {', '.join(map(str, absent))}."
@@ -104,8 +108,9 @@ def _temperature(found: Mapping[tuple[int, float], float], v: Vectors, fit_y: np
 
 
 @grader("ex-ch6-contrast")
-def _contrast(accuracy: float, old: Checkpoint, splits: Splits,
-              middle: Mapping[str, Mapping[str, float]]) -> str | None:  # fmt: skip
+def _contrast(
+    accuracy: float, old: Checkpoint, splits: Splits, middle: Mapping[str, Mapping[str, float]]
+) -> str | None:
     said = float(accuracy)
     for name in ("clock stopped", "contrast only"):
         if _near(said, max(middle[name].values()), 5e-4):

@@ -54,8 +54,9 @@ def _rate(slow: FineTuned, furthest: float, checkpoint: Checkpoint) -> str | Non
 
 
 @grader("ex-ch7-optimism")
-def _optimism(optimism: Mapping[str, float], said: Mapping[str, np.ndarray], runs: Mapping[str, FineTuned],
-              label: np.ndarray) -> str | None:  # fmt: skip
+def _optimism(
+    optimism: Mapping[str, float], said: Mapping[str, np.ndarray], runs: Mapping[str, FineTuned], label: np.ndarray
+) -> str | None:
     for given, what in ((optimism, "`optimism`"), (said, "`said`")):
         if hint := _missing(given, runs, what):
             return hint

@@ -99,8 +99,10 @@ def _middle(differ: np.ndarray, few: LightCurves) -> str | None:
     if differ.dtype == bool:
         return "That says whether they differ. Count by how many observations they do."
     if differ.max() > N_TOKENS:
-        return ("More than the places that there are: arrays of unlike shape were spread over one another. "
-                "Compare the shapes of times and mask before you combine them.")  # fmt: skip
+        return (
+            "More than the places that there are: arrays of unlike shape were spread over one another. "
+            "Compare the shapes of times and mask before you combine them."
+        )
     a, b = (model_inputs(few, ("middle",), middle=rule) for rule in ("band", "epoch"))
     one = np.array([len(_held(a, k) - _held(b, k)) for k in range(len(few))])
     other = np.array([len(_held(b, k) - _held(a, k)) for k in range(len(few))])
@@ -112,8 +114,10 @@ def _middle(differ: np.ndarray, few: LightCurves) -> str | None:
         return "Nothing differs. Was the same rule taken twice?"
     unlike = (a.times != b.times)[..., 0]
     if any(np.array_equal(differ, (unlike & (mask == 0)).sum((1, 2))) for mask in (a.mask, b.mask)):
-        return ("Those are places. A window that begins one observation later has another one at every place. Count "
-                "the observations that only one of the two holds, wherever they stand.")  # fmt: skip
+        return (
+            "Those are places. A window that begins one observation later has another one at every place. Count "
+            "the observations that only one of the two holds, wherever they stand."
+        )
     x, y = (model_inputs(few, middle=rule) for rule in ("band", "epoch"))
     if np.array_equal(differ, [len(_held(x, k) - _held(y, k)) for k in range(len(few))]):
         return "These are all three crops. Ask for the middle one only."

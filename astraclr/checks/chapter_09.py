@@ -25,8 +25,12 @@ def _purity(usual: np.ndarray, events: np.ndarray, share: float = 0.05, seed: in
     return purity_at_top(scores, np.arange(len(scores)) >= len(usual), share, bootstraps=0)["purity"]
 
 
-def _ranked(found: Mapping[str, float], lots: Mapping, rank: Callable[[np.ndarray], np.ndarray],
-            other: Callable[[np.ndarray], np.ndarray]) -> str | None:  # fmt: skip
+def _ranked(
+    found: Mapping[str, float],
+    lots: Mapping,
+    rank: Callable[[np.ndarray], np.ndarray],
+    other: Callable[[np.ndarray], np.ndarray],
+) -> str | None:
     """A hint where the share of events among the strangest 5 % is not that of `rank`."""
     if missing := [kind for kind in EVENTS if kind not in found]:
         return f"There is no share for {', '.join(missing)}."
@@ -57,8 +61,10 @@ def _shape_of(lots: Mapping, n_windows: int) -> str | None:
         return f"The vectors of {missing[0]} are missing. Read all lots of the chapter."
     shapes = {np.shape(lots[name])[1:] for name in needed}
     if any(len(shape) != 2 or shape[0] != n_windows for shape in shapes):
-        return (f"Vectors should be (star, window, dimension) with {n_windows} windows; these are (star, "
-                f"{', '.join(map(str, shapes.pop()))}).")  # fmt: skip
+        return (
+            f"Vectors should be (star, window, dimension) with {n_windows} windows; these are (star, "
+            f"{', '.join(map(str, shapes.pop()))})."
+        )
     return None
 
 
@@ -68,7 +74,7 @@ def _old(found: Mapping[str, Mapping[str, float]], three: Mapping) -> str | None
         return hint
     wanted = load_checkpoint("tiny").preset.d_model
     if (given := np.shape(three["usual"])[-1]) != wanted:
-        return f"Vectors of {given} dimensions do not come from `load_checkpoint(\"tiny\")`."
+        return f'Vectors of {given} dimensions do not come from `load_checkpoint("tiny")`.'
     for what, rank, other in (("star", _mean, disagreement), ("windows", disagreement, _mean)):
         if what not in found:
             return f"The answer lacks {what!r}."
@@ -119,8 +125,10 @@ def _purpose(brightening: Callable[[LightCurves], np.ndarray]) -> str | None:
     everyone = np.asarray(brightening(concatenate([usual, events])), float)
     purity = purity_at_top(everyone, np.arange(len(everyone)) >= len(usual), len(events) / len(everyone), 0)["purity"]
     if purity < 0.5:
-        return ("Among 300 ordinary stars it finds few of 20 microlensing events. Are the points in the order of time, "
-                "and of the r band alone?")  # fmt: skip
+        return (
+            "Among 300 ordinary stars it finds few of 20 microlensing events. Are the points in the order of time, "
+            "and of the r band alone?"
+        )
     return None
 
 

@@ -90,21 +90,25 @@ def _bill(ratio: float, as_dear: float, gpu: Assumed, cores: Assumed, peak: floa
     ratio, as_dear = float(ratio), float(as_dear)
     price, rate = 1 / 2, 1 / 3  # of the other GPU, in units of the first one's
     if not _near(ratio, price / rate):
-        hints = {rate / price: "That is the one bill over the other, the wrong way round: cheaper over dearer GPU.",
-                 price: "Half the price an hour, yes. But for how many hours?",
-                 1 / rate: "Three times the hours, yes. But at which price?",
-                 price * rate: "At a third of the rate, does the run take a third of the hours?"}  # fmt: skip
+        hints = {
+            rate / price: "That is the one bill over the other, the wrong way round: cheaper over dearer GPU.",
+            price: "Half the price an hour, yes. But for how many hours?",
+            1 / rate: "Three times the hours, yes. But at which price?",
+            price * rate: "At a third of the rate, does the run take a third of the hours?",
+        }
         other = "Money is hours times price, and hours are stars over rate. Only two ratios are needed."
         return next((hint for value, hint in hints.items() if _near(ratio, value)), other)
     full: Any = committed_result("training")["results"]["paper, full"]["ours"]
     right = gpu.price * full["per_s"] / cores.price / what_if(full["operations"], peak, 1.0)
     if _near(as_dear, right):
         return None
-    hints = {100 * right: "Give a share of the peak, not hundredths of it.",
-             8 * right: "Eight GPUs end sooner, and cost no less: the number of them cancels.",
-             right / 8: "Eight GPUs end sooner, and cost no less: the number of them cancels.",
-             right * cores.price / gpu.price: "At that utilisation they are as fast. As dear is asked for.",
-             1 / right: "A utilisation above 1? Which of the two bills shrinks as utilisation grows?",
-             right * gpu.watts / gpu.price * cores.price / cores.watts: "That compares energy."}  # fmt: skip
+    hints = {
+        100 * right: "Give a share of the peak, not hundredths of it.",
+        8 * right: "Eight GPUs end sooner, and cost no less: the number of them cancels.",
+        right / 8: "Eight GPUs end sooner, and cost no less: the number of them cancels.",
+        right * cores.price / gpu.price: "At that utilisation they are as fast. As dear is asked for.",
+        1 / right: "A utilisation above 1? Which of the two bills shrinks as utilisation grows?",
+        right * gpu.watts / gpu.price * cores.price / cores.watts: "That compares energy.",
+    }
     other = "Money is price over rate, but for what both share. At which rate does a GPU have that of the cores?"
     return next((hint for value, hint in hints.items() if _near(as_dear, value)), other)

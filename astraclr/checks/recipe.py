@@ -21,11 +21,16 @@ def _rows(group: str = "") -> dict[str, dict[str, float]]:
     """Numbers of the rows of the ablation, all or those of a group, in their order."""
     rows: dict[str, Any] = committed_result("ablation")["rows"]
     return {
-        name: {"loss": row["final"]["loss"], "effective rank": row["final"]["effective_rank"],
-               "trained": row["trained"]["linear_probe"], "random": row["random"]["linear_probe"],
-               "k-NN": row["trained"]["knn"]}
-        for name, row in rows.items() if not group or row["group"] == group
-    }  # fmt: skip
+        name: {
+            "loss": row["final"]["loss"],
+            "effective rank": row["final"]["effective_rank"],
+            "trained": row["trained"]["linear_probe"],
+            "random": row["random"]["linear_probe"],
+            "k-NN": row["trained"]["knn"],
+        }
+        for name, row in rows.items()
+        if not group or row["group"] == group
+    }
 
 
 def _agreement(rows: list[dict[str, float]], gauge: str, score: str = "trained", rank: bool = True) -> float:
@@ -47,14 +52,16 @@ def _loss(agreement: Mapping[str, float]) -> str | None:
         if abs(given - right) < 0.006:
             continue
         mistakes = {
-            "That is of the whole road. Losses with the second task are another quantity: leave these rows out.":
-                _agreement(list(road.values()), gauge),
-            "That is a correlation of the values. Rank them first: how they are spaced should not matter.":
-                _agreement(alone, gauge, rank=False),
+            "That is of all rows. Losses with the second task are another quantity: leave those rows out.": _agreement(
+                list(road.values()), gauge
+            ),
+            "That is a correlation of the values. Rank them first: how they are spaced should not matter.": _agreement(
+                alone, gauge, rank=False
+            ),
             "That is with the probe of random weights. Take the trained encoder.": _agreement(alone, gauge, "random"),
             "That is with k-NN. The probe is asked for.": _agreement(alone, gauge, "k-NN"),
             f"{gauge}: the sign. Give the correlation as it is, whatever you would call good.": -right,
-        }  # fmt: skip
+        }
         other = f"{gauge}: over the rows of the contrast alone another correlation of the ranks comes out."
         return next((hint for hint, value in mistakes.items() if abs(given - value) < 0.006), other)
     return None

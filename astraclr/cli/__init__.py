@@ -16,11 +16,29 @@ from astraclr.cli.encoders import embed, export, pretrain
 from astraclr.cli.readers import explore, predict, probe
 from astraclr.cli.stars import fetch, info, shards, simulate
 
-__all__ = ["simulate", "info", "pretrain", "shards", "embed", "probe", "predict", "explore", "export", "fetch",
-           "figure", "main"]  # fmt: skip
+__all__ = [
+    "simulate",
+    "info",
+    "pretrain",
+    "shards",
+    "embed",
+    "probe",
+    "predict",
+    "explore",
+    "export",
+    "fetch",
+    "figure",
+    "main",
+]
 
-app = typer.Typer(cls=term.Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
-                  pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})  # fmt: skip
+app = typer.Typer(
+    cls=term.Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def main() -> None:
@@ -36,11 +54,18 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _astraclr(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
-                                          help="Print the version and stop.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="On an error show where it arose; write it before "
-                                            "the command, and send it along when you report a bug.")] = False,
-) -> None:  # fmt: skip
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    traceback: Annotated[
+        bool,
+        typer.Option(
+            "--traceback",
+            help="On an error show where it arose; write it before "
+            "the command, and send it along when you report a bug.",
+        ),
+    ] = False,
+) -> None:
     """Light curves in; embeddings, classes and metrics out.
 
     \b

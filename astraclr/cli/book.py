@@ -15,10 +15,16 @@ def figure(
     name: Annotated[str | None, typer.Argument(show_default=False, help="Name of a figure, such as fig-views.")] = None,
     preset: Annotated[str, typer.Option(help="How big: tiny, laptop, gpu or paper.")] = "tiny",
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.png", show_default=False,
-                   help="PNG file to write; by default NAME.png here. FILE.json says what it came from.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            show_default=False,
+            help="PNG file to write; by default NAME.png here. FILE.json says what it came from.",
+        ),
+    ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="Name every figure of the book, and stop.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Draw a figure of the book again.
 
     Its chapter runs up to it, and no further; a chapter that needs a trained encoder trains it once. Needs the

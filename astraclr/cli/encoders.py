@@ -13,24 +13,43 @@ from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknow
 
 
 def pretrain(
-    out: Annotated[Path, typer.Option(metavar="DIR", show_default=False,
-                                      help="Folder for the checkpoint, and for the state to resume from.")],
-    file: Annotated[Path | None, typer.Argument(show_default=False,
-                    help="Light curves, as for `info`, or a folder of shards; left out: simulated stars.")] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", show_default=False, help="Folder for the checkpoint, and for the state to resume from."
+        ),
+    ],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            show_default=False, help="Light curves, as for `info`, or a folder of shards; left out: simulated stars."
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option(help="How big: tiny, laptop, gpu or paper.")] = "tiny",
-    recipe: Annotated[str, typer.Option(help="Which method: corrected; recommended, which learns more; or "
-                                             "with its quirks paper, paper-two-views.")] = "corrected",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="Which method: corrected; recommended, which learns more; or with its quirks paper, paper-two-views."
+        ),
+    ] = "corrected",
     seed: Seed = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.", show_default=False)] = None,
     threads: Threads = 1,
-    save_every: Annotated[int | None, typer.Option(min=1, show_default=False, metavar="STEPS",
-                          help="Keep a state to resume from so often; by default at every validation.")] = None,
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            show_default=False,
+            metavar="STEPS",
+            help="Keep a state to resume from so often; by default at every validation.",
+        ),
+    ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard scalars.")] = False,
     compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile; for long runs on a GPU.")] = False,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
-) -> None:  # fmt: skip
+) -> None:
     """Train an encoder, without labels.
 
     Ctrl-C stops it and keeps what was trained; run the same command again to go on. So it does if it was killed.
@@ -61,8 +80,18 @@ def pretrain(
             stars = training_stars(size, seed)
         else:
             stars = reading.read_source(file, band, drop_unknown_bands, drop_repeated, quiet=not first_rank())
-        checkpoint = train(stars, size, method, seed=seed, out=out, steps=steps, threads=threads,
-                           save_every=save_every, tensorboard=tensorboard, compile=compile)  # fmt: skip
+        checkpoint = train(
+            stars,
+            size,
+            method,
+            seed=seed,
+            out=out,
+            steps=steps,
+            threads=threads,
+            save_every=save_every,
+            tensorboard=tensorboard,
+            compile=compile,
+        )
     if not first_rank():
         return
     best = checkpoint.history["val_loss"].min()
@@ -104,10 +133,16 @@ def embed(
 
 
 def export(
-    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", show_default=False, help="Folder that `astraclr "
-                                              "pretrain` wrote, or the name of a shipped encoder: tiny.")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            show_default=False,
+            help="Folder that `astraclr pretrain` wrote, or the name of a shipped encoder: tiny.",
+        ),
+    ],
     out: Annotated[Path, typer.Argument(metavar="MODEL.onnx", show_default=False, help="ONNX file to write.")],
-) -> None:  # fmt: skip
+) -> None:
     """Write an encoder as an ONNX file for other tools.
 
     light-curve and astra-infer load it unchanged if its embeddings have 512 numbers; onnxruntime loads any. The file

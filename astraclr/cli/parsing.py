@@ -23,8 +23,10 @@ def parse_bands(given: Sequence[str] | None) -> dict[str, float] | None:
         angstrom = _number(value)
         low, high = ANGSTROM_RANGE
         if not name or angstrom is None or not low <= angstrom <= high:
-            raise ValueError(f"--band {text!r}: write NAME=ANGSTROM with an effective wavelength of {low:,.0f} to "
-                             f"{high:,.0f} angstrom, such as --band g=4746.48")  # fmt: skip
+            raise ValueError(
+                f"--band {text!r}: write NAME=ANGSTROM with an effective wavelength of {low:,.0f} to "
+                f"{high:,.0f} angstrom, such as --band g=4746.48"
+            )
         if name in bands:
             raise ValueError(f"--band {name} is given twice")
         bands[name] = angstrom

@@ -14,26 +14,45 @@ from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknow
 
 
 def probe(
-    embeddings: Annotated[Path, typer.Argument(show_default=False, help="Labelled table that `astraclr embed` wrote; "
-                                               "with --checkpoint, light curves as for `info`.")],
-    checkpoint: Annotated[str | None, typer.Option(metavar="DIR", show_default=False,
-                          help="Embed light curves with this encoder, and as a control with random weights; a folder, "
-                               "or the name of a shipped one.")] = None,
+    embeddings: Annotated[
+        Path,
+        typer.Argument(
+            show_default=False,
+            help="Labelled table that `astraclr embed` wrote; with --checkpoint, light curves as for `info`.",
+        ),
+    ],
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            show_default=False,
+            help="Embed light curves with this encoder, and as a control with random weights; a folder, "
+            "or the name of a shipped one.",
+        ),
+    ] = None,
     label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of light curves that holds labels.")] = "label",
-    test: Annotated[Path | None, typer.Option(show_default=False,
-                    help="Test on this file, and train on all of EMBEDDINGS but its stars.")] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(show_default=False, help="Test on this file, and train on all of EMBEDDINGS but its stars."),
+    ] = None,
     C: Annotated[float, typer.Option("--C", help="Inverse regularisation of the logistic regression.")] = 10.0,
     bootstraps: Annotated[int, typer.Option(min=0, help="Refits on resampled training stars, as in the paper.")] = 50,
     test_share: Annotated[float, typer.Option(help="Share of the stars of each class to test on.")] = 0.3,
     seed: Seed = 0,
-    save_head: Annotated[Path | None, typer.Option(metavar="DIR|FILE", show_default=False,
-                         help="Keep a head for `astraclr predict`, fitted on all labelled stars of EMBEDDINGS: into "
-                              "a checkpoint's folder, or a .safetensors file.")] = None,
+    save_head: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR|FILE",
+            show_default=False,
+            help="Keep a head for `astraclr predict`, fitted on all labelled stars of EMBEDDINGS: into "
+            "a checkpoint's folder, or a .safetensors file.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the metrics, as JSON.", show_default=False)] = None,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
-) -> None:  # fmt: skip
+) -> None:
     """Measure how well embeddings tell classes.
 
     Stars are split by object and class; a linear probe (the paper's), a weighted k-NN and the most frequent class are
@@ -46,8 +65,10 @@ def probe(
     if out is not None:
         term.check_output(out, [".json"], embeddings, test)
     if checkpoint is None and (label != "label" or band or drop_unknown_bands or drop_repeated):
-        raise ValueError("--label, --band, --drop-unknown-bands and --drop-repeated are for light curves: name the "
-                         "encoder that is to embed them with --checkpoint")  # fmt: skip
+        raise ValueError(
+            "--label, --band, --drop-unknown-bands and --drop-repeated are for light curves: name the "
+            "encoder that is to embed them with --checkpoint"
+        )
     from astraclr import evaluation, summary
 
     files, control = [embeddings] if test is None else [embeddings, test], None
@@ -84,13 +105,18 @@ def predict(
     file: File,
     out: Annotated[Path, typer.Option(help="Parquet or CSV file to write, one row a star.", show_default=False)],
     checkpoint: CheckpointName = "laptop",
-    head: Annotated[Path | None, typer.Option(show_default=False,
-                    help="Head that `astraclr probe --save-head` wrote; by default the one in the checkpoint.")] = None,
+    head: Annotated[
+        Path | None,
+        typer.Option(
+            show_default=False,
+            help="Head that `astraclr probe --save-head` wrote; by default the one in the checkpoint.",
+        ),
+    ] = None,
     threads: Threads = 1,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
-) -> None:  # fmt: skip
+) -> None:
     """Give every star class probabilities.
 
     Stars flagged "few epochs" or "unlike training stars" are guesses. The shipped head learnt from simulated stars.
@@ -107,8 +133,10 @@ def predict(
     encoder, folder = reading.find_checkpoint(checkpoint)
     head_file = head or folder / reading.HEAD
     if head is None and not head_file.exists():
-        raise FileNotFoundError(f"{folder} holds no head ({reading.HEAD}); embed labelled stars, then fit one with "
-                                f"`astraclr probe EMBEDDINGS --save-head {folder}`")  # fmt: skip
+        raise FileNotFoundError(
+            f"{folder} holds no head ({reading.HEAD}); embed labelled stars, then fit one with "
+            f"`astraclr probe EMBEDDINGS --save-head {folder}`"
+        )
     reader = load_head(head_file, encoder)
     stars = reading.read_stars(file, band, drop_unknown_bands, drop_repeated)
     table = prediction_table(stars, encoder, reader, progress=True)
@@ -122,14 +150,18 @@ def explore(
     checkpoint: CheckpointName = "laptop",
     max_stars: Annotated[int, typer.Option(min=16, help="Of more stars, so many are drawn at random.")] = 5_000,
     label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of light curves that holds labels.")] = "label",
-    head: Annotated[Path | None, typer.Option(show_default=False,
-                    help="Head that gives predicted classes; by default the one in the checkpoint, if any.")] = None,
+    head: Annotated[
+        Path | None,
+        typer.Option(
+            show_default=False, help="Head that gives predicted classes; by default the one in the checkpoint, if any."
+        ),
+    ] = None,
     seed: Seed = 42,
     threads: Threads = 1,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
-) -> None:  # fmt: skip
+) -> None:
     """Write the map of stars as one page.
 
     A browser shows it without a network: stars coloured by class, predicted class or outlier score; the light curve of
@@ -153,5 +185,7 @@ def explore(
     page = explorer(stars, encoder, reader, max_stars=max_stars, seed=seed, progress=True)
     with replacing(out) as part:
         part.write_text(page, encoding="utf-8")
-    typer.echo(f"{min(len(stars), max_stars):,} stars of {encoder.name}, {len(page) / 1e6:,.1f} MB; open it in a "
-               f"browser: {out}")  # fmt: skip
+    typer.echo(
+        f"{min(len(stars), max_stars):,} stars of {encoder.name}, {len(page) / 1e6:,.1f} MB; open it in a "
+        f"browser: {out}"
+    )

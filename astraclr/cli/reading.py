@@ -18,8 +18,9 @@ HEAD = "head.safetensors"
 """A head lies in its checkpoint's folder under this name."""
 
 
-def read_stars(path: Path, band: Sequence[str] | None, drop_unknown_bands: bool, drop_repeated: bool,
-               quiet: bool = False) -> LightCurves:  # fmt: skip
+def read_stars(
+    path: Path, band: Sequence[str] | None, drop_unknown_bands: bool, drop_repeated: bool, quiet: bool = False
+) -> LightCurves:
     """Light curves of a file or folder; unless `quiet`, say how many, and what was dropped."""
     from astraclr.catalogs import read
     from astraclr.lightcurves import ZTF_BANDS
@@ -36,8 +37,9 @@ def read_stars(path: Path, band: Sequence[str] | None, drop_unknown_bands: bool,
     return stars
 
 
-def read_labelled(path: Path, column: str, band: Sequence[str] | None, drop_unknown_bands: bool,
-                  drop_repeated: bool) -> LightCurves:  # fmt: skip
+def read_labelled(
+    path: Path, column: str, band: Sequence[str] | None, drop_unknown_bands: bool, drop_repeated: bool
+) -> LightCurves:
     """Light curves as `read_stars`, labels from that column of the file."""
     from astraclr.catalogs import labelled_by
 
@@ -45,8 +47,9 @@ def read_labelled(path: Path, column: str, band: Sequence[str] | None, drop_unkn
     return stars if column == "label" else labelled_by(stars, path, column)
 
 
-def read_source(path: Path, band: Sequence[str] | None, drop_unknown_bands: bool,
-                drop_repeated: bool, quiet: bool = False) -> LightCurves | Shards:  # fmt: skip
+def read_source(
+    path: Path, band: Sequence[str] | None, drop_unknown_bands: bool, drop_repeated: bool, quiet: bool = False
+) -> LightCurves | Shards:
     """What to train on: shards where the folder holds them, else as `read_stars`."""
     from astraclr.manifest import MANIFEST
     from astraclr.shards import Shards
@@ -54,8 +57,10 @@ def read_source(path: Path, band: Sequence[str] | None, drop_unknown_bands: bool
     if not (path / MANIFEST).is_file():
         return read_stars(path, band, drop_unknown_bands, drop_repeated, quiet)
     if band or drop_unknown_bands or drop_repeated:
-        raise ValueError(f"{path} holds shards, written with their bands and cuts: leave --band, --drop-unknown-bands "
-                         "and --drop-repeated out, or give them to `astraclr shards`")  # fmt: skip
+        raise ValueError(
+            f"{path} holds shards, written with their bands and cuts: leave --band, --drop-unknown-bands "
+            "and --drop-repeated out, or give them to `astraclr shards`"
+        )
     shards = Shards(path)
     if not quiet:
         term.say(f"{path}: {len(shards):,} stars, {shards.n_obs:,} observations, in shards")
@@ -84,8 +89,10 @@ def find_checkpoint(name: str) -> tuple[Checkpoint, Path]:
     folder = Path(name) if Path(name).exists() else shipped_file(f"checkpoints/{name}")
     if not (folder / "config.json").exists():
         known = ", ".join(sorted(p.parent.name for p in shipped_file("checkpoints").glob("*/config.json"))) or "none"
-        raise FileNotFoundError(f"no checkpoint {name}: give a folder in which `astraclr pretrain` has finished, or "
-                                f"the name of a shipped one ({known})")  # fmt: skip
+        raise FileNotFoundError(
+            f"no checkpoint {name}: give a folder in which `astraclr pretrain` has finished, or "
+            f"the name of a shipped one ({known})"
+        )
     return load_checkpoint(name), folder
 
 
@@ -98,11 +105,15 @@ def head_place(where: Path, sha256: str, fusion: str) -> Path:
         If the embeddings are not of that checkpoint, not joined by mean, or the file cannot be written.
     """
     if fusion not in ("mean", ""):
-        raise ValueError(f"`astraclr predict` joins crops by mean, these embeddings are joined by {fusion}; "
-                         "embed again with --fusion mean to save a head")  # fmt: skip
+        raise ValueError(
+            f"`astraclr predict` joins crops by mean, these embeddings are joined by {fusion}; "
+            "embed again with --fusion mean to save a head"
+        )
     if not sha256:
-        raise ValueError("the table does not say which checkpoint made it (column checkpoint), so a head of it could "
-                         "not be matched; make the table with `astraclr embed`")  # fmt: skip
+        raise ValueError(
+            "the table does not say which checkpoint made it (column checkpoint), so a head of it could "
+            "not be matched; make the table with `astraclr embed`"
+        )
     file = where / HEAD if where.is_dir() else where
     term.check_output(file, [".safetensors"])
     if file.name.startswith("weights-") or file.name in ("state.safetensors", "state-previous.safetensors"):
@@ -110,6 +121,8 @@ def head_place(where: Path, sha256: str, fusion: str) -> Path:
     if where.is_dir():
         found = find_checkpoint(str(where))[0].sha256
         if found != sha256:
-            raise ValueError(f"{where} holds checkpoint {found[:8]}, the embeddings come from {sha256[:8]}; embed "
-                             f"again with --checkpoint {where}, or name a .safetensors file")  # fmt: skip
+            raise ValueError(
+                f"{where} holds checkpoint {found[:8]}, the embeddings come from {sha256[:8]}; embed "
+                f"again with --checkpoint {where}, or name a .safetensors file"
+            )
     return file

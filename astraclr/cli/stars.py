@@ -34,13 +34,19 @@ def simulate(
 
 def info(
     file: File,
-    cut: Annotated[str | None, typer.Option(metavar="BAND=EPOCHS,...", show_default=False,
-                   help="Say how many stars have at least so many epochs, e.g. g=200,r=200. By default: the paper's "
-                        "cut, and the windows of preset tiny.")] = None,
+    cut: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BAND=EPOCHS,...",
+            show_default=False,
+            help="Say how many stars have at least so many epochs, e.g. g=200,r=200. By default: the paper's "
+            "cut, and the windows of preset tiny.",
+        ),
+    ] = None,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
-) -> None:  # fmt: skip
+) -> None:
     """Say what is in a file of light curves.
 
     Stars, times, epochs per band, classes, what was dropped or repeats, and how many stars a cut would keep.
@@ -55,17 +61,24 @@ def info(
 
 
 def shards(
-    source: Annotated[Path, typer.Argument(show_default=False, help="A HATS catalogue, or light curves as for `info`; "
-                                           "a folder of files that astraclr saved is read file by file.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            show_default=False,
+            help="A HATS catalogue, or light curves as for `info`; "
+            "a folder of files that astraclr saved is read file by file.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="Folder for the shards.")],
-    cut: Annotated[str, typer.Option(metavar="BAND=EPOCHS,...", help="Keep stars with at least so many epochs; "
-                                     "\"\" keeps all.")] = "g=200,r=200",
+    cut: Annotated[
+        str, typer.Option(metavar="BAND=EPOCHS,...", help='Keep stars with at least so many epochs; "" keeps all.')
+    ] = "g=200,r=200",
     workers: Annotated[int, typer.Option(min=1, help="Dask processes that read a HATS catalogue.")] = 2,
     stars_per_shard: Annotated[int, typer.Option(min=1, help="At most so many.")] = 10_000,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
-) -> None:  # fmt: skip
+) -> None:
     """Cut light curves that do not fit into memory into shards.
 
     `astraclr pretrain DIR` reads them as it needs them. The same command again goes on where it was stopped, and writes
@@ -82,9 +95,16 @@ def shards(
 
     if is_hats(source):
         term.need_extra("data", "lsdb", "distributed")
-        found = shards_from_hats(source, out, at_least, workers, stars_per_shard=stars_per_shard,
-                                 bands=bands or ZTF_BANDS, drop_unknown_bands=drop_unknown_bands,
-                                 drop_repeated=drop_repeated)  # fmt: skip
+        found = shards_from_hats(
+            source,
+            out,
+            at_least,
+            workers,
+            stars_per_shard=stars_per_shard,
+            bands=bands or ZTF_BANDS,
+            drop_unknown_bands=drop_unknown_bands,
+            drop_repeated=drop_repeated,
+        )
     else:
         pieces = (reading.read_stars(f, band, drop_unknown_bands, drop_repeated) for f in reading.pieces(source))
         found = write_shards(pieces, out, stars_per_shard, at_least)
@@ -97,13 +117,27 @@ def shards(
 def fetch(
     out: Parquet,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many stars.", show_default=False)] = None,
-    near: Annotated[str | None, typer.Option(metavar="RA,DEC,RADIUS", show_default=False,
-                    help="Only stars in this cone: degrees, degrees, arcsec.")] = None,
-    gaia_id: Annotated[list[int] | None, typer.Option("--id", metavar="GAIA_ID", show_default=False,
-                       help="Only this star of Gaia DR3; repeat for more.")] = None,
-    cut: Annotated[str | None, typer.Option(metavar="BAND=EPOCHS,...", show_default=False,
-                   help="Only stars with at least so many epochs, e.g. g=200,r=200.")] = None,
-) -> None:  # fmt: skip
+    near: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RA,DEC,RADIUS", show_default=False, help="Only stars in this cone: degrees, degrees, arcsec."
+        ),
+    ] = None,
+    gaia_id: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--id", metavar="GAIA_ID", show_default=False, help="Only this star of Gaia DR3; repeat for more."
+        ),
+    ] = None,
+    cut: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BAND=EPOCHS,...",
+            show_default=False,
+            help="Only stars with at least so many epochs, e.g. g=200,r=200.",
+        ),
+    ] = None,
+) -> None:
     """Download stars of the published data set.
 
     By number, position or Gaia DR3 id. Needs the network once; the answer to a request is kept.
