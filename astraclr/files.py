@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,3 +70,43 @@ def revision(root: Path, *folders: str) -> str:
     if not (root / ".git").exists() or not (short := git("rev-parse", "--short", "HEAD")):
         return "unknown"
     return short + ("+" if git("status", "--porcelain", *folders) else "")
+
+
+def repository_file(path: str) -> Path:
+    """A file of the repository that does not travel with the package.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where the package was installed without its repository.
+    """
+    file = Path(__file__).parents[1] / path
+    if not file.exists():
+        raise FileNotFoundError(f"{path} is a file of the repository: clone it, and install with `pip install -e .`")
+    return file
+
+
+def provenance() -> dict[str, str]:
+    """What a committed result was made with: command, git revision ("+" if files differ from it), versions, machine."""
+    import numpy as np
+    import torch
+
+    root = Path(__file__).parents[1]
+    command = " ".join(["python", os.path.relpath(sys.argv[0], root), *sys.argv[1:]])
+    return {
+        "command": command,
+        "revision": revision(root, "astraclr"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "processor": platform.machine(),
+    }
+
+
+def shipped_file(name: str) -> Path:
+    """A file of the repository's data/ folder, from the clone or from the installed wheel."""
+    package = Path(__file__).parent
+    return next(
+        (p for p in (package / "_data" / name, package.parent / "data" / name) if p.exists()),
+        package.parent / "data" / name,
+    )
