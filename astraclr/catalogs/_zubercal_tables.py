@@ -142,6 +142,5 @@ def _group(table: pa.Table, layout: Layout) -> tuple:
     star, ids = pd.factorize(cleaning.identifiers(table[layout.object_id]))
     labels = None
     if layout.label:
-        _, first = np.unique(star, return_index=True)
-        labels = table[layout.label].take(pa.array(first)).to_pandas().to_numpy()
+        labels = cleaning.one_a_star(table[layout.label].to_pandas(), star, ids, layout.label)
     return star, {c: table[c] for c in (*EPOCH, *(QUALITY if layout.quality_cut else ()))}, ids, labels

@@ -318,3 +318,22 @@ def test_read_says_when_a_hats_folder_has_no_flags(tmp_path):
     )
     lc = catalogs.read(tmp_path / "c")
     assert lc.n_obs == len(plain) and lc.notes["read without a quality cut (no info, flag): star"] == len(lc)
+
+
+def conflicting(folder, labels):
+    """Detections of star 0, one row each, whose rows say `labels`; returns the file."""
+    flat_files(folder, band_in_name=False)
+    path = folder / "ztf_1310_1400_g.parquet"
+    table = pd.read_parquet(path)
+    table = table[table["objectid"] == table["objectid"].iloc[0]].head(len(labels))
+    table.assign(Class=labels, info=0, flag=0).to_parquet(path, index=False)
+    return path
+
+
+def test_a_star_with_several_labels_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"star \d+ has several values of Class: \w+ and \w+"):
+        catalogs.zubercal(conflicting(tmp_path, ["RR", "ECL"]))
+
+
+def test_rows_that_leave_the_label_empty_are_no_objection(tmp_path):
+    assert catalogs.zubercal(conflicting(tmp_path, [None, "RR"])).label.tolist() == ["RR"]
