@@ -97,7 +97,8 @@ def labelled_by(lc: LightCurves, path: str | Path, column: str) -> LightCurves:
             table = file.read(columns=wanted).to_pandas()
         else:
             cleaning.need(pd.read_csv(path, nrows=0).columns, wanted)
-            table = pd.read_csv(path, usecols=wanted, dtype={column: str})
+            # Ids as `read` takes them: as numbers they would lose their leading zeros.
+            table = pd.read_csv(path, usecols=wanted, dtype={"object_id": str, column: str})
         star, ids = pd.factorize(cleaning.identifiers(table["object_id"]))
         ids = np.asarray(ids).astype(str)
         said = pd.Series(cleaning.one_a_star(table[column], star, ids, column), dtype=object).fillna("").astype(str)

@@ -75,7 +75,9 @@ def read_embeddings(path: str | Path) -> Embeddings:
             )
         said[column] = str(found[0])
     x = np.asarray(values, np.float32).reshape(len(length), length[0])
-    ids, labels = (np.array([v or "" for v in table[c].to_pylist()], dtype=str) for c in ("object_id", "label"))
+    ids, labels = (
+        np.array(["" if v is None else v for v in table[c].to_pylist()], dtype=str) for c in ("object_id", "label")
+    )
     return Embeddings(ids, labels, x, **said)
 
 

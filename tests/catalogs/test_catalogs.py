@@ -350,3 +350,15 @@ def test_labels_of_another_column(stars, tmp_path):
     table.to_csv(tmp_path / "s.csv", index=False)
     with pytest.raises(ValueError, match="kind"):
         catalogs.labelled_by(lc, tmp_path / "s.csv", "kind")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_labels_of_another_column_find_ids_that_look_like_numbers(stars, tmp_path, suffix):
+    """As numbers 001 and 002 would be 1 and 2, and no star would be found."""
+    table = stars[:3].to_table()
+    table["object_id"] = table["object_id"].map(dict(zip(stars[:3].object_id, ("001", "002", "010"), strict=True)))
+    table["kind"] = "type " + table["object_id"]
+    path = tmp_path / f"s.{suffix}"
+    table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path, index=False)
+    lc = catalogs.labelled_by(catalogs.read(path), path, "kind")
+    assert dict(zip(lc.object_id, lc.label, strict=True)) == {k: f"type {k}" for k in ("001", "002", "010")}

@@ -153,3 +153,10 @@ def test_weights_count_a_row_so_often():
         assert weighted[name] == pytest.approx(repeated[name])
     small = with_intervals(score(truth, predicted, weight / 100), truth, ids, weight=weight / 100)
     assert small["macro_f1_low"] == pytest.approx(weighted["macro_f1_low"])
+
+
+def test_an_id_of_zero_is_an_id(tmp_path):
+    table = pd.DataFrame({"object_id": [0, 1], "label": ["RR", None], "embedding": [[1.0], [2.0]]})
+    table.to_parquet(tmp_path / "e.parquet")
+    found = read_embeddings(tmp_path / "e.parquet")
+    assert found.object_id.tolist() == ["0", "1"] and found.label.tolist() == ["RR", ""]
