@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 ZTF_BANDS: dict[str, float] = {"g": 4746.48, "r": 6366.38, "i": 7829.03}
@@ -255,13 +255,67 @@ def to_dict(settings: Preset | Recipe) -> dict[str, Any]:
     return asdict(settings)
 
 
+_BEFORE: dict[type, dict[str, Any]] = {
+    Preset: {"replicas": 1},
+    View: {"colour_jitter": 0.0, "error_jitter": 0.0, "thinning": 0.0, "lost_band": 0.0},
+    Recipe: {
+        "shared_window": False,
+        "centring": "star",
+        "middle_crop": "band",
+        "error_input": False,
+        "initial_weights": "glorot",
+        "negatives": "gathered",
+        "frozen_views": False,
+        "thaw_embedding": False,
+        "inputs": "paper",
+        "norm": "post",
+        "pooling": "mean",
+        "contrast": 1.0,
+        "summaries": 0.0,
+        "schedule": "warmup",
+        "peak_rate": 3e-3,
+        "weight_decay": 0.0,
+    },
+}
+"""What the code did before a field existed: the field's default when it was introduced. A file that lacks the field
+means this, whatever the preset or recipe of that name is now. A new field gets a line; no line is ever changed."""
+
+
 def preset_from_dict(values: dict[str, Any]) -> Preset:
-    """The preset that `to_dict` wrote."""
-    return Preset(**{**values, "windows": tuple((band, int(n)) for band, n in values["windows"])})
+    """The preset that `to_dict` wrote, in this version or an earlier one (see `recipe_from_dict`)."""
+    return _read(Preset, {**values, "windows": tuple((band, int(n)) for band, n in values["windows"])})
 
 
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:
-    """The recipe that `to_dict` wrote; switches that did not exist then are those of the recipe of that name now."""
-    known = RECIPES.get(values.get("name", ""))
-    values = (to_dict(known) if known else {}) | values
-    return Recipe(**{**values, "views": tuple(View(**v) for v in values["views"])})
+    """The recipe that `to_dict` wrote, in this version or an earlier one.
+
+    A field that did not exist when the file was written has the default with which it was introduced: the file keeps
+    its meaning, though the recipe of its name may be another today.
+
+    Raises
+    ------
+    ValueError
+        If a field is missing that files have always had, or is unknown, as in a file of a later version.
+
+    Examples
+    --------
+    >>> old = to_dict(RECIPES["recommended"])
+    >>> del old["pooling"]  # as in a file that is older than this switch
+    >>> recipe_from_dict(old).pooling
+    'mean'
+    """
+    return _read(Recipe, {**values, "views": tuple(_read(View, view) for view in values["views"])})
+
+
+def _read(kind: type, values: dict[str, Any]) -> Any:
+    """An object of `kind` from the fields that a file holds."""
+    known, before = {f.name for f in fields(kind)}, _BEFORE[kind]
+    what = f"{kind.__name__.lower()} {values.get('name')!r}"
+    if unknown := sorted(set(values) - known):
+        raise ValueError(
+            f"{what} has {', '.join(unknown)}, which this version of astraclr does not know: a later one wrote it; "
+            "read it with that: pip install --upgrade astraclr"
+        )
+    if missing := sorted(known - set(values) - set(before)):
+        raise ValueError(f"{what} lacks {', '.join(missing)}, which every version has written: the file is incomplete")
+    return kind(**{**before, **values})

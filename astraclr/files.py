@@ -50,6 +50,26 @@ def existing(path: str | Path) -> Path:
     return path
 
 
+def need_known_version(path: str | Path, found: object, known: int) -> None:
+    """Refuse a file that a later version of astraclr wrote, whose fields may mean something else.
+
+    Raises
+    ------
+    ValueError
+        If `found`, the number of the file's format, is not 1 to `known`.
+
+    Examples
+    --------
+    >>> need_known_version("stars.parquet", 1, 1)
+    """
+    if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= known:
+        upto = "1" if known == 1 else f"1 to {known}"
+        raise ValueError(
+            f"{path} has format version {found}; this version of astraclr reads {upto}. "
+            "Read it with the version that wrote it, or a later one: pip install --upgrade astraclr"
+        )
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
@@ -70,15 +90,6 @@ def revision(root: Path, *folders: str) -> str:
     if not (root / ".git").exists() or not (short := git("rev-parse", "--short", "HEAD")):
         return "unknown"
     return short + ("+" if git("status", "--porcelain", *folders) else "")
-
-
-def shipped_file(name: str) -> Path:
-    """A file of the repository's data/ folder, from the clone or from the installed wheel."""
-    package = Path(__file__).parent
-    return next(
-        (p for p in (package / "_data" / name, package.parent / "data" / name) if p.exists()),
-        package.parent / "data" / name,
-    )
 
 
 def repository_file(path: str) -> Path:
@@ -110,3 +121,12 @@ def provenance() -> dict[str, str]:
         "torch": torch.__version__,
         "processor": platform.machine(),
     }
+
+
+def shipped_file(name: str) -> Path:
+    """A file of the repository's data/ folder, from the clone or from the installed wheel."""
+    package = Path(__file__).parent
+    return next(
+        (p for p in (package / "_data" / name, package.parent / "data" / name) if p.exists()),
+        package.parent / "data" / name,
+    )

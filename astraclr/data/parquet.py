@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from astraclr.files import existing, replacing
+from astraclr.files import existing, need_known_version, replacing
 
 if TYPE_CHECKING:
     from astraclr.data.lightcurves import LightCurves
@@ -24,7 +24,7 @@ COLUMNS = {"mjd": np.float64, "mag": np.float32, "magerr": np.float32}
 
 _STARS_PER_GROUP, _STARS_PER_PIECE = 10_000, 2_000
 _MOST = 2**31 - 1  # Arrow counts the elements of its lists in 32 bits
-_FORMAT = b"astraclr.lightcurves"
+_FORMAT, _VERSION = b"astraclr.lightcurves", 1
 
 
 def write(lc: LightCurves, path: str | Path) -> None:
@@ -73,7 +73,7 @@ def schema(lc: LightCurves) -> pa.Schema:
     ]
     for name, t in COLUMNS.items():
         fields.append((name, pa.list_(pa.field("item", pa.from_numpy_dtype(t), nullable=False))))
-    header = json.dumps({"version": 1, "bands": lc.bands, "notes": lc.notes})
+    header = json.dumps({"version": _VERSION, "bands": lc.bands, "notes": lc.notes})
     return pa.schema(fields, metadata={_FORMAT: header.encode()})
 
 
@@ -83,12 +83,12 @@ def read(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, it is truncated, or `write` did not write it.
+        If there is no such file, it is truncated, `write` did not write it, or that of a later version did.
     """
     file = open_parquet(path, buffer_size=2**20)
     if not is_own(file):
         raise ValueError(f"{path} was not written by LightCurves.save; read it with astraclr.read")
-    header = json.loads(file.schema_arrow.metadata[_FORMAT])
+    header = header_of(file.schema_arrow, path)
     stars = file.read(columns=["object_id", "label", "period", "n_epochs"])
     if not len(stars):
         raise ValueError(f"{path} holds no stars; check the selection that was saved")
@@ -121,6 +121,22 @@ def open_parquet(path: str | Path, buffer_size: int = 0) -> pq.ParquetFile:
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path} is not a complete parquet file (cut off while it was copied?): {error}") from error
+
+
+def header_of(layout: pa.Schema, path: str | Path) -> dict[str, Any]:
+    """Bands and notes that `schema` put beside the columns of `path`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such header, or a later version of astraclr wrote it.
+    """
+    text = (layout.metadata or {}).get(_FORMAT)
+    if text is None:
+        raise ValueError(f"{path} has no header of astraclr; read it with astraclr.read")
+    header = json.loads(text)
+    need_known_version(path, header.get("version"), _VERSION)
+    return header
 
 
 def is_own(file: pq.ParquetFile) -> bool:

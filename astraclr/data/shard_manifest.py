@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from astraclr.data import cleaning
-from astraclr.files import existing, replacing
+from astraclr.files import existing, need_known_version, replacing
 
 MANIFEST, FORMAT, VERSION = "manifest.json", "astraclr.shards", 1
 _SECONDS_BETWEEN_SAVES = 5.0
@@ -50,25 +52,35 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is none, or it is damaged, of another version, or contradicts itself.
+        If there is none, or it is damaged, of a later version, or contradicts itself.
     """
     path = existing(existing(folder) / MANIFEST)
-    try:
+    with _readable(path):
         manifest = json.loads(path.read_text())
-        if (manifest["format"], manifest["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"{manifest['format']} {manifest['version']}; this version reads {FORMAT} {VERSION}")
+        version = manifest["version"]
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"its format is {manifest['format']!r}, not {FORMAT!r}")
+    need_known_version(path, version, VERSION)  # before what a later version may have laid out otherwise
+    with _readable(path):
         if (found := _totals(manifest["parts"])) != {k: manifest[k] for k in found}:
             raise ValueError("its parts do not add up to its totals")
         if odd := [e["file"] for e in entries(manifest) if Path(e["file"]).name != e["file"]]:
             raise ValueError(f"{odd[0]} is no name of a file in this folder")
         if missing := {"bands", "complete", "settings"} - set(manifest):
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    return manifest
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Let what goes wrong inside name `path`, and say what to do."""
+    try:
+        yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is not a manifest that can be read ({error}); copy it again, or remove it and write "
             "the shards again"
         ) from error
-    return manifest
 
 
 def _totals(parts: list[Part]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from astraclr.data.lightcurves import LightCurves
-from astraclr.data.parquet import COLUMNS
-from astraclr.data.shard_manifest import entries, fault, read_manifest
+from astraclr.data.parquet import COLUMNS, header_of
+from astraclr.data.shard_manifest import MANIFEST, entries, fault, read_manifest
 from astraclr.data.sources import shuffled
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _fill(columns: list[np.ndarray], places: _Places, parts: list[tuple[int, int
 
 
 def map_shard(folder: Path, entry: dict[str, Any], bands: dict[str, float]) -> _Mapped:
-    """Map a shard into memory; ValueError if it is not what the manifest says."""
+    """Map a shard into memory; ValueError if it is not what the manifest says, or of a later version."""
     path = folder / entry["file"]
     try:
         with pa.memory_map(str(path)) as source:
@@ -194,6 +194,9 @@ def map_shard(folder: Path, entry: dict[str, Any], bands: dict[str, float]) -> _
         counts = batch["n_epochs"].values.to_numpy(zero_copy_only=True).reshape(-1, len(bands))
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         raise ValueError(f"{path} is not a shard ({error}); run the command that wrote it again") from error
+    own = header_of(batch.schema, path)["bands"]
+    if list(own.items()) != list(bands.items()):
+        raise ValueError(f"{path} is in the bands {own}, its manifest says {bands}; copy {MANIFEST} again")
     if len(counts) != entry["stars"]:
         raise ValueError(
             f"{path} holds {len(counts)} stars, its manifest says {entry['stars']}; run the command that wrote it again"

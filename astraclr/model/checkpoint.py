@@ -15,9 +15,11 @@ import pandas as pd
 import torch
 
 from astraclr.config import Preset, Recipe, preset_from_dict, recipe_from_dict, to_dict
-from astraclr.files import existing, replacing, shipped_file
+from astraclr.files import existing, need_known_version, replacing, shipped_file
 from astraclr.model.config import EncoderConfig
 from astraclr.model.encoder import Encoder, new_encoder
+
+FORMAT, VERSION = "astraclr checkpoint", 1
 
 
 @dataclass
@@ -63,7 +65,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> str:
     checkpoint.sha256 = hashlib.sha256(weights).hexdigest()
     file = f"weights-{checkpoint.sha256[:8]}.safetensors"
     config = {
-        "format": "astraclr checkpoint 1",
+        "format": f"{FORMAT} {VERSION}",
         "weights": file,
         "sha256": checkpoint.sha256,
         "seed": checkpoint.seed,
@@ -100,7 +102,7 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
     FileNotFoundError
         If there is no such folder or it holds no checkpoint.
     ValueError
-        If the weights do not match their SHA-256 or the shapes in the config.
+        If the weights do not match their SHA-256 or the shapes in the config, or a later version of astraclr wrote it.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -108,11 +110,16 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
     folder = _shipped(str(where)) or existing(where)
     try:
         config = json.loads(existing(folder / "config.json").read_text())
+        version = _version(config["format"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_a_config(folder, error) from error
+    need_known_version(folder / "config.json", version, VERSION)
+    try:
         preset, recipe = preset_from_dict(config["preset"]), recipe_from_dict(config["recipe"])
         seed, data = int(config["seed"]), str(config["data"])
         weights = existing(folder / config["weights"]).read_bytes()
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{folder / 'config.json'} is not the config of an astraclr checkpoint: {error!r}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_a_config(folder, error) from error
     found = hashlib.sha256(weights).hexdigest()
     if found != config["sha256"]:
         raise ValueError(
@@ -134,6 +141,19 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
     history = folder / "history.csv"
     table = pd.read_csv(history) if history.exists() and history.stat().st_size > 1 else pd.DataFrame()
     return Checkpoint(encoder.to(device).eval(), preset, recipe, seed, data, table, found)
+
+
+def _version(text: str) -> int:
+    """The number in the format that `save_checkpoint` writes."""
+    kind, _, number = text.rpartition(" ")
+    if kind != FORMAT or not number.isdecimal():
+        raise ValueError(f"its format is {text!r}, not {f'{FORMAT} {VERSION}'!r}")
+    return int(number)
+
+
+def _not_a_config(folder: Path, error: Exception) -> ValueError:
+    what = error if type(error) is ValueError else repr(error)
+    return ValueError(f"{folder / 'config.json'} is not the config of an astraclr checkpoint: {what}")
 
 
 def _first(error: Exception) -> str:

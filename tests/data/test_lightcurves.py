@@ -419,3 +419,17 @@ def test_a_file_without_stars_is_named(stars, tmp_path):
 def test_segment_numbers_every_observation(stars):
     assert (np.bincount(stars.segment, minlength=stars.counts.size) == stars.counts.ravel()).all()
     assert (np.diff(stars.segment) >= 0).all()
+
+
+def test_a_file_of_a_later_version_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("astraclr.data.parquet._VERSION", 99)
+    synthetic().save(tmp_path / "s.parquet")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"s.parquet has format version 99; this version of astraclr reads 1\."):
+        LightCurves.load(tmp_path / "s.parquet")
+
+
+def test_a_later_version_can_still_read_this_one(tmp_path, monkeypatch):
+    synthetic().save(tmp_path / "s.parquet")
+    monkeypatch.setattr("astraclr.data.parquet._VERSION", 2)
+    assert_same(LightCurves.load(tmp_path / "s.parquet"), synthetic())

@@ -143,7 +143,7 @@ def test_bytes_of_the_right_size_that_are_no_shard_are_named(copy):
     ("change", "said"),
     [
         (lambda text: text[: len(text) // 2], "not a manifest"),
-        (lambda text: text.replace('"version": 1', '"version": 2'), "astraclr.shards 2; this version reads"),
+        (lambda text: text.replace('"version": 1', '"version": 2'), "format version 2; this version"),
         (lambda text: text.replace('"stars": 96', '"stars": 97'), "do not add up"),
         (lambda text: text.replace('"file": "part-00000', '"file": "../part-00000'), "no name of a file"),
         (lambda text: "[]", "not a manifest"),
@@ -310,3 +310,16 @@ def test_pieces_may_be_larger_and_smaller_than_a_shard(stars, tmp_path):
     assert one["stars"] == 1
     assert_same(Shards(tmp_path / "one").stars(np.array([0])), stars[:1])
     assert_same(concatenate([Shards(tmp_path / "many").stars(np.array([k])) for k in (4, 9)]), stars[[4, 9]])
+
+
+def test_a_shard_of_a_later_version_or_in_other_bands_than_its_manifest_is_refused(stars, tmp_path, monkeypatch):
+    write_shards(stars[:4], tmp_path / "a")
+    text = (tmp_path / "a" / "manifest.json").read_text()
+    (tmp_path / "a" / "manifest.json").write_text(text.replace('"g": 4746.48', '"g": 4800.0'))
+    with pytest.raises(ValueError, match=r"part-00000-000.arrow is in the bands .*4746.48.*, its manifest says .*4800"):
+        Shards(tmp_path / "a").stars(np.array([0]))
+    monkeypatch.setattr("astraclr.data.parquet._VERSION", 2)
+    write_shards(stars[:4], tmp_path / "b")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="part-00000-000.arrow has format version 2; this version"):
+        Shards(tmp_path / "b").stars(np.array([0]))

@@ -165,3 +165,24 @@ def test_only_the_weights_that_are_replaced_are_removed(saved):
     foreign.write_bytes(b"keep me")
     save_checkpoint(fresh(seed=1), folder)
     assert foreign.exists() and not before.exists() and load_checkpoint(folder).sha256 != checkpoint.sha256
+
+
+def test_a_checkpoint_of_a_later_version_is_refused_in_one_line(saved):
+    _, folder = saved
+    edit_config(folder, format="astraclr checkpoint 2", weights={"another": "layout"})
+    with pytest.raises(ValueError, match=r"config.json has format version 2; this version of astraclr reads 1\."):
+        load_checkpoint(folder)
+    edit_config(folder, format="something else 1")
+    with pytest.raises(ValueError, match="is not the config of .*: its format is 'something else 1'"):
+        load_checkpoint(folder)
+
+
+def test_a_checkpoint_without_a_later_switch_keeps_its_meaning(saved):
+    _, folder = saved
+    values = json.loads((folder / "config.json").read_text())["recipe"]
+    del values["pooling"]
+    edit_config(folder, recipe=values | {"name": "recommended"})
+    assert load_checkpoint(folder).recipe.pooling == "mean"
+    edit_config(folder, recipe=values | {"depth": 3})
+    with pytest.raises(ValueError, match=r"config.json is not .*: recipe 'corrected' has depth, which this version"):
+        load_checkpoint(folder)

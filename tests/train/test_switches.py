@@ -332,10 +332,14 @@ def test_an_unknown_choice_is_refused():
         switched(negatives="gather")
 
 
-def test_a_recipe_saved_before_a_switch_existed_keeps_its_method():
-    values = to_dict(RECIPES["paper"])
-    del values["negatives"], values["thaw_embedding"]
-    assert recipe_from_dict(values) == RECIPES["paper"]
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_saved_before_a_switch_existed_keeps_its_method(name):
+    """Then there was one set of negatives, a frozen embedding layer, a plain mean; whatever the recipe is today."""
+    values = to_dict(RECIPES[name])
+    for switch in ("negatives", "thaw_embedding", "pooling"):
+        del values[switch]
+    before = replace(RECIPES[name], negatives="gathered", thaw_embedding=False, pooling="mean")
+    assert recipe_from_dict(values) == before
 
 
 # --- switches of the recommended recipe ------------------------------------------------------------------------------
