@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -38,10 +39,34 @@ class Preset:
     patience: int = 20
     replicas: int = 1
 
-    def window(self, band: str, wavelength: float) -> int:
-        """Observations taken of a band; one without a window of its own takes that of the nearest in wavelength."""
-        known = dict(self.windows)
-        return known.get(band) or known[min(known, key=lambda b: abs(ZTF_BANDS[b] - wavelength))]
+    def window(self, band: str, wavelength: float, bands: Mapping[str, float] | None = None) -> int:
+        """Observations taken of a band; one without a window of its own takes that of the nearest in wavelength.
+
+        Parameters
+        ----------
+        wavelength : of `band`, angstrom
+        bands : name -> wavelength in angstrom of bands of the preset that are not ZTF's, such as
+            `LightCurves.bands`; without a wavelength a band is nearest to none
+
+        Raises
+        ------
+        ValueError
+            If the preset names no window for `band`, and no wavelength of any of its own bands is known.
+
+        Examples
+        --------
+        >>> PRESETS["tiny"].window("B", 5200.0)
+        40
+        """
+        own, wavelengths = dict(self.windows), {**(bands or {}), **ZTF_BANDS}
+        if window := own.get(band):
+            return window
+        if not (known := [b for b in own if b in wavelengths]):
+            raise ValueError(
+                f"preset {self.name!r} has no window for band {band!r}, and none of its bands ({', '.join(own)}) has a "
+                f"known wavelength to take the nearest: add ({band!r}, NUMBER) to its windows"
+            )
+        return own[min(known, key=lambda b: abs(wavelengths[b] - wavelength))]
 
 
 _FULL = (("g", 300), ("r", 350), ("i", 50))

@@ -88,3 +88,14 @@ def test_unknown_and_missing_fields_are_refused():
         recipe_from_dict({k: v for k, v in values.items() if k != "noise_unit"})
     with pytest.raises(ValueError, match="preset 'tiny' has depth"):
         preset_from_dict({**to_dict(PRESETS["tiny"]), "depth": 3})
+
+
+def test_windows_of_a_preset_for_another_survey():
+    """Its bands are not ZTF's: the nearest is found by the light curves' wavelengths, and without any it is said."""
+    macho = replace(preset("tiny"), windows=(("B", 40), ("R", 48)))
+    bands = {"B": 5200.0, "R": 6900.0, "I": 8000.0}
+    assert [macho.window(b, w, bands) for b, w in bands.items()] == [40, 48, 48]
+    with pytest.raises(ValueError, match=r"no window for band 'I', and none of its bands \(B, R\) has a known wave"):
+        macho.window("I", 8000.0)
+    mixed = replace(macho, windows=(("B", 40), ("r", 7)))
+    assert mixed.window("I", 8000.0) == 7

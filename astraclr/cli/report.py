@@ -86,7 +86,7 @@ def _blemishes(lc: LightCurves) -> list[str]:
 
 
 def _cuts(lc: LightCurves, cut: Mapping[str, int] | None, preset: Preset) -> list[str]:
-    windows = {band: preset.window(band, wavelength) for band, wavelength in lc.bands.items()}
+    windows = {band: preset.window(band, wavelength, lc.bands) for band, wavelength in lc.bands.items()}
     cuts = {"the paper's cut, ": PAPER_CUT, f"windows of preset {preset.name}, ": windows} if cut is None else {"": cut}
     lines = []
     for name, at_least in cuts.items():

@@ -105,7 +105,7 @@ def crop_observations(
 
 def shown(lc: LightCurves, preset: Preset, recipe: Recipe = RECIPES["corrected"]) -> LightCurves:
     """Only those epochs that an encoder of that preset sees in at least one of its crops, for a fair comparison."""
-    data, layout = prepare(lc), tuple(preset.window(b, w) for b, w in lc.bands.items())
+    data, layout = prepare(lc), tuple(preset.window(b, w, lc.bands) for b, w in lc.bands.items())
     seen = np.zeros(lc.n_obs, bool)
     for crop in CROPS:
         seen[crop_observations(data, torch.arange(len(lc)), layout, crop, recipe)[0].numpy()] = True
@@ -129,7 +129,7 @@ def crop_tokens(
     padded: bool = False,
 ) -> Tokens:
     """One crop of every star of a batch; `padded` gives every band its full window (the paper's 300 + 350 + 50)."""
-    layout = tuple(preset.window(band, wavelength) for band, wavelength in data.bands.items())
+    layout = tuple(preset.window(band, wavelength, data.bands) for band, wavelength in data.bands.items())
     index, segment = crop_observations(data, stars, layout, crop, recipe)
     by_window = recipe.centring == "window"
     magerr = data.magerr.index_select(0, index) if by_window or recipe.reads_errors else None
@@ -183,7 +183,7 @@ def embed(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     encoder = checkpoint.encoder.to(device).eval()
     data = prepare(lc, device)
-    longest = np.array([checkpoint.preset.window(b, w) for b, w in lc.bands.items()])
+    longest = np.array([checkpoint.preset.window(b, w, lc.bands) for b, w in lc.bands.items()])
     batch_size = batch_size or (stars_at_once(encoder, int(longest.sum())) if device == "cpu" else 1024)
     # Where no band exceeds its window all crops are one and the same. Such stars come first, and all by length:
     # those that share a rectangle then leave little of it empty.
@@ -216,7 +216,7 @@ def embedding_table(
     the weights), preset, recipe, embedding (list of d_embedding float32). `how` goes to `embed`.
     """
     vectors = embed(lc, checkpoint, windows=windows, **how)  # type: ignore[arg-type]
-    longest = np.array([checkpoint.preset.window(b, w) for b, w in lc.bands.items()])
+    longest = np.array([checkpoint.preset.window(b, w, lc.bands) for b, w in lc.bands.items()])
     used = np.minimum(lc.counts, windows * longest)
     names = np.array(list(lc.bands))
     table = pd.DataFrame({"object_id": lc.object_id, "label": lc.label})
@@ -231,7 +231,7 @@ def embedding_table(
 
 def one_window(lc: LightCurves, preset: Preset, crop: Crop, recipe: Recipe = RECIPES["corrected"]) -> LightCurves:
     """Only those epochs that an encoder of that preset sees in one of its crops."""
-    layout = tuple(preset.window(b, w) for b, w in lc.bands.items())
+    layout = tuple(preset.window(b, w, lc.bands) for b, w in lc.bands.items())
     seen = np.zeros(lc.n_obs, bool)
     seen[crop_observations(prepare(lc), torch.arange(len(lc)), layout, crop, recipe)[0].numpy()] = True
     return replace(

@@ -50,7 +50,7 @@ def make_view(
 ) -> Tokens:
     """One view of every star of a batch (parameters as `make_views`); `number` is the view's place in the recipe."""
     lots = draws.of(stars if keys is None else keys, number)
-    window = [max(1, int(preset.window(b, w) * view.fraction)) for b, w in data.bands.items()]
+    window = [max(1, int(preset.window(b, w, data.bands) * view.fraction)) for b, w in data.bands.items()]
     first, count = data.segments(stars)
     index, segment = _observations(data, first, count, torch.tensor(window, device=stars.device), view, recipe, lots)
     row = _rows(count).index_select(0, segment)
