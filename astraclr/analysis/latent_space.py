@@ -50,6 +50,8 @@ def neighbours(embeddings: np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndar
 
 def neighbour_purity(embeddings: np.ndarray, labels: np.ndarray, k: int = 10) -> dict[str, float]:
     """Share of the `k` nearest neighbours that have the star's own label, mean a class."""
+    if len(labels) != len(embeddings):
+        raise ValueError(f"{len(embeddings)} embeddings and {len(labels)} labels; give one label a star")
     index, _ = neighbours(embeddings, k)
     same = (labels[index] == labels[:, None]).mean(1)
     return {str(c): float(same[labels == c].mean()) for c in np.unique(labels)}

@@ -62,6 +62,13 @@ def segments(star: np.ndarray, band: np.ndarray, n_stars: int, bands: Mapping[st
     return star * len(bands) + band
 
 
+def need_one_each(n_stars: int, **columns: Any) -> None:
+    """Raise ValueError naming the first of the columns that is given and has not one value a star."""
+    for name, values in columns.items():
+        if values is not None and len(values) != n_stars:
+            raise ValueError(f"{len(values)} values of {name}, {n_stars} stars: give one for each star")
+
+
 def unsigned_zeros(values: np.ndarray) -> np.ndarray:
     """`values` with 0.0 for -0.0: rows that compare equal must be equal, or the order they came in would show."""
     return values if values.all() else values + values.dtype.type(0)

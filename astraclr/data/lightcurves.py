@@ -143,8 +143,8 @@ class LightCurves:
         Raises
         ------
         ValueError
-            If no star has a usable observation, columns differ in length, a number of a star or band is out of range,
-            or a wavelength is not positive.
+            If no star has a usable observation, columns differ in length, there is not one label or period a star, a
+            number of a star or band is out of range, or a wavelength is not positive.
 
         Warns
         -----
@@ -152,6 +152,7 @@ class LightCurves:
             If the times do not look like MJD.
         """
         n_stars = len(object_id) if object_id is not None else int(np.max(star, initial=-1)) + 1
+        cleaning.need_one_each(n_stars, label=label, period=period)
         if n_stars == 0 or len(mjd) == 0:
             raise ValueError("no observations: the table is empty; check the file and the cuts made before")
         key = cleaning.segments(star, band, n_stars, bands)
@@ -316,8 +317,9 @@ class LightCurves:
 
     def to_rows(self) -> pd.DataFrame:
         """One row a star: object_id, label, period and the list columns mjd, mag, magerr, band."""
-        per_star, table = self.offsets[:: len(self.bands)][1:-1], self.to_table()
-        lists = {c: pd.Series(np.split(table[c].to_numpy(), per_star), dtype=object) for c in (*COLUMNS, "band")}
+        ends, table = self.offsets[:: len(self.bands)][1:], self.to_table()
+        # What follows the last star's end is empty, and is all there is where there are no stars.
+        lists = {c: pd.Series(np.split(table[c].to_numpy(), ends)[:-1], dtype=object) for c in (*COLUMNS, "band")}
         return pd.DataFrame({"object_id": self.object_id, "label": self.label, "period": self.period, **lists})
 
     def to_nested(self, column: str = "lc") -> pd.DataFrame:

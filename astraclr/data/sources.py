@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from astraclr.data.tokens import Prepared
 
 
+def fingerprint(lc: LightCurves) -> str:
+    """A line that tells one set of light curves from another: how many, and the CRC-32 of their magnitudes."""
+    return f"{len(lc)} stars, {lc.n_obs} observations, CRC-32 {zlib.crc32(lc.mag.tobytes()):08x}"
+
+
 BLOCK, BUFFER = 64, 16_384
 """Stars that are read side by side, and stars that are shuffled among one another (`shuffled`)."""
 
@@ -91,8 +96,3 @@ def shuffled(rows: np.ndarray, seed: int, epoch: int, block: int = BLOCK, buffer
     for k in range(0, len(place), buffer):
         rng.shuffle(place[k : k + buffer])
     return np.sort(rows)[place]
-
-
-def fingerprint(lc: LightCurves) -> str:
-    """A line that tells one set of light curves from another: how many, and the CRC-32 of their magnitudes."""
-    return f"{len(lc)} stars, {lc.n_obs} observations, CRC-32 {zlib.crc32(lc.mag.tobytes()):08x}"

@@ -73,6 +73,8 @@ def knn_class_scores(
     """
     from sklearn.neighbors import NearestNeighbors
 
+    if len(train_x) != len(train_y):
+        raise ValueError(f"training set: {len(train_x)} embeddings and {len(train_y)} labels; they must agree")
     if k > len(train_y):
         raise ValueError(f"k {k} is more than the {len(train_y)} training stars; choose a smaller k")
     classes, code = np.unique(train_y, return_inverse=True)

@@ -17,7 +17,14 @@ def objects_by_class(object_id: np.ndarray, label: np.ndarray) -> tuple[list[np.
     members : one array of numbers a class, ascending; classes in the order of their names
     object_of : (n_rows,) number of each row's object
     first : (n_objects,) first row of each object
+
+    Raises
+    ------
+    ValueError
+        If there is not one label for each id.
     """
+    if len(object_id) != len(label):
+        raise ValueError(f"{len(object_id)} object ids and {len(label)} labels; give one label for each id")
     _, first, object_of = np.unique(object_id, return_index=True, return_inverse=True)
     classes = label[first]
     return [np.flatnonzero(classes == name) for name in np.unique(classes)], object_of, first

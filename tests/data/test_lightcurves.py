@@ -433,3 +433,18 @@ def test_a_later_version_can_still_read_this_one(tmp_path, monkeypatch):
     synthetic().save(tmp_path / "s.parquet")
     monkeypatch.setattr("astraclr.data.parquet._VERSION", 2)
     assert_same(LightCurves.load(tmp_path / "s.parquet"), synthetic())
+
+
+@pytest.mark.parametrize("column", ["label", "period"])
+@pytest.mark.parametrize("n", [0, 2, 4])
+def test_a_column_of_stars_of_the_wrong_length_is_refused(column, n):
+    star, ones = np.array([0, 1, 2]), np.ones(3)
+    with pytest.raises(ValueError, match=f"{n} values of {column}, 3 stars: give one for each star"):
+        LightCurves.from_arrays(star, 0 * star, 58000 * ones, 15 * ones, 0.1 * ones, **{column: np.ones(n)})
+
+
+def test_no_stars_are_written_out_as_no_rows():
+    none, some = synthetic()[:0], synthetic()
+    assert len(none.to_rows()) == len(none.to_table()) == len(none.to_nested()) == 0
+    assert list(none.to_rows()) == list(some.to_rows())
+    assert_same(concatenate([none, some]), some)

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from astraclr.analysis.latent_space import neighbour_purity
 from astraclr.evaluate.metrics import majority, score
-from astraclr.evaluate.probes import fit_logistic, linear_probe, weighted_knn
+from astraclr.evaluate.probes import fit_logistic, knn_class_scores, linear_probe, weighted_knn
+from astraclr.evaluate.splits import split_by_object
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +52,23 @@ def test_bad_sets_are_refused(blobs):
         weighted_knn(train_x, train_y, np.where(np.arange(100)[:, None] == 3, np.nan, test_x), test_y)
     with pytest.raises(ValueError, match="k 500 is more than the 200"):
         weighted_knn(*blobs, k=500)
+
+
+def test_an_interval_needs_resamples():
+    scores = score(np.array(["a", "b"]), np.array(["a", "a"]))
+    with pytest.raises(ValueError, match=r"no resampled values of 'accuracy' .* linear_probe\(..., bootstraps=50\)"):
+        scores.interval()
+    resampled = replace(scores, resampled={"accuracy": np.linspace(0, 1, 41)})
+    assert resampled.interval() == (0.025, 0.975)
+    with pytest.raises(ValueError, match="no resampled values of 'macro_f1'.*choose from accuracy"):
+        resampled.interval("macro_f1")
+
+
+def test_labels_of_the_wrong_length_are_refused():
+    x, y = np.eye(4), np.array(["a", "b", "a"])
+    with pytest.raises(ValueError, match="4 embeddings and 3 labels"):
+        knn_class_scores(x, y, x, k=2)
+    with pytest.raises(ValueError, match="4 embeddings and 3 labels"):
+        neighbour_purity(x, y, k=2)
+    with pytest.raises(ValueError, match="4 object ids and 3 labels"):
+        split_by_object(np.arange(4).astype(str), y)
