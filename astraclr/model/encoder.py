@@ -108,6 +108,11 @@ class Encoder(nn.Module):
         if self.summaries is not None:
             self._begin(self.summaries)
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
     def _begin(self, part: nn.Module) -> None:
         for module in part.modules():
             if isinstance(module, nn.Linear) and self.config.initial_weights == "glorot":
@@ -146,7 +151,7 @@ class Encoder(nn.Module):
 
     def _grouped(self, tokens: Tokens) -> Tensor:
         """(batch, d_embedding); light curves of like length together, each group no wider than its longest."""
-        place = torch.arange(1, tokens.mask.shape[1] + 1)
+        place = torch.arange(1, tokens.mask.shape[1] + 1, device=tokens.mask.device)
         extent = (place * ~tokens.mask).amax(1)
         order = extent.argsort(stable=True)
         parts = []

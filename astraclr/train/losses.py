@@ -68,8 +68,11 @@ def uniformity(x: Tensor) -> Tensor:
 def effective_rank(x: Tensor) -> Tensor:
     """exp of the entropy of the normalised singular values of centred (n, d) vectors (Roy & Vetterli 2007).
 
-    Blind to scale: a cloud that has shrunk to almost a point keeps its rank; 1 where all vectors are equal.
+    Blind to scale: a cloud that has shrunk to almost a point keeps its rank; 1 where all vectors are equal; NaN where a
+    number is not finite.
     """
+    if not x.isfinite().all():  # of which there is no decomposition
+        return x.new_full((), torch.nan, dtype=torch.float32)
     s = torch.linalg.svdvals(x.float() - x.float().mean(0))
     if s.sum() == 0:  # all vectors equal
         return torch.ones_like(s.sum())

@@ -212,8 +212,9 @@ def pretrain(
     Raises
     ------
     ValueError
-        For too few stars, a batch that ranks cannot share, or a folder that holds a run with other settings, only
-        damaged states, or cannot be written.
+        For too few stars, a batch that ranks cannot share, or a folder that holds a run with other settings or stars,
+        only damaged states, or cannot be written. If a loss or the weights become infinite or NaN: the last state that
+        was finite stays in the folder.
     OSError
         For a disk that is full from the start; later, states that cannot be written are skipped with a warning.
     """

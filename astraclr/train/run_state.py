@@ -24,16 +24,13 @@ import torch
 from torch import Tensor
 
 from astraclr.config import Preset, Recipe, to_dict
-from astraclr.files import replacing
-from astraclr.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from astraclr.files import need_known_version, replacing
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint, need_same_run, save_checkpoint, settings_of
 from astraclr.model.encoder import Encoder
 from astraclr.train.run_log import RunLog
 
 STATE, PREVIOUS, LOG = "state.safetensors", "state-previous.safetensors", "log.jsonl"
-_OTHER_RUN = (
-    "{} holds a run with another preset, recipe, seed, number of steps or other stars; "
-    "choose another folder, or remove it to start anew"
-)
+_FORMAT, _VERSION = "astraclr state", 1
 
 
 class Run:
@@ -96,7 +93,16 @@ class Run:
         self.log.begin(self.history)
 
     def note(self, record: dict[str, float], seconds: float, n_stars: int) -> None:
-        """Keep a step's record; at a validation keep the best weights and see whether to stop; save when it is time."""
+        """Keep a step's record; at a validation keep the best weights and see whether to stop; save when it is time.
+
+        Raises
+        ------
+        ValueError
+            If a loss is not finite, or the weights to save are not.
+        """
+        for name in ("loss", "val_loss"):
+            if not math.isfinite(value := record.get(name, 0.0)):
+                raise self._diverged(f"step {int(record['step'])}: {name} is {value}")
         self.done, self.seconds = int(record["step"]), self.seconds + seconds
         self.history.append(record)
         now = n_stars / seconds
@@ -117,8 +123,19 @@ class Run:
         return f"{self.rate:,.0f} light curves/s, loss {self.history[-1]['loss']:.2f}{best}"
 
     def save(self) -> None:
-        """Write the state to resume from; where that fails, warn and keep the states that are there."""
-        if self.folder is None or self._saved == self.done:
+        """Write the state to resume from; where that fails, warn and keep the states that are there.
+
+        Raises
+        ------
+        ValueError
+            If it is not finite: no run could go on from it. Of several ranks each finds out by itself.
+        """
+        if self._saved == self.done:
+            return
+        moments = (v for state in self.optimiser.state_dict()["state"].values() for v in state.values())
+        if not all(v.isfinite().all() for v in (*self.encoder.state_dict().values(), *moments)):
+            raise self._diverged(f"step {self.done}: weights are not finite")
+        if self.folder is None:
             return
         try:
             self._write(self.folder)
@@ -128,6 +145,15 @@ class Run:
                 f"resumed run goes on from step {max(self._saved, 0)}; make room in {self.folder}",
                 stacklevel=2,
             )
+
+    def _diverged(self, what: str) -> ValueError:
+        kept = "no state is kept without out="
+        if self.out is not None:
+            kept = f"{self.out} keeps the state of step {max(self._saved, 0)}"
+        return ValueError(
+            f"{what}: training has diverged; {kept}. Look for extreme values in the light curves, or train in another "
+            "folder with a lower learning rate (a smaller peak_rate of the recipe, a longer warmup of the preset)"
+        )
 
     def result(self) -> Checkpoint:
         """The encoder of the best validation loss; it replaces the states on disk."""
@@ -163,7 +189,7 @@ class Run:
                 "columns": list(table),
             }
         )
-        meta = {"settings": self.settings, "facts": facts}
+        meta = {"format": f"{_FORMAT} {_VERSION}", "settings": self.settings, "facts": facts}
         content = save(tensors, metadata=meta | {"checksum": _checksum(tensors, meta)})
         with replacing(folder / STATE) as part:
             with part.open("wb") as file:
@@ -185,8 +211,7 @@ class Run:
             except _Damaged as error:
                 damaged.append(str(error))
                 continue
-            if meta["settings"] != self.settings:
-                raise ValueError(_OTHER_RUN.format(out))
+            need_same_run(out, settings_of(path, meta["settings"]), (self.preset, self.recipe, self.seed, self.data))
             self._load(json.loads(meta["facts"]), tensors)
             if damaged:
                 self._fell_back = True
@@ -221,24 +246,30 @@ class _Damaged(Exception):
 
 
 def _checksum(tensors: dict[str, Tensor], meta: dict[str, str]) -> str:
-    """CRC-32 of everything a state holds: names and bytes of the tensors, settings and facts."""
-    crc = zlib.crc32(f"{meta['settings']}{meta['facts']}".encode())
+    """CRC-32 of everything a state holds: names and bytes of the tensors, format (if it says), settings and facts."""
+    crc = zlib.crc32(f"{meta.get('format', '')}{meta['settings']}{meta['facts']}".encode())
     for name in sorted(tensors):
         crc = zlib.crc32(tensors[name].numpy().tobytes(), zlib.crc32(name.encode(), crc))
     return f"{crc:08x}"
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """What a state holds; _Damaged if it is not whole, or of no use; ValueError if a later version wrote it."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             meta, tensors = file.metadata(), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-        whole = meta["checksum"] == _checksum(tensors, meta)
+        kind, _, number = meta.get("format", f"{_FORMAT} 1").rpartition(" ")  # the first states did not say
+        version = int(number) if kind == _FORMAT else 0
+        whole = version != _VERSION or meta["checksum"] == _checksum(tensors, meta)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise _Damaged(f"{path} is damaged ({error})") from error
+    need_known_version(path, version, _VERSION)
     if not whole:
         raise _Damaged(f"{path} is damaged (its checksum does not fit)")
+    if not all(v.isfinite().all() for k, v in tensors.items() if k.startswith(("last/", "best/"))):
+        raise _Damaged(f"{path} is damaged (its weights are not finite: training had diverged)")
     return meta, tensors
 
 
@@ -247,8 +278,7 @@ def finished(out: Path, preset: Preset, recipe: Recipe, seed: int, data: str) ->
     if (out / STATE).exists() or (out / PREVIOUS).exists() or not (out / "config.json").exists():
         return None
     found = load_checkpoint(out)
-    if (found.preset, found.recipe, found.seed, found.data) != (preset, recipe, seed, data):
-        raise ValueError(_OTHER_RUN.format(out))
+    need_same_run(out, (found.preset, found.recipe, found.seed, found.data), (preset, recipe, seed, data))
     return found
 
 

@@ -59,7 +59,7 @@ def test_an_interval_needs_resamples():
     with pytest.raises(ValueError, match=r"no resampled values of 'accuracy' .* linear_probe\(..., bootstraps=50\)"):
         scores.interval()
     resampled = replace(scores, resampled={"accuracy": np.linspace(0, 1, 41)})
-    assert resampled.interval() == (0.025, 0.975)
+    assert resampled.interval() == pytest.approx((0.025, 0.975))
     with pytest.raises(ValueError, match="no resampled values of 'macro_f1'.*choose from accuracy"):
         resampled.interval("macro_f1")
 

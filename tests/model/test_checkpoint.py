@@ -1,7 +1,10 @@
 """A checkpoint comes back as it was, and a damaged one is refused."""
 
 import json
+import zlib
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -12,7 +15,7 @@ from astraclr.data.sources import fingerprint
 from astraclr.data.taxonomy import CLASSES
 from astraclr.files import shipped_file
 from astraclr.model import checkpoint as checkpoints
-from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control, save_checkpoint
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control, same_stars, save_checkpoint
 from astraclr.model.encoder import new_encoder
 
 
@@ -146,6 +149,35 @@ def test_fingerprint_tells_stars_apart(stars):
     assert fingerprint(stars) == fingerprint(stars[:])
     assert fingerprint(stars).startswith("96 stars, ")
     assert fingerprint(stars[:50]) != fingerprint(stars[46:])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lc: {"mjd": lc.mjd + 3000},
+        lambda lc: {"magerr": lc.magerr * 5},
+        lambda lc: {"mag": lc.mag + 1},
+        lambda lc: {"bands": dict(zip("gri", (4800.0, 6300.0, 7800.0), strict=True))},
+        lambda lc: {"bands": dict(zip("uvw", lc.bands.values(), strict=True))},
+        lambda lc: {"object_id": lc.object_id[::-1]},
+        lambda lc: {"offsets": lc.offsets + (np.arange(len(lc.offsets)) == 1)},
+    ],
+)
+def test_fingerprint_covers_all_that_training_reads(stars, change):
+    assert fingerprint(replace(stars, **change(stars))) != fingerprint(stars)
+
+
+def test_fingerprint_leaves_out_what_training_does_not_read(stars):
+    named = replace(stars, object_id=stars.object_id.astype("U99"), label=stars.label[::-1], notes={"a": 1})
+    assert fingerprint(named) == fingerprint(stars)
+
+
+def test_stars_recorded_by_an_earlier_version_are_compared_by_magnitudes_aloud(stars, recwarn):
+    now, old = fingerprint(stars), fingerprint(stars).split(", SHA-256")[0]
+    assert old == f"96 stars, {stars.n_obs} observations, CRC-32 {zlib.crc32(stars.mag.tobytes()):08x}"
+    assert same_stars(now, now, "run") and not same_stars(old, fingerprint(stars[:95]), "run") and not recwarn
+    with pytest.warns(UserWarning, match="run is of an earlier version.*times, errors, bands and ids could not be"):
+        assert same_stars(old, now, "run")
 
 
 def test_what_ships_fits_together():

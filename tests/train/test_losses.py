@@ -24,3 +24,10 @@ def test_gauges_tell_collapse_from_spread():
     assert effective_rank(spread[0]).item() == pytest.approx(6, abs=0.1)
     assert effective_rank(torch.ones(20, 6)).item() == 1
     assert effective_rank(torch.outer(torch.arange(20.0), torch.ones(6))).item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("odd", [torch.nan, torch.inf])
+def test_effective_rank_of_what_is_not_finite_is_nan(odd):
+    x = torch.randn(8, 4)
+    x[3, 2] = odd
+    assert effective_rank(x).isnan()

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import safetensors.torch
 import torch
 
 import astraclr.train.run_state
@@ -279,3 +280,129 @@ def test_the_recommended_recipe_resumes_with_equal_bytes(stars, tmp_path, monkey
     assert end.sha256 == whole.sha256 and end.history.equals(whole.history)
     assert {"nt_xent", "summary_loss", "val_nt_xent", "val_summary_loss"} < set(end.history)
     assert steps_logged(tmp_path / "run") == list(range(1, 11))
+
+
+def moved(stars):
+    """The same magnitudes at other times and with other errors."""
+    return replace(stars, mjd=stars.mjd + 3000, magerr=stars.magerr * 5)
+
+
+def of_an_earlier_version(path):
+    """Write a state or a config as the first versions did: magnitudes alone in the fingerprint, fewer switches."""
+    if path.suffix == ".json":
+        config = json.loads(path.read_text())
+        config["data"] = config["data"].split(", SHA-256")[0]
+        path.write_text(json.dumps(config))
+        return
+    meta, tensors = astraclr.train.run_state._read(path)
+    preset_, recipe_, seed, data = json.loads(meta["settings"])
+    del preset_["replicas"], recipe_["pooling"], recipe_["negatives"]
+    settings = json.dumps([preset_, recipe_, seed, data.split(", SHA-256")[0]], sort_keys=True)
+    meta = {"settings": settings, "facts": meta["facts"]}
+    safetensors.torch.save_file(tensors, path, meta | {"checksum": astraclr.train.run_state._checksum(tensors, meta)})
+
+
+@pytest.mark.filterwarnings("error")
+def test_other_times_and_errors_are_other_stars(stars, tmp_path, monkeypatch):
+    stopped(stars, tmp_path, monkeypatch, 2)
+    with pytest.raises(ValueError, match=r"or other stars; .* \(stars '96 stars, .*', now '96 stars, "):
+        train(moved(stars), tmp_path)
+    train(stars, tmp_path)
+    with pytest.raises(ValueError, match="or other stars"):
+        train(moved(stars), tmp_path)
+
+
+def test_what_differs_is_named(stars, tmp_path, monkeypatch):
+    stopped(stars, tmp_path, monkeypatch, 1)
+    other = replace(RECIPES["corrected"], pooling="mean_std")
+    with pytest.raises(ValueError, match=r"anew \(steps 6, now 7; pooling 'mean', now 'mean_std'; seed 0, now 1\)"):
+        pretrain(stars, SMALL, other, steps=7, seed=1, out=tmp_path, progress=False)
+
+
+def test_a_run_of_an_earlier_version_goes_on_and_says_what_was_compared(stars, tmp_path, monkeypatch, whole):
+    """A state, and then the finished run."""
+    stopped(stars, tmp_path, monkeypatch, 4)
+    for name in ("state.safetensors", "state-previous.safetensors"):
+        of_an_earlier_version(tmp_path / name)
+    with pytest.warns(UserWarning, match="times, errors, bands and ids could not be compared"):
+        ends_like(whole, stars, tmp_path)
+    of_an_earlier_version(tmp_path / "config.json")
+    with pytest.warns(UserWarning, match="times, errors, bands and ids could not be compared"):
+        assert train(stars, tmp_path).sha256 == whole.sha256
+    with pytest.raises(ValueError, match="or other stars"):
+        train(replace(stars, mag=stars.mag + 1), tmp_path)
+
+
+def test_a_state_of_a_later_version_is_refused(stars, tmp_path, monkeypatch):
+    monkeypatch.setattr(astraclr.train.run_state, "_VERSION", 2)
+    stopped(stars, tmp_path, monkeypatch, 1)
+    with pytest.raises(ValueError, match=r"state.safetensors has format version 2; this version of astraclr reads 1\."):
+        train(stars, tmp_path)
+
+
+def spoilt_from(monkeypatch, step, loss_too):
+    """Weights become NaN in this step and later ones, and its loss where so asked."""
+    calls = []
+
+    def spoilt(encoder, *args):
+        loss, rate = update(encoder, *args)
+        calls.append(1)
+        if len(calls) >= step:
+            with torch.no_grad():
+                next(encoder.parameters()).fill_(torch.nan)
+        return loss * torch.nan if loss_too and len(calls) >= step else loss, rate
+
+    monkeypatch.setattr("astraclr.train.pretrain.update", spoilt)
+
+
+@pytest.mark.parametrize("save_every", [1, 2, 100])
+@pytest.mark.parametrize(
+    ("step", "loss_too", "said"),
+    [
+        (3, True, "step 3: loss is nan"),
+        (2, False, "step [23]: (weights are not finite|loss is nan|val_loss is nan)"),
+        (3, False, "step 3: val_loss is nan"),
+    ],
+)
+def test_a_run_that_diverges_stops_in_one_line_and_is_resumed(
+    stars, tmp_path, monkeypatch, whole, save_every, step, loss_too, said
+):
+    spoilt_from(monkeypatch, step, loss_too)
+    with pytest.raises(ValueError, match=f"{said}: training has diverged; .* keeps the state of step ") as error:
+        pretrain(stars, SMALL, out=tmp_path, progress=False, save_every=save_every)
+    assert "\n" not in str(error.value)
+    monkeypatch.undo()
+    for path in tmp_path.glob("state*"):
+        assert all(
+            v.isfinite().all()
+            for k, v in astraclr.train.run_state._read(path)[1].items()
+            if not k.startswith("history")
+        )
+    ends_like(whole, stars, tmp_path)
+
+
+def test_a_signal_does_not_save_weights_that_are_not_finite(stars, tmp_path, monkeypatch, whole):
+    def spoilt(encoder, *args):
+        found = update(encoder, *args)
+        with torch.no_grad():
+            next(encoder.parameters()).fill_(torch.inf)
+        signal.raise_signal(signal.SIGTERM)
+        return found
+
+    monkeypatch.setattr("astraclr.train.pretrain.update", spoilt)
+    with pytest.raises(ValueError, match="step 1: weights are not finite: training has diverged; .* of step 0"):
+        pretrain(stars, SMALL, out=tmp_path, progress=False, save_every=100)
+    monkeypatch.undo()
+    ends_like(whole, stars, tmp_path)
+
+
+def test_a_state_that_an_earlier_version_saved_after_divergence_is_left_for_the_previous(
+    stars, tmp_path, monkeypatch, whole
+):
+    stopped(stars, tmp_path, monkeypatch, 4)
+    path = tmp_path / "state.safetensors"
+    meta, tensors = astraclr.train.run_state._read(path)
+    tensors = {k: v * torch.nan if k.startswith("last/") else v for k, v in tensors.items()}
+    safetensors.torch.save_file(tensors, path, meta | {"checksum": astraclr.train.run_state._checksum(tensors, meta)})
+    with pytest.warns(UserWarning, match="not finite: training had diverged.; going on from state-previous"):
+        ends_like(whole, stars, tmp_path)
