@@ -24,7 +24,7 @@ from astraclr.config import View
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.summaries import summaries
 from astraclr.data.tokens import Prepared, prepare
-from astraclr.evaluate.finetune import FineTuned, _thawed
+from astraclr.evaluate.finetune import FineTuned, _thawed, finite
 from astraclr.evaluate.finetune_from_probe import Standardised
 from astraclr.evaluate.probes import fit_logistic
 from astraclr.model.checkpoint import Checkpoint
@@ -143,7 +143,8 @@ class _Set:
         """Mean cross entropy of the next batch, each star in a window of this pass."""
         if len(self.left) < self.size:
             self.left, self.passes = self.rng.permutation(len(self.data)), self.passes + 1
-        stars, self.left = torch.as_tensor(self.left[: self.size]), self.left[self.size :]
+        stars = torch.as_tensor(self.left[: self.size], device=self.wanted.device)
+        self.left = self.left[self.size :]
         tokens = make_view(self.data, stars, TRAINING_VIEW, model.preset, model.recipe, Draws(seed, self.passes))
         return F.cross_entropy(model.head(model.encoder(tokens)), self.wanted[stars])
 
@@ -169,14 +170,14 @@ def self_train(
     Parameters
     ----------
     checkpoint : left as it is; a copy is trained
-    head : of (batch, d) mean embeddings, such as `mean_head`; it is trained
+    head : of (batch, d) mean embeddings, such as `mean_head`; it is trained, where the checkpoint's encoder is
     guesses : (n_unlabelled, n_classes) probabilities, classes sorted
     progress : show a bar
 
     Raises
     ------
     ValueError
-        If there are unlabelled stars without guesses, or not a guess for each.
+        If there are unlabelled stars without guesses, or not a guess for each; if the loss becomes infinite or NaN.
     """
     if (0 if guesses is None else len(guesses)) != (0 if unlabelled is None else len(unlabelled)):
         raise ValueError(
@@ -184,14 +185,15 @@ def self_train(
             f"{0 if unlabelled is None else len(unlabelled)} unlabelled stars; give one for each"
         )
     classes, target = np.unique(fit.label, return_inverse=True)
-    encoder = copy.deepcopy(checkpoint.encoder).eval().requires_grad_(False)
+    encoder, device = copy.deepcopy(checkpoint.encoder).eval().requires_grad_(False), checkpoint.encoder.device
+    head.to(device)
     trained = [*_thawed(encoder, layers, checkpoint.recipe).parameters(), *head.parameters()]
     model = FineTuned(encoder, head, checkpoint.preset, checkpoint.recipe, classes, pd.DataFrame(), WINDOWS, "mean")
     rng, optimiser = np.random.default_rng(seed), torch.optim.Adam(trained, lr=learning_rate)
-    truth = F.one_hot(torch.as_tensor(target), len(classes)).float()
-    sets = [_Set(prepare(fit), truth, BATCH if unlabelled is None else BESIDE, rng)]
+    truth = F.one_hot(torch.as_tensor(target, device=device), len(classes)).float()
+    sets = [_Set(prepare(fit, device), truth, BATCH if unlabelled is None else BESIDE, rng)]
     if unlabelled is not None and guesses is not None:
-        sets.append(_Set(prepare(unlabelled), torch.as_tensor(guesses), UNLABELLED, rng))
+        sets.append(_Set(prepare(unlabelled, device), torch.as_tensor(guesses, device=device), UNLABELLED, rng))
     losses = []
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # drop-out draws from it
@@ -204,7 +206,7 @@ def self_train(
             loss.backward()
             nn.utils.clip_grad_norm_(trained, CLIP_NORM)
             optimiser.step()
-            losses.append(float(loss.detach()))
+            losses.append(finite(float(loss.detach())))
     head.eval()
     model.history = pd.DataFrame({"step": np.arange(1, steps + 1), "loss": losses})
     return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -156,8 +157,8 @@ def finetune(
     Raises
     ------
     ValueError
-        If a star has no label, `choose` holds a class that `fit` lacks, `layers` or `windows` is out of range, or
-        `pooling` is unknown.
+        If a star has no label, `choose` holds a class that `fit` lacks, `layers` or `windows` is out of range,
+        `pooling` is unknown, or the loss becomes infinite or NaN.
     """
     classes, target = np.unique(fit.label, return_inverse=True)
     if "" in classes or not np.isin(choose.label, classes).all():
@@ -240,4 +241,13 @@ def _epoch(
         loss.backward()
         optimiser.step()
         losses.append(loss.detach())
-    return float(torch.stack(losses).mean())
+    return finite(float(torch.stack(losses).mean()))
+
+
+def finite(loss: float) -> float:
+    """The loss, or ValueError if training has diverged."""
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"fine-tuning has diverged: the loss is {loss}; lower learning_rate, or look for extreme values"
+        )
+    return loss

@@ -110,16 +110,18 @@ def warm_finetune(
     """Fine-tune the last `layers` layers (or "all") and a head that begins as the best of `probes`.
 
     The learning rate falls in steps to 0. Of the start and every pass, the one of best accuracy on `choose` is kept; in
-    `history` epoch 0 is the probe.
+    `history` epoch 0 is the probe. All is computed where the checkpoint's encoder is.
     """
+    device = checkpoint.encoder.device
     classes, target = np.unique(fit.label, return_inverse=True)
-    crops = embed(fit, checkpoint, fusion="concat")
-    probe = probes(crops, fit.label, embed(choose, checkpoint, fusion="concat"), choose.label)[0]
-    encoder, head = copy.deepcopy(checkpoint.encoder).eval().requires_grad_(False), head_of(probe, crops)
+    crops, held = (embed(lc, checkpoint, fusion="concat", device=str(device)) for lc in (fit, choose))
+    probe = probes(crops, fit.label, held, choose.label)[0]
+    encoder, head = copy.deepcopy(checkpoint.encoder).eval().requires_grad_(False), head_of(probe, crops).to(device)
     thawed = _thawed(encoder, layers, checkpoint.recipe)
     model = FineTuned(encoder, head, checkpoint.preset, checkpoint.recipe, classes, pd.DataFrame())
-    generator = torch.Generator().manual_seed(seed)
-    seen, judged, truth = model.look(fit, noise, generator), model.look(choose), torch.as_tensor(target)
+    generator = torch.Generator(device).manual_seed(seed)
+    seen, judged = model.look(fit, noise, generator), model.look(choose)
+    truth = torch.as_tensor(target, device=device)
     optimiser = torch.optim.Adam([*head.parameters(), *thawed.parameters()], lr=learning_rate)
     rows: list[dict[str, float]] = [{"epoch": 0, "loss": float("nan"), "accuracy": probe.chosen}]
     best = copy.deepcopy((encoder.state_dict(), head.state_dict()))
@@ -129,7 +131,7 @@ def warm_finetune(
             optimiser.param_groups[0]["lr"] = learning_rate * (1 - epoch / epochs)
             head.train()
             thawed.train()
-            order = torch.randperm(len(fit), generator=generator)
+            order = torch.randperm(len(fit), generator=generator, device=device)
             loss = _epoch(model, seen, truth, order.split(batch_size), optimiser)
             head.eval()
             thawed.eval()

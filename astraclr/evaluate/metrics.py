@@ -7,48 +7,6 @@ from typing import Any
 
 import numpy as np
 
-
-def metrics(scores: Scores) -> dict[str, Any]:
-    """Accuracy, macro-F1, micro-F1 and F1 per class; where every star has one label, micro-F1 is the accuracy."""
-    f1 = dict(zip(scores.classes.tolist(), scores.f1.tolist(), strict=True))
-    return {**scores.summary(), "micro_f1": scores.accuracy, "f1": f1, "n": len(scores.predicted)}
-
-
-def with_intervals(
-    scores: Scores,
-    truth: np.ndarray,
-    object_id: np.ndarray,
-    seed: int = 0,
-    resamples: int = 1_000,
-    weight: np.ndarray | None = None,
-) -> dict[str, Any]:
-    """`metrics` and central 95 % intervals: objects are drawn with replacement, each with all its rows.
-
-    `weight` is that of every row, the one that `scores` were counted with.
-    """
-    names, n, (_, object_of) = scores.classes, len(scores.classes), np.unique(object_id, return_inverse=True)
-    cell = np.searchsorted(names, truth) * n + np.searchsorted(names, scores.predicted)
-    n_objects, rng, draws = int(object_of.max()) + 1, np.random.default_rng(seed), []
-    for _ in range(resamples):
-        times = np.bincount(rng.integers(n_objects, size=n_objects), minlength=n_objects)
-        drawn = times[object_of] if weight is None else times[object_of] * weight
-        confusion = np.bincount(cell, drawn, n * n).reshape(n, n)
-        hit, real, said = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-        f1 = np.where(real > 0, 2 * hit / np.where(real > 0, real + said, 1), np.nan)
-        draws.append([hit.sum() / real.sum(), np.nanmean(f1), *f1])
-    seen = np.isin(names, truth)  # a class that is only predicted has no F1 to vary
-    low, high = np.nanpercentile(np.array(draws)[:, [True, True, *seen]], [2.5, 97.5], axis=0).tolist()
-    return {
-        **metrics(scores),
-        "accuracy_low": low[0],
-        "accuracy_high": high[0],
-        "macro_f1_low": low[1],
-        "macro_f1_high": high[1],
-        "f1_low": dict(zip(names[seen].tolist(), low[2:], strict=True)),
-        "f1_high": dict(zip(names[seen].tolist(), high[2:], strict=True)),
-    }
-
-
 CALIBRATION_BINS = 15
 
 NATURAL: dict[str, int] = {
@@ -92,6 +50,47 @@ def natural_weights(label: np.ndarray) -> np.ndarray:
     names, code, count = np.unique(label, return_inverse=True, return_counts=True)
     weight = np.array([NATURAL[name] for name in names], float) / count
     return (weight / weight[code].mean())[code]
+
+
+def metrics(scores: Scores) -> dict[str, Any]:
+    """Accuracy, macro-F1, micro-F1 and F1 per class; where every star has one label, micro-F1 is the accuracy."""
+    f1 = dict(zip(scores.classes.tolist(), scores.f1.tolist(), strict=True))
+    return {**scores.summary(), "micro_f1": scores.accuracy, "f1": f1, "n": len(scores.predicted)}
+
+
+def with_intervals(
+    scores: Scores,
+    truth: np.ndarray,
+    object_id: np.ndarray,
+    seed: int = 0,
+    resamples: int = 1_000,
+    weight: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """`metrics` and central 95 % intervals: objects are drawn with replacement, each with all its rows.
+
+    `weight` is that of every row, the one that `scores` were counted with.
+    """
+    names, n, (_, object_of) = scores.classes, len(scores.classes), np.unique(object_id, return_inverse=True)
+    cell = np.searchsorted(names, truth) * n + np.searchsorted(names, scores.predicted)
+    n_objects, rng, draws = int(object_of.max()) + 1, np.random.default_rng(seed), []
+    for _ in range(resamples):
+        times = np.bincount(rng.integers(n_objects, size=n_objects), minlength=n_objects)
+        drawn = times[object_of] if weight is None else times[object_of] * weight
+        confusion = np.bincount(cell, drawn, n * n).reshape(n, n)
+        hit, real, said = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+        f1 = np.where(real > 0, 2 * hit / np.where(real > 0, real + said, 1), np.nan)
+        draws.append([hit.sum() / real.sum(), np.nanmean(f1), *f1])
+    seen = np.isin(names, truth)  # a class that is only predicted has no F1 to vary
+    low, high = np.nanpercentile(np.array(draws)[:, [True, True, *seen]], [2.5, 97.5], axis=0).tolist()
+    return {
+        **metrics(scores),
+        "accuracy_low": low[0],
+        "accuracy_high": high[0],
+        "macro_f1_low": low[1],
+        "macro_f1_high": high[1],
+        "f1_low": dict(zip(names[seen].tolist(), low[2:], strict=True)),
+        "f1_high": dict(zip(names[seen].tolist(), high[2:], strict=True)),
+    }
 
 
 @dataclass(frozen=True)

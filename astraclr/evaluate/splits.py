@@ -8,6 +8,74 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.data.splits import split
 from astraclr.evaluate.embeddings import Embeddings
 
+PAPER_SEED, PAPER_PER_CLASS, PAPER_LIMIT, PAPER_CAP = 42, 10_000, 18.0, 4_000
+"""Seed of the split, objects a class (about 120,000 in 12), and of fine-tuning: faintest magnitude, labels a class."""
+
+SHARES = {"train": 0.7, "validation": 0.2, "test": 0.1}
+"""Of the objects of each class; the paper's are 0.8, 0.2 and none."""
+
+
+def split_objects(
+    object_id: np.ndarray, label: np.ndarray, seed: int = PAPER_SEED
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows to train on, to validate on and to test on: `SHARES` of the objects of each class.
+
+    Objects of a class, in the order of their first rows, are shuffled and cut as in the paper's code; the last eighth
+    of its training part is the test part.
+
+    Parameters
+    ----------
+    object_id, label : (n,) str; rows of one object stay together
+
+    Returns
+    -------
+    train, validation, test : row numbers, ascending
+
+    Raises
+    ------
+    ValueError
+        If a class has fewer than three objects, one for each part.
+    """
+    classes, object_of, first = objects_by_class(object_id, label)
+    part = np.empty(len(first), np.int8)
+    for members in classes:
+        if len(members) < 3:
+            raise ValueError(
+                f"class {label[first[members[0]]]} has {len(members)} objects; training, validation and "
+                "test need one each: leave it out with LightCurves.with_labels"
+            )
+        ordered = members[np.argsort(first[members])]
+        train, validation = split(len(ordered), seed=seed)
+        cut = len(train) - max(1, len(train) // 8)
+        for number, chosen in enumerate((train[:cut], validation, train[cut:])):
+            part[ordered[chosen]] = number
+    train, validation, test = (np.flatnonzero(part[object_of] == number) for number in range(3))
+    return train, validation, test
+
+
+def balanced_resample(label: np.ndarray, per_class: int = PAPER_PER_CLASS, seed: int = 0) -> np.ndarray:
+    """Row numbers, ascending: `per_class` of every class, with replacement where a class has fewer."""
+    if per_class < 1:
+        raise ValueError(f"{per_class} objects a class: give at least 1")
+    rng = np.random.default_rng(seed)
+    rows = (np.flatnonzero(label == name) for name in np.unique(label))
+    return np.sort(np.concatenate([rng.choice(r, per_class, replace=len(r) < per_class) for r in rows]))
+
+
+def cap_labels(label: np.ndarray, cap: int = PAPER_CAP, seed: int = 0) -> np.ndarray:
+    """Row numbers, ascending: at most `cap` of every class, drawn at random without replacement."""
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(np.flatnonzero(label == name))[:cap] for name in np.unique(label)]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *rows]))
+
+
+def bright(lc: LightCurves, limit: float = PAPER_LIMIT) -> np.ndarray:
+    """(n_stars,) bool: whether the inverse-variance weighted mean magnitude of any band is brighter than `limit`."""
+    weight, segment, n = 1.0 / np.square(lc.magerr, dtype=np.float64), lc.segment, lc.counts.size
+    with np.errstate(invalid="ignore"):  # an empty band has mean NaN, and is not bright
+        mean = np.bincount(segment, weight * lc.mag, n) / np.bincount(segment, weight, n)
+    return np.any(mean.reshape(lc.counts.shape) < limit, axis=1)
+
 
 def objects_by_class(object_id: np.ndarray, label: np.ndarray) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Objects of every class (an object is of the class of its first row), numbered in the order of their names.
@@ -120,72 +188,3 @@ def train_and_test(
     test, more = labelled(other, rare=1, n_classes=1)
     train, shared = unshared(known, test)
     return train, test, notes | {f"{reason}, in the test table": n for reason, n in more.items()} | shared
-
-
-PAPER_SEED, PAPER_PER_CLASS, PAPER_LIMIT, PAPER_CAP = 42, 10_000, 18.0, 4_000
-"""Seed of the split, objects a class (about 120,000 in 12), and of fine-tuning: faintest magnitude, labels a class."""
-
-SHARES = {"train": 0.7, "validation": 0.2, "test": 0.1}
-"""Of the objects of each class; the paper's are 0.8, 0.2 and none."""
-
-
-def split_objects(
-    object_id: np.ndarray, label: np.ndarray, seed: int = PAPER_SEED
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows to train on, to validate on and to test on: `SHARES` of the objects of each class.
-
-    Objects of a class, in the order of their first rows, are shuffled and cut as in the paper's code; the last eighth
-    of its training part is the test part.
-
-    Parameters
-    ----------
-    object_id, label : (n,) str; rows of one object stay together
-
-    Returns
-    -------
-    train, validation, test : row numbers, ascending
-
-    Raises
-    ------
-    ValueError
-        If a class has fewer than three objects, one for each part.
-    """
-    classes, object_of, first = objects_by_class(object_id, label)
-    part = np.empty(len(first), np.int8)
-    for members in classes:
-        if len(members) < 3:
-            raise ValueError(
-                f"class {label[first[members[0]]]} has {len(members)} objects; training, validation and "
-                "test need one each: leave it out with LightCurves.with_labels"
-            )
-        ordered = members[np.argsort(first[members])]
-        train, validation = split(len(ordered), seed=seed)
-        cut = len(train) - max(1, len(train) // 8)
-        for number, chosen in enumerate((train[:cut], validation, train[cut:])):
-            part[ordered[chosen]] = number
-    train, validation, test = (np.flatnonzero(part[object_of] == number) for number in range(3))
-    return train, validation, test
-
-
-def balanced_resample(label: np.ndarray, per_class: int = PAPER_PER_CLASS, seed: int = 0) -> np.ndarray:
-    """Row numbers, ascending: `per_class` of every class, with replacement where a class has fewer."""
-    if per_class < 1:
-        raise ValueError(f"{per_class} objects a class: give at least 1")
-    rng = np.random.default_rng(seed)
-    rows = (np.flatnonzero(label == name) for name in np.unique(label))
-    return np.sort(np.concatenate([rng.choice(r, per_class, replace=len(r) < per_class) for r in rows]))
-
-
-def cap_labels(label: np.ndarray, cap: int = PAPER_CAP, seed: int = 0) -> np.ndarray:
-    """Row numbers, ascending: at most `cap` of every class, drawn at random without replacement."""
-    rng = np.random.default_rng(seed)
-    rows = [rng.permutation(np.flatnonzero(label == name))[:cap] for name in np.unique(label)]
-    return np.sort(np.concatenate([np.zeros(0, np.int64), *rows]))
-
-
-def bright(lc: LightCurves, limit: float = PAPER_LIMIT) -> np.ndarray:
-    """(n_stars,) bool: whether the inverse-variance weighted mean magnitude of any band is brighter than `limit`."""
-    weight, segment, n = 1.0 / np.square(lc.magerr, dtype=np.float64), lc.segment, lc.counts.size
-    with np.errstate(invalid="ignore"):  # an empty band has mean NaN, and is not bright
-        mean = np.bincount(segment, weight * lc.mag, n) / np.bincount(segment, weight, n)
-    return np.any(mean.reshape(lc.counts.shape) < limit, axis=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from typing import Literal
@@ -177,29 +179,45 @@ def embed(
 
     Returns
     -------
-    (n_stars, d_embedding) float32, or (n_stars, windows * d_embedding) for "concat", in the order of `lc`
+    (n_stars, d_embedding) float32, or (n_stars, windows * d_embedding) for "concat", in the order of `lc`; the
+    checkpoint's encoder stays on its device and in its mode
     """
     crops = spread_crops(windows)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    encoder = checkpoint.encoder.to(device).eval()
     data = prepare(lc, device)
     longest = np.array([checkpoint.preset.window(b, w, lc.bands) for b, w in lc.bands.items()])
-    batch_size = batch_size or (stars_at_once(encoder, int(longest.sum())) if device == "cpu" else 1024)
+    if batch_size is None:
+        batch_size = stars_at_once(checkpoint.encoder, int(longest.sum())) if device == "cpu" else 1024
     # Where no band exceeds its window all crops are one and the same. Such stars come first, and all by length:
     # those that share a rectangle then leave little of it empty.
     several = np.any(lc.counts > longest, axis=1)
     order = np.lexsort((np.minimum(lc.counts, longest).sum(1), several))
-    out = np.empty((len(lc), encoder.config.d_embedding * (1 if fusion == "mean" else windows)), np.float32)
+    width = checkpoint.encoder.config.d_embedding * (1 if fusion == "mean" else windows)
+    out = np.empty((len(lc), width), np.float32)
     bar = tqdm(total=len(lc), desc="embedding", unit="star", disable=not progress)
-    for first in range(0, len(lc), batch_size):
-        rows = order[first : first + batch_size]
-        stars = torch.as_tensor(rows, device=device)
-        distinct = crops if several[rows].any() else crops[:1]
-        parts = [encoder(crop_tokens(data, stars, checkpoint.preset, c, checkpoint.recipe)) for c in distinct]
-        out[rows] = fuse(torch.stack(parts).expand(windows, -1, -1), fusion).float().cpu().numpy()
-        bar.update(len(rows))
-    bar.close()
+    with bar, evaluating(checkpoint.encoder, device) as encoder:
+        for first in range(0, len(lc), batch_size):
+            rows = order[first : first + batch_size]
+            stars = torch.as_tensor(rows, device=device)
+            distinct = crops if several[rows].any() else crops[:1]
+            parts = [encoder(crop_tokens(data, stars, checkpoint.preset, c, checkpoint.recipe)) for c in distinct]
+            out[rows] = fuse(torch.stack(parts).expand(windows, -1, -1), fusion).float().cpu().numpy()
+            bar.update(len(rows))
     return out
+
+
+@contextmanager
+def evaluating(encoder: Encoder, device: torch.device | str) -> Iterator[Encoder]:
+    """Within, the encoder in evaluation mode on `device`, a copy where it is on another; afterwards it is as it was."""
+    there = torch.empty(0, device=device).device  # "cuda" is "cuda:0", or whichever is current
+    used = encoder if encoder.device == there else copy.deepcopy(encoder).to(there)
+    modes = [(part, part.training) for part in used.modules()]
+    used.eval()
+    try:
+        yield used
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def stars_at_once(encoder: Encoder, length: int) -> int:

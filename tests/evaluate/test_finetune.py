@@ -104,3 +104,8 @@ def test_bad_windows_and_pooling(stars, checkpoint):
         finetune(checkpoint, stars, stars, windows=0)
     with pytest.raises(ValueError, match="no pooling 'max'"):
         finetune(checkpoint, stars, stars, pooling="max")
+
+
+def test_a_loss_that_is_not_finite_is_said(stars, checkpoint):
+    with pytest.raises(ValueError, match="fine-tuning has diverged: the loss is nan; lower learning_rate"):
+        finetune(checkpoint, stars[:48], stars[48:72], layers=0, epochs=1, learning_rate=torch.nan, progress=False)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -155,3 +156,16 @@ def test_the_place_among_all_epochs(stars):
             every = sorted((t, b) for b, (times, _, _) in enumerate(star.values()) for t in times)
             early = [b for _, b in every[: len(every) * place.numerator // place.denominator]]
             assert found[k].tolist()[: len(star)] == [early.count(b) for b in range(len(star))]
+
+
+def test_embedding_leaves_the_encoder_as_it_was(stars):
+    encoder = new_encoder(preset("tiny"), RECIPES["corrected"], 0).train()
+    checkpoint = Checkpoint(encoder, preset("tiny"), RECIPES["corrected"], 0)
+    encoder.layers[0].eval()
+    before = [part.training for part in encoder.modules()]
+    trained = embed(stars[:4], checkpoint)
+    assert [part.training for part in encoder.modules()] == before
+    np.testing.assert_array_equal(trained, embed(stars[:4], replace(checkpoint, encoder=encoder.eval())))
+    with pytest.raises(ValueError, match="no fusion"):
+        embed(stars[:4], replace(checkpoint, encoder=encoder.train()), fusion="sum")
+    assert encoder.training
