@@ -7,50 +7,6 @@ from typing import Any
 
 import numpy as np
 
-CALIBRATION_BINS = 15
-
-NATURAL: dict[str, int] = {
-    "AGN": 1_035_207,
-    "CEP": 16_141,
-    "CV": 7_306,
-    "DSCT|GDOR|SXPHE": 748_058,
-    "ECL": 2_184_356,
-    "ELL": 65_300,
-    "LPV": 2_325_775,
-    "RR": 297_778,
-    "RS": 742_263,
-    "S": 512_005,
-    "SOLAR_LIKE": 1_934_844,
-    "YSO": 79_375,
-}
-"""Sources in each class of Gaia DR3's classification (Rimoldini et al. 2023, A&A 674, A14, table 2). That another
-survey finds classes in these proportions is an assumption: selection, depth and completeness differ."""
-
-
-def calibration_error(
-    probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray | None = None, bins: int = CALIBRATION_BINS
-) -> float:
-    """Expected calibration error: mean distance between confidence and accuracy over bins of confidence.
-
-    Parameters
-    ----------
-    probabilities : (n, n_classes), rows add up to 1; the largest is the confidence
-    right : (n,) bool
-    bins : of equal width between 0 and 1, each weighted with its stars (Guo et al. 2017, arXiv 1706.04599)
-    """
-    confidence = probabilities.max(1)
-    weight = np.ones(len(right)) if weight is None else weight
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    away = np.bincount(place, weight * (right - confidence), bins)
-    return float(np.abs(away).sum() / weight.sum())
-
-
-def natural_weights(label: np.ndarray) -> np.ndarray:
-    """(n,) weights, of mean 1, that give every class its share in `NATURAL`; for labels of the 12 classes."""
-    names, code, count = np.unique(label, return_inverse=True, return_counts=True)
-    weight = np.array([NATURAL[name] for name in names], float) / count
-    return (weight / weight[code].mean())[code]
-
 
 def metrics(scores: Scores) -> dict[str, Any]:
     """Accuracy, macro-F1, micro-F1 and F1 per class; where every star has one label, micro-F1 is the accuracy."""
@@ -161,3 +117,48 @@ def majority(train_y: np.ndarray, test_y: np.ndarray) -> Scores:
     """Always the most frequent class: the score of knowing nothing about the star."""
     classes, n = np.unique(train_y, return_counts=True)
     return score(test_y, np.full(len(test_y), classes[n.argmax()]))
+
+
+CALIBRATION_BINS = 15
+
+NATURAL: dict[str, int] = {
+    "AGN": 1_035_207,
+    "CEP": 16_141,
+    "CV": 7_306,
+    "DSCT|GDOR|SXPHE": 748_058,
+    "ECL": 2_184_356,
+    "ELL": 65_300,
+    "LPV": 2_325_775,
+    "RR": 297_778,
+    "RS": 742_263,
+    "S": 512_005,
+    "SOLAR_LIKE": 1_934_844,
+    "YSO": 79_375,
+}
+"""Sources in each class of Gaia DR3's classification (Rimoldini et al. 2023, A&A 674, A14, table 2). That another
+survey finds classes in these proportions is an assumption: selection, depth and completeness differ."""
+
+
+def calibration_error(
+    probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray | None = None, bins: int = CALIBRATION_BINS
+) -> float:
+    """Expected calibration error: mean distance between confidence and accuracy over bins of confidence.
+
+    Parameters
+    ----------
+    probabilities : (n, n_classes), rows add up to 1; the largest is the confidence
+    right : (n,) bool
+    bins : of equal width between 0 and 1, each weighted with its stars (Guo et al. 2017, arXiv 1706.04599)
+    """
+    confidence = probabilities.max(1)
+    weight = np.ones(len(right)) if weight is None else weight
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    away = np.bincount(place, weight * (right - confidence), bins)
+    return float(np.abs(away).sum() / weight.sum())
+
+
+def natural_weights(label: np.ndarray) -> np.ndarray:
+    """(n,) weights, of mean 1, that give every class its share in `NATURAL`; for labels of the 12 classes."""
+    names, code, count = np.unique(label, return_inverse=True, return_counts=True)
+    weight = np.array([NATURAL[name] for name in names], float) / count
+    return (weight / weight[code].mean())[code]
