@@ -92,15 +92,6 @@ def revision(root: Path, *folders: str) -> str:
     return short + ("+" if git("status", "--porcelain", *folders) else "")
 
 
-def shipped_file(name: str) -> Path:
-    """A file of the repository's data/ folder, from the clone or from the installed wheel."""
-    package = Path(__file__).parent
-    return next(
-        (p for p in (package / "_data" / name, package.parent / "data" / name) if p.exists()),
-        package.parent / "data" / name,
-    )
-
-
 def repository_file(path: str) -> Path:
     """A file of the repository that does not travel with the package.
 
@@ -130,3 +121,12 @@ def provenance() -> dict[str, str]:
         "torch": torch.__version__,
         "processor": platform.machine(),
     }
+
+
+def shipped_file(name: str) -> Path:
+    """A file of the repository's data/ folder, from the clone or from the installed wheel."""
+    package = Path(__file__).parent
+    return next(
+        (p for p in (package / "_data" / name, package.parent / "data" / name) if p.exists()),
+        package.parent / "data" / name,
+    )

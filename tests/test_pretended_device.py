@@ -96,9 +96,12 @@ def test_self_training_is_done_where_the_encoder_is(stars, there):
     assert places(tuned.encoder, tuned.head) == {THERE}
 
 
-def test_ways_to_use_few_labels_are_compared_elsewhere(stars, there):
+@pytest.mark.parametrize("begins", ["cpu", THERE])
+def test_ways_to_use_few_labels_are_compared_where_there_is_another_device(stars, there, monkeypatch, begins):
+    """As on a machine with a GPU, which embeds by default; the encoder begins on either device."""
+    monkeypatch.setattr("astraclr.model.embedding.own_device", lambda: str(there))
     fit, rest = three(stars)
-    rows = compare(checkpoint(there), fit, rest, rest, layers=1, epochs=1)
+    rows = compare(checkpoint(begins), fit, rest, rest, layers=1, epochs=1)
     assert np.isfinite(rows["accuracy"]).all()
 
 

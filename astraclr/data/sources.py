@@ -12,10 +12,28 @@ import numpy as np
 import torch
 
 from astraclr.data.lightcurves import LightCurves
-from astraclr.model.checkpoint import _REST
+from astraclr.model.checkpoint import (
+    _REST,
+)
 
 if TYPE_CHECKING:
     from astraclr.data.tokens import Prepared
+
+
+def fingerprint(lc: LightCurves) -> str:
+    """A line that tells one set of light curves from another, by all that training reads, and the ids.
+
+    Numbers of stars and observations; the CRC-32 of the magnitudes, with which the line ended in earlier versions (see
+    `same_stars`); the SHA-256 of times, errors, bands with their wavelengths, where each begins, and object ids.
+    Labels and periods, which training does not read, may be given later.
+    """
+    rest = hashlib.sha256()
+    for column, kind in ((lc.mjd, np.float64), (lc.magerr, np.float32), (lc.offsets, np.int64)):
+        rest.update(np.ascontiguousarray(column, kind).data)
+    names = [[(band, float(wavelength)) for band, wavelength in lc.bands.items()], lc.object_id.tolist()]
+    rest.update(json.dumps(names).encode())
+    crc = zlib.crc32(np.ascontiguousarray(lc.mag).data)
+    return f"{len(lc)} stars, {lc.n_obs} observations, CRC-32 {crc:08x}{_REST}{rest.hexdigest()[:16]}"
 
 
 BLOCK, BUFFER = 64, 16_384
@@ -94,19 +112,3 @@ def shuffled(rows: np.ndarray, seed: int, epoch: int, block: int = BLOCK, buffer
     for k in range(0, len(place), buffer):
         rng.shuffle(place[k : k + buffer])
     return np.sort(rows)[place]
-
-
-def fingerprint(lc: LightCurves) -> str:
-    """A line that tells one set of light curves from another, by all that training reads, and the ids.
-
-    Numbers of stars and observations; the CRC-32 of the magnitudes, with which the line ended in earlier versions (see
-    `same_stars`); the SHA-256 of times, errors, bands with their wavelengths, where each begins, and object ids.
-    Labels and periods, which training does not read, may be given later.
-    """
-    rest = hashlib.sha256()
-    for column, kind in ((lc.mjd, np.float64), (lc.magerr, np.float32), (lc.offsets, np.int64)):
-        rest.update(np.ascontiguousarray(column, kind).data)
-    names = [[(band, float(wavelength)) for band, wavelength in lc.bands.items()], lc.object_id.tolist()]
-    rest.update(json.dumps(names).encode())
-    crc = zlib.crc32(np.ascontiguousarray(lc.mag).data)
-    return f"{len(lc)} stars, {lc.n_obs} observations, CRC-32 {crc:08x}{_REST}{rest.hexdigest()[:16]}"

@@ -7,46 +7,49 @@ from typing import Any
 
 import numpy as np
 
+CALIBRATION_BINS = 15
 
-def metrics(scores: Scores) -> dict[str, Any]:
-    """Accuracy, macro-F1, micro-F1 and F1 per class; where every star has one label, micro-F1 is the accuracy."""
-    f1 = dict(zip(scores.classes.tolist(), scores.f1.tolist(), strict=True))
-    return {**scores.summary(), "micro_f1": scores.accuracy, "f1": f1, "n": len(scores.predicted)}
+NATURAL: dict[str, int] = {
+    "AGN": 1_035_207,
+    "CEP": 16_141,
+    "CV": 7_306,
+    "DSCT|GDOR|SXPHE": 748_058,
+    "ECL": 2_184_356,
+    "ELL": 65_300,
+    "LPV": 2_325_775,
+    "RR": 297_778,
+    "RS": 742_263,
+    "S": 512_005,
+    "SOLAR_LIKE": 1_934_844,
+    "YSO": 79_375,
+}
+"""Sources in each class of Gaia DR3's classification (Rimoldini et al. 2023, A&A 674, A14, table 2). That another
+survey finds classes in these proportions is an assumption: selection, depth and completeness differ."""
 
 
-def with_intervals(
-    scores: Scores,
-    truth: np.ndarray,
-    object_id: np.ndarray,
-    seed: int = 0,
-    resamples: int = 1_000,
-    weight: np.ndarray | None = None,
-) -> dict[str, Any]:
-    """`metrics` and central 95 % intervals: objects are drawn with replacement, each with all its rows.
+def calibration_error(
+    probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray | None = None, bins: int = CALIBRATION_BINS
+) -> float:
+    """Expected calibration error: mean distance between confidence and accuracy over bins of confidence.
 
-    `weight` is that of every row, the one that `scores` were counted with.
+    Parameters
+    ----------
+    probabilities : (n, n_classes), rows add up to 1; the largest is the confidence
+    right : (n,) bool
+    bins : of equal width between 0 and 1, each weighted with its stars (Guo et al. 2017, arXiv 1706.04599)
     """
-    names, n, (_, object_of) = scores.classes, len(scores.classes), np.unique(object_id, return_inverse=True)
-    cell = np.searchsorted(names, truth) * n + np.searchsorted(names, scores.predicted)
-    n_objects, rng, draws = int(object_of.max()) + 1, np.random.default_rng(seed), []
-    for _ in range(resamples):
-        times = np.bincount(rng.integers(n_objects, size=n_objects), minlength=n_objects)
-        drawn = times[object_of] if weight is None else times[object_of] * weight
-        confusion = np.bincount(cell, drawn, n * n).reshape(n, n)
-        hit, real, said = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-        f1 = np.where(real > 0, 2 * hit / np.where(real > 0, real + said, 1), np.nan)
-        draws.append([hit.sum() / real.sum(), np.nanmean(f1), *f1])
-    seen = np.isin(names, truth)  # a class that is only predicted has no F1 to vary
-    low, high = np.nanpercentile(np.array(draws)[:, [True, True, *seen]], [2.5, 97.5], axis=0).tolist()
-    return {
-        **metrics(scores),
-        "accuracy_low": low[0],
-        "accuracy_high": high[0],
-        "macro_f1_low": low[1],
-        "macro_f1_high": high[1],
-        "f1_low": dict(zip(names[seen].tolist(), low[2:], strict=True)),
-        "f1_high": dict(zip(names[seen].tolist(), high[2:], strict=True)),
-    }
+    confidence = probabilities.max(1)
+    weight = np.ones(len(right)) if weight is None else weight
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    away = np.bincount(place, weight * (right - confidence), bins)
+    return float(np.abs(away).sum() / weight.sum())
+
+
+def natural_weights(label: np.ndarray) -> np.ndarray:
+    """(n,) weights, of mean 1, that give every class its share in `NATURAL`; for labels of the 12 classes."""
+    names, code, count = np.unique(label, return_inverse=True, return_counts=True)
+    weight = np.array([NATURAL[name] for name in names], float) / count
+    return (weight / weight[code].mean())[code]
 
 
 @dataclass(frozen=True)
@@ -119,46 +122,42 @@ def majority(train_y: np.ndarray, test_y: np.ndarray) -> Scores:
     return score(test_y, np.full(len(test_y), classes[n.argmax()]))
 
 
-CALIBRATION_BINS = 15
-
-NATURAL: dict[str, int] = {
-    "AGN": 1_035_207,
-    "CEP": 16_141,
-    "CV": 7_306,
-    "DSCT|GDOR|SXPHE": 748_058,
-    "ECL": 2_184_356,
-    "ELL": 65_300,
-    "LPV": 2_325_775,
-    "RR": 297_778,
-    "RS": 742_263,
-    "S": 512_005,
-    "SOLAR_LIKE": 1_934_844,
-    "YSO": 79_375,
-}
-"""Sources in each class of Gaia DR3's classification (Rimoldini et al. 2023, A&A 674, A14, table 2). That another
-survey finds classes in these proportions is an assumption: selection, depth and completeness differ."""
+def metrics(scores: Scores) -> dict[str, Any]:
+    """Accuracy, macro-F1, micro-F1 and F1 per class; where every star has one label, micro-F1 is the accuracy."""
+    f1 = dict(zip(scores.classes.tolist(), scores.f1.tolist(), strict=True))
+    return {**scores.summary(), "micro_f1": scores.accuracy, "f1": f1, "n": len(scores.predicted)}
 
 
-def calibration_error(
-    probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray | None = None, bins: int = CALIBRATION_BINS
-) -> float:
-    """Expected calibration error: mean distance between confidence and accuracy over bins of confidence.
+def with_intervals(
+    scores: Scores,
+    truth: np.ndarray,
+    object_id: np.ndarray,
+    seed: int = 0,
+    resamples: int = 1_000,
+    weight: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """`metrics` and central 95 % intervals: objects are drawn with replacement, each with all its rows.
 
-    Parameters
-    ----------
-    probabilities : (n, n_classes), rows add up to 1; the largest is the confidence
-    right : (n,) bool
-    bins : of equal width between 0 and 1, each weighted with its stars (Guo et al. 2017, arXiv 1706.04599)
+    `weight` is that of every row, the one that `scores` were counted with.
     """
-    confidence = probabilities.max(1)
-    weight = np.ones(len(right)) if weight is None else weight
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    away = np.bincount(place, weight * (right - confidence), bins)
-    return float(np.abs(away).sum() / weight.sum())
-
-
-def natural_weights(label: np.ndarray) -> np.ndarray:
-    """(n,) weights, of mean 1, that give every class its share in `NATURAL`; for labels of the 12 classes."""
-    names, code, count = np.unique(label, return_inverse=True, return_counts=True)
-    weight = np.array([NATURAL[name] for name in names], float) / count
-    return (weight / weight[code].mean())[code]
+    names, n, (_, object_of) = scores.classes, len(scores.classes), np.unique(object_id, return_inverse=True)
+    cell = np.searchsorted(names, truth) * n + np.searchsorted(names, scores.predicted)
+    n_objects, rng, draws = int(object_of.max()) + 1, np.random.default_rng(seed), []
+    for _ in range(resamples):
+        times = np.bincount(rng.integers(n_objects, size=n_objects), minlength=n_objects)
+        drawn = times[object_of] if weight is None else times[object_of] * weight
+        confusion = np.bincount(cell, drawn, n * n).reshape(n, n)
+        hit, real, said = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+        f1 = np.where(real > 0, 2 * hit / np.where(real > 0, real + said, 1), np.nan)
+        draws.append([hit.sum() / real.sum(), np.nanmean(f1), *f1])
+    seen = np.isin(names, truth)  # a class that is only predicted has no F1 to vary
+    low, high = np.nanpercentile(np.array(draws)[:, [True, True, *seen]], [2.5, 97.5], axis=0).tolist()
+    return {
+        **metrics(scores),
+        "accuracy_low": low[0],
+        "accuracy_high": high[0],
+        "macro_f1_low": low[1],
+        "macro_f1_high": high[1],
+        "f1_low": dict(zip(names[seen].tolist(), low[2:], strict=True)),
+        "f1_high": dict(zip(names[seen].tolist(), high[2:], strict=True)),
+    }

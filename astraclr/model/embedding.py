@@ -20,6 +20,7 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import Prepared, Tokens, centred_in_segments, prepare, ranges, to_tokens
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.encoder import Encoder
+from astraclr.train.distributed import own_device
 
 CROPS = ("start", "middle", "end")
 
@@ -183,7 +184,7 @@ def embed(
     checkpoint's encoder stays on its device and in its mode
     """
     crops = spread_crops(windows)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or own_device()
     data = prepare(lc, device)
     longest = np.array([checkpoint.preset.window(b, w, lc.bands) for b, w in lc.bands.items()])
     if batch_size is None:
