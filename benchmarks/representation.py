@@ -42,9 +42,9 @@ from astraclr.evaluate.finetune import PAPER_BATCH, finetune
 from astraclr.evaluate.metrics import NATURAL
 from astraclr.files import provenance, replacing
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
+from astraclr.model.device import own_device
 from astraclr.model.embedding import embed, shown
 from astraclr.model.encoder import new_encoder
-from astraclr.train.distributed import own_device
 from astraclr.train.run_state import LOG
 from astraclr.tutorial.cost import Assumed, cost
 from astraclr.tutorial.experiments import COST, method_digest, run_folder, trained
