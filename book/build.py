@@ -64,7 +64,7 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
     write_records(book, build, preset, seed, source)
     for notebook in (build / "executed" / preset).glob("*.ipynb"):
         if (book / notebook.name).is_file():
-            shutil.copy(notebook, source)
+            (source / notebook.name).write_text(looks.for_pages(notebook), encoding="utf-8")
     jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
     config = launch.write_config(book.parent / "_config.yml", build / "config.yml")
     command = [str(jupyter_book), "build", str(source), "--config", str(config)]
@@ -98,26 +98,25 @@ def check_html(book: Path, html: Path) -> list[str]:
 
 
 def check_figures(book: Path, build: Path, preset: str, seed: int, accept: bool) -> None:
-    """Compare how figures look with what was accepted, and say what changed; or accept them as they are.
+    """Compare what figures are made of with what was accepted, where the variable CI is set; or accept it as it is.
 
     Raises
     ------
     RuntimeError
-        If a figure changed or is new, where the variable CI is set.
+        If a figure changed or is new.
     """
     if (preset, seed) != ("tiny", 0):
         return  # only that size is kept
     known, accepted = figure_registry.figures(book), book / looks.ACCEPTED
-    shown = looks.pictures(build / "executed" / preset / file.name for file in notebooks(book))
+    drawn = looks.contents(build / "executed" / preset / file.name for file in notebooks(book))
     if accept:
-        print(f"{looks.accept(known, shown, accepted)} figures accepted: {accepted.relative_to(book.parent)}")
-        return
-    lines, any_accepted = looks.changed(known, shown, accepted)
-    if lines and any_accepted:
-        lines.append(f"Look at them; if they are right, accept them with: {looks.ACCEPT}")
-        if os.environ.get("CI"):
+        n_changed = looks.accept(known, drawn, accepted)
+        print(f"{n_changed} figures were new or had changed, and are accepted: {accepted.relative_to(book.parent)}")
+    elif os.environ.get("CI"):
+        if lines := looks.changed(known, drawn, accepted):
+            lines.append(f"Look at them; if they are right, accept them with: {looks.ACCEPT}")
             raise RuntimeError("figures changed:\n" + "\n".join(lines))
-    print("\n".join(lines) if lines else "Figures look as they were accepted.")
+        print("Figures show what was accepted.")
 
 
 def build_book(preset: str, seed: int, force: bool = False, jobs: int = 1, accept: bool = False) -> Path:
@@ -157,7 +156,7 @@ def main() -> int:
     parser.add_argument(
         "--accept-figures",
         action="store_true",
-        help="keep how the figures of preset tiny, seed 0, look now, to compare later builds with",
+        help="keep what the figures of preset tiny, seed 0, show now, to compare later builds with",
     )
     options = parser.parse_args()
     if options.jobs < 1:

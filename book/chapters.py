@@ -129,7 +129,9 @@ def read_stamp(stamp: Path) -> dict:
         return {}
 
 
-def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = False, jobs: int = 1) -> list[dict]:
+def run_chapters(
+    book: Path, build: Path, preset: str, seed: int, force: bool = False, jobs: int = 1, keep_going: bool = False
+) -> list[dict]:
     """Execute the notebooks of the table of contents that changed, `jobs` at a time; return and write all run times.
 
     Of the chapters that need the trained encoder the first trains it, and the others wait for that chapter.
@@ -137,7 +139,7 @@ def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = 
     Raises
     ------
     RuntimeError
-        If a chapter fails; those that run beside it are finished first, and kept.
+        If a chapter fails; those that run beside it, with `keep_going` all others, are finished first, and kept.
     """
     folder = build / "executed" / preset
     folder.mkdir(parents=True, exist_ok=True)
@@ -159,24 +161,26 @@ def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = 
         unfinished.replace(folder / f"{source.stem}.json")
         print(f"[{len(rows)}/{len(sources)}] {source.stem}: {row['wall_s']} s, {row['peak_mb']} MB", flush=True)
 
-    _run_all([s for s in sources if s not in rows], jobs, lambda s: run_chapter(s, folder, preset, seed), finished)
+    todo = [source for source in sources if source not in rows]
+    _run_all(todo, jobs, lambda s: run_chapter(s, folder, preset, seed), finished, keep_going)
     out = [{k: v for k, v in rows[source].items() if k != "key"} for source in sources]
     (build / "runtimes.json").write_text(json.dumps(out, indent=1) + "\n")
     return out
 
 
-def _run_all(todo: list[Path], jobs: int, run, finished) -> None:
+def _run_all(todo: list[Path], jobs: int, run, finished, keep_going: bool = False) -> None:
     """Run these chapters; `finished(source, row)` is called for each in this thread."""
     needing = [source for source in todo if TRAINS.search(_code(source))]
     trainer = needing[:1]
     waiting = trainer + [source for source in todo if source not in trainer]  # it first: others depend on it
-    failed: Exception | None = None
+    failed: list[BaseException] = []
     with ThreadPoolExecutor(jobs) as pool:
         running: dict[Future, Path] = {}
         try:
-            while running or (waiting and not failed):
+            while running or (waiting and (keep_going or not failed)):
+                stopped = failed and not keep_going
                 held = set(needing) if trainer and trainer[0] in running.values() else set()
-                while not failed and len(running) < jobs and (ready := [s for s in waiting if s not in held]):
+                while not stopped and len(running) < jobs and (ready := [s for s in waiting if s not in held]):
                     waiting.remove(ready[0])
                     running[pool.submit(run, ready[0])] = ready[0]
                     print(f"{ready[0].stem}: running", flush=True)
@@ -184,7 +188,7 @@ def _run_all(todo: list[Path], jobs: int, run, finished) -> None:
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
                     source = running.pop(done)
                     if error := done.exception():
-                        failed = failed or error  # pyright: ignore[reportAssignmentType]
+                        failed.append(error)
                         print(
                             f"{source.stem}: failed" + ("; what runs beside it is finished" if running else ""),
                             flush=True,
@@ -195,7 +199,7 @@ def _run_all(todo: list[Path], jobs: int, run, finished) -> None:
             stop_all()
             raise
     if failed:
-        raise failed
+        raise RuntimeError("\n\n".join(str(error) for error in failed)) if failed[1:] else failed[0]
 
 
 def _code(source: Path) -> str:

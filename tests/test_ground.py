@@ -318,6 +318,21 @@ def test_chapters_that_need_the_encoder_wait_for_the_first_of_them(tmp_path, job
     assert jobs == 1 or events.index(("begin", "c")) < events.index(("end", "b")), "the others do not wait"
 
 
+def test_a_failing_chapter_stops_the_rest_unless_all_are_wanted(tmp_path):
+    def run(source):
+        if source.stem != "two":
+            raise RuntimeError(f"{source.stem} failed")
+        return {"wall_s": 0, "peak_mb": 0}
+
+    sources, done = [tmp_path / f"{name}.ipynb" for name in ("one", "two", "three")], []
+    for source in sources:
+        write_notebook(source, "1")
+    for keep_going, message, finished in ((False, "^one failed$", []), (True, "one failed\n\nthree failed", ["two"])):
+        with pytest.raises(RuntimeError, match=message):
+            chapters._run_all(sources, 1, run, lambda source, row: done.append(source.stem), keep_going)
+        assert done == finished
+
+
 def test_chapters_that_train_are_known_by_their_code():
     training = [file.stem for file in NOTEBOOKS if chapters.TRAINS.search(chapters._code(file))]
     assert training[0] == "04_pretraining" and "06_probing" in training and "02_views" not in training

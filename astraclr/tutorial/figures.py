@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS
 from astraclr.data.tokens import MJD_ZERO, Tokens
 from astraclr.evaluate.metrics import Scores
+from astraclr.figure_contents import RECORD, record_in_notebook
 from astraclr.train.losses import chance_level, floor_level
 
 if TYPE_CHECKING:
@@ -21,8 +23,14 @@ Star = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for the book: opaque white faces, so that dark pages do not eat the figures."""
+    """Set matplotlib's defaults for the book: opaque white faces, so that dark pages do not eat the figures.
+
+    In a build of the book (variable `RECORD` is set) the notebook also keeps what each figure is made of.
+    """
     import matplotlib as mpl
+
+    if os.environ.get(RECORD):
+        record_in_notebook()
 
     mpl.rcParams.update(
         {
