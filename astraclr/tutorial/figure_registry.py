@@ -20,7 +20,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from astraclr.figure_contents import MIME, RECORD
+from astraclr.tutorial.figure_contents import MIME, RECORD
 from astraclr.files import replacing, revision, sha256
 
 SHARED = ("astraclr", "data", "constraints", "benchmarks/results", "tests/oracles")

@@ -13,7 +13,7 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS
 from astraclr.data.tokens import MJD_ZERO, Tokens
 from astraclr.evaluate.metrics import Scores
-from astraclr.figure_contents import RECORD, record_in_notebook
+from astraclr.tutorial.figure_contents import RECORD, record_in_notebook
 from astraclr.train.losses import chance_level, floor_level
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from astraclr.cli import app
-from astraclr.figure_contents import MIME, describe
+from astraclr.tutorial.figure_contents import MIME, describe
 from astraclr.tutorial import figure_registry
 
 BOOK = Path(__file__).resolve().parents[2] / "book"

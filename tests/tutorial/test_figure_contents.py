@@ -8,7 +8,7 @@ import papermill
 import pytest
 from matplotlib.figure import Figure
 
-from astraclr.figure_contents import describe, differences
+from astraclr.tutorial.figure_contents import describe, differences
 from astraclr.tutorial import figure_registry
 
 
