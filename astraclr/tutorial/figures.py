@@ -22,8 +22,10 @@ Star = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 def use_style() -> None:
     """Set matplotlib's defaults for the book: opaque white faces, so that dark pages do not eat the figures."""
-    import matplotlib as mpl
-
+    try:
+        import matplotlib as mpl
+    except ModuleNotFoundError as error:
+        raise ImportError("figures need the package matplotlib: pip install 'astraclr[plot]'") from error
     mpl.rcParams.update(
         {
             "figure.facecolor": "white",
