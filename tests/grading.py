@@ -11,8 +11,8 @@ def lenient(monkeypatch):
     monkeypatch.delenv("ASTRACLR_STRICT", raising=False)
 
 
-def hint(label, *answer):
+def hint(label: str, *answer: object) -> str:
     """The hint to a wrong answer; fails for a right one."""
     verdict = check(label, *answer)
-    assert not verdict, answer
+    assert not verdict and verdict.hint is not None, answer
     return verdict.hint

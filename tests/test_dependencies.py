@@ -135,3 +135,14 @@ print(astraclr.linear_probe(x[:30], stars.label[:30], x[30:], stars.label[30:]))
 def test_a_missing_extra_names_the_command_that_installs_it(script, line):
     done = without_extras(script)
     assert done.returncode == 1 and done.stderr.splitlines()[-1].removeprefix("ImportError: ") == line
+
+
+@pytest.mark.parametrize("folder", ["book", "benchmarks"])
+def test_names_imported_from_a_script_beside_it_are_there(folder):
+    scripts = {file.stem: ast.parse(file.read_text()) for file in (ROOT / folder).glob("*.py")}
+    for name, tree in scripts.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module in scripts:
+                there = {n.id for n in ast.walk(scripts[node.module]) if isinstance(n, ast.Name)}
+                there |= {n.name for n in scripts[node.module].body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+                assert {alias.name for alias in node.names} <= there, f"{name} imports from {node.module}"
