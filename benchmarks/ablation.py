@@ -220,12 +220,12 @@ def main() -> None:
     }
     train, labelled = simulate(UNLABELLED, seed=SEED), simulate(FIT + CHOOSE, seed=SEED + 1)
     fit, choose = labelled[:FIT], labelled[FIT:]
-    hand = [features(part, progress=True)[0] for part in (fit, choose)]
+    hand_fit, hand_choose = (features(part, progress=True)[0] for part in (fit, choose))
     result = {
         "benchmark": "ablation",
         "made_with": provenance(),
         "settings": settings,
-        "features": rounded(scores(*hand, fit.label, choose.label)),
+        "features": rounded(scores(hand_fit, hand_choose, fit.label, choose.label)),
     }
     for name in tqdm(names, desc="rows"):
         row = table[name]

@@ -74,7 +74,7 @@ def run(chosen: Recipe, seed: int, steps: int, train: LightCurves, stars: Splits
     return {
         "probe": accuracy(checkpoint),
         "random": accuracy(random_control(checkpoint)),
-        "loss": float(checkpoint.history["loss"].tail(10).mean()),
+        "loss": float(np.mean(checkpoint.history["loss"].tail(10))),
     }
 
 

@@ -22,7 +22,16 @@ import torch
 
 from astraclr.analysis.latent_space import topology
 from astraclr.data.splits import Splits
-from astraclr.evaluate.few_labels import EPOCHS, HEAD_RATE, RANDOM_RATE, RATE, compare, label_curve, tuned_checkpoint, window_curve
+from astraclr.evaluate.few_labels import (
+    EPOCHS,
+    HEAD_RATE,
+    RANDOM_RATE,
+    RATE,
+    compare,
+    label_curve,
+    tuned_checkpoint,
+    window_curve,
+)
 from astraclr.files import provenance, replacing
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
 from astraclr.model.embedding import embed

@@ -54,9 +54,14 @@ def controls(checkpoint: Checkpoint) -> Iterator[tuple[str, Checkpoint]]:
     for seed in range(3):
         yield f"random weights, seed {seed}", random_control(checkpoint, seed)
     if checkpoint.recipe.time_rates != "none":
-        control = random_control(checkpoint)
-        control.encoder.embedding.rates.zero_()
-        yield "random weights, clock stopped", control
+        yield "random weights, clock stopped", clock_stopped(checkpoint)
+
+
+def clock_stopped(checkpoint: Checkpoint) -> Checkpoint:
+    """Random weights without a time encoding."""
+    control = random_control(checkpoint)
+    control.encoder.embedding.rates.zero_()
+    return control
 
 
 def on_real_stars(path: Path, checkpoint: Checkpoint, head: Head) -> dict[str, float]:
@@ -66,9 +71,9 @@ def on_real_stars(path: Path, checkpoint: Checkpoint, head: Head) -> dict[str, f
     met = (table["label"] == table["predicted"])[known]
     return {
         "stars": len(table),
-        "flagged": round(float((table["flag"] != "").mean()), 2),
+        "flagged": round(float(np.mean(table["flag"] != "")), 2),
         "labelled": int(known.sum()),
-        "label_met": round(float(met.mean()), 2),
+        "label_met": round(float(np.mean(met)), 2),
     }
 
 

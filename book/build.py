@@ -16,14 +16,15 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-import launch
-import ledger
+import glued_results
 import looks
-from chapters import ROOT, digest, measured, notebooks, page_source, plain, run_chapters, toc_pages
+import repository_links
+from chapters import digest, measured, plain, run_chapters
+from notebooks import ROOT, notebooks, page_source, toc_pages
 
+from astraclr.config import PRESETS
 from astraclr.tutorial import figure_registry
 
-PRESETS = ("tiny", "laptop", "gpu", "paper")
 MIN_TEXT = 300  # characters; a page with less is empty or broken
 
 
@@ -41,9 +42,9 @@ def write_records(book: Path, build: Path, preset: str, seed: int, source: Path)
     """Write what the pages say of this very build: run times, figures, glued results, and where both come from."""
     executed = {file.stem: build / "executed" / preset / file.name for file in notebooks(book)}
     known, shown = figure_registry.figures(book), looks.pictures(executed.values())
-    claims = ledger.collect(executed)
+    claims = glued_results.collect(executed)
     (source / "run_times.txt").write_text(run_time_table(json.loads((build / "runtimes.json").read_text())))
-    (source / "claims.txt").write_text(ledger.table(claims))
+    (source / "claims.txt").write_text(glued_results.table(claims))
     looks.write_gallery(known, shown, preset, seed, source)
     records: dict[str, Any] = {
         "figures.json": looks.manifest(book, shown, preset, seed),
@@ -66,7 +67,7 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
         if (book / notebook.name).is_file():
             (source / notebook.name).write_text(looks.for_pages(notebook), encoding="utf-8")
     jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
-    config = launch.write_config(book.parent / "_config.yml", build / "config.yml")
+    config = repository_links.write_config(book.parent / "_config.yml", build / "config.yml")
     command = [str(jupyter_book), "build", str(source), "--config", str(config)]
     command += ["--path-output", str(build.parent), "-W", "-n", "--keep-going"]
     status, _ = measured(command, build / "html.log", build.parent)
@@ -124,7 +125,7 @@ def build_book(preset: str, seed: int, force: bool = False, jobs: int = 1, accep
 
     Raises RuntimeError or FileNotFoundError, and ValueError where the address of a repository is none.
     """
-    book, build, links = ROOT / "book", ROOT / "_build", launch.settings()
+    book, build, links = ROOT / "book", ROOT / "_build", repository_links.settings()
     rows = run_chapters(book, build, preset, seed, force, jobs)
     check_figures(book, build, preset, seed, accept)
     stamp, key = build / "html.stamp", digest([book, ROOT / "_config.yml"], rows, links)

@@ -14,35 +14,14 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-import yaml
+from notebooks import ROOT, Notebook, code_of, notebooks, read_notebook, tags_of
 
 from astraclr.tutorial.figure_registry import SHARED, files_below, kernel_environment, real_data
 
-ROOT = Path(__file__).resolve().parents[1]
 TRAINS = re.compile(r"\bexperiments\.trained\(|\bfrom astraclr\.experiments import [^\n]*\btrained\b")
 STOP_S = 10.0
 """How long an interrupted chapter may take to end."""
 _RUNNING: set[subprocess.Popen] = set()
-
-
-def toc_pages(book: Path) -> list[str]:
-    """Names of the pages of _toc.yml in reading order, without suffix."""
-    toc = yaml.safe_load((book / "_toc.yml").read_text())
-    parts = toc.get("parts", []) + [{"chapters": toc.get("chapters", [])}]
-    return [toc["root"]] + [chapter["file"] for part in parts for chapter in part["chapters"]]
-
-
-def page_source(book: Path, page: str) -> Path:
-    """File of a page. Raises FileNotFoundError when _toc.yml names a page that is not there."""
-    for suffix in (".ipynb", ".md"):
-        if (book / f"{page}{suffix}").is_file():
-            return book / f"{page}{suffix}"
-    raise FileNotFoundError(f"book/_toc.yml names {page!r}, but there is no {page}.ipynb or {page}.md in {book.name}/")
-
-
-def notebooks(book: Path) -> list[Path]:
-    """The notebooks of the table of contents, in reading order."""
-    return [s for s in (page_source(book, page) for page in toc_pages(book)) if s.suffix == ".ipynb"]
 
 
 def digest(paths: list[Path], *words: object) -> str:
@@ -60,14 +39,19 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-def failed_cell(notebook: dict) -> str:
+def trains(source: Path) -> bool:
+    """Whether a chapter needs the trained encoder."""
+    return bool(TRAINS.search("\n".join(code_of(read_notebook(source)))))
+
+
+def failed_cell(notebook: Notebook) -> str:
     """Where an executed notebook stopped: number of the cell (from 1), its first line, the plain traceback."""
     added = {"papermill-error-cell-tag", "injected-parameters"}  # by papermill: not counted
-    cells = [cell for cell in notebook["cells"] if not added & set(cell["metadata"].get("tags", []))]
+    cells = [cell for cell in notebook["cells"] if not added & tags_of(cell)]
     for number, cell in enumerate(cells, start=1):
         for output in cell.get("outputs", []):
             if output["output_type"] == "error":
-                first = next(iter("".join(cell["source"]).splitlines()), "")
+                first = next(iter(cell["source"].splitlines()), "")
                 trace = "\n".join(output["traceback"])
                 return plain(f"cell {number} ({first!r}): {output['ename']}: {output['evalue']}\n{trace}")
     return "no cell shows an error: the kernel died (memory?) or never started"
@@ -115,7 +99,7 @@ def run_chapter(source: Path, folder: Path, preset: str, seed: int) -> dict:
     command += ["-p", "preset", preset, "-p", "seed", str(seed)]
     status, took = measured(command, log, folder)
     if status != 0:
-        why = failed_cell(json.loads(unfinished.read_text())) if unfinished.is_file() else log.read_text()[-2000:]
+        why = failed_cell(read_notebook(unfinished)) if unfinished.is_file() else log.read_text()[-2000:]
         raise RuntimeError(f"chapter {source.name} failed at {why}\n(the log is {log})")
     unfinished.replace(folder / source.name)
     return {"chapter": source.stem, "preset": preset, "seed": seed} | took
@@ -170,7 +154,7 @@ def run_chapters(
 
 def _run_all(todo: list[Path], jobs: int, run, finished, keep_going: bool = False) -> None:
     """Run these chapters; `finished(source, row)` is called for each in this thread."""
-    needing = [source for source in todo if TRAINS.search(_code(source))]
+    needing = [source for source in todo if trains(source)]
     trainer = needing[:1]
     waiting = trainer + [source for source in todo if source not in trainer]  # it first: others depend on it
     failed: list[BaseException] = []
@@ -200,8 +184,3 @@ def _run_all(todo: list[Path], jobs: int, run, finished, keep_going: bool = Fals
             raise
     if failed:
         raise RuntimeError("\n\n".join(str(error) for error in failed)) if failed[1:] else failed[0]
-
-
-def _code(source: Path) -> str:
-    cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
-    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")

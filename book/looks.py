@@ -13,8 +13,8 @@ from typing import Any
 
 from PIL import Image
 
-from astraclr.tutorial.figure_contents import MIME, differences
 from astraclr.files import replacing
+from astraclr.tutorial.figure_contents import MIME, differences
 from astraclr.tutorial.figure_registry import Figure, contents_of, facts, figures, image_of, shared_inputs
 
 ACCEPTED = "figures.json"

@@ -4,7 +4,18 @@ from dataclasses import fields, replace
 import pytest
 
 from astraclr import config
-from astraclr.config import PRESETS, RECIPES, Preset, Recipe, View, preset, preset_from_dict, recipe, recipe_from_dict, to_dict
+from astraclr.config import (
+    PRESETS,
+    RECIPES,
+    Preset,
+    Recipe,
+    View,
+    preset,
+    preset_from_dict,
+    recipe,
+    recipe_from_dict,
+    to_dict,
+)
 
 
 def test_settings_survive_json():

@@ -16,7 +16,17 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.evaluate.finetune import finetune
 from astraclr.evaluate.metrics import Scores, metrics, score, with_intervals
 from astraclr.evaluate.probes import PAPER_BOOTSTRAPS, PAPER_C, PAPER_K, linear_probe, weighted_knn
-from astraclr.evaluate.splits import PAPER_CAP, PAPER_LIMIT, PAPER_PER_CLASS, PAPER_SEED, SHARES, balanced_resample, bright, cap_labels, split_objects
+from astraclr.evaluate.splits import (
+    PAPER_CAP,
+    PAPER_LIMIT,
+    PAPER_PER_CLASS,
+    PAPER_SEED,
+    SHARES,
+    balanced_resample,
+    bright,
+    cap_labels,
+    split_objects,
+)
 from astraclr.model.checkpoint import Checkpoint, random_control
 from astraclr.model.embedding import Fusion, embed
 

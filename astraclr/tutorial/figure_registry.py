@@ -20,8 +20,8 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from astraclr.tutorial.figure_contents import MIME, RECORD
 from astraclr.files import replacing, revision, sha256
+from astraclr.tutorial.figure_contents import MIME, RECORD
 
 SHARED = ("astraclr", "data", "constraints", "benchmarks/results", "tests/oracles")
 """What every chapter may read, beside its own text."""

@@ -13,8 +13,8 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS
 from astraclr.data.tokens import MJD_ZERO, Tokens
 from astraclr.evaluate.metrics import Scores
-from astraclr.tutorial.figure_contents import RECORD, record_in_notebook
 from astraclr.train.losses import chance_level, floor_level
+from astraclr.tutorial.figure_contents import RECORD, record_in_notebook
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,10 @@ def use_style() -> None:
 
     In a build of the book (variable `RECORD` is set) the notebook also keeps what each figure is made of.
     """
-    import matplotlib as mpl
+    try:
+        import matplotlib as mpl
+    except ModuleNotFoundError as error:
+        raise ImportError("figures need the package matplotlib: pip install 'astraclr[plot]'") from error
 
     if os.environ.get(RECORD):
         record_in_notebook()

@@ -13,7 +13,19 @@ import pandas as pd
 
 from astraclr.config import preset
 from astraclr.files import repository_file
-from astraclr.tutorial.results import NONE, SHIPPED, UNKNOWN, Found, Results, best_random, of_laptop, over_seeds, paper_row, score_of, supervised_row
+from astraclr.tutorial.results import (
+    NONE,
+    SHIPPED,
+    UNKNOWN,
+    Found,
+    Results,
+    best_random,
+    of_laptop,
+    over_seeds,
+    paper_row,
+    score_of,
+    supervised_row,
+)
 
 SCORES = (
     "claim",

@@ -15,7 +15,17 @@ from astraclr.evaluate import paper_protocol, probes
 from astraclr.evaluate.metrics import score
 from astraclr.evaluate.paper_protocol import paper_evaluation
 from astraclr.evaluate.probes import linear_probe, weighted_knn
-from astraclr.evaluate.splits import PAPER_CAP, PAPER_LIMIT, PAPER_PER_CLASS, PAPER_SEED, SHARES, balanced_resample, bright, cap_labels, split_objects
+from astraclr.evaluate.splits import (
+    PAPER_CAP,
+    PAPER_LIMIT,
+    PAPER_PER_CLASS,
+    PAPER_SEED,
+    SHARES,
+    balanced_resample,
+    bright,
+    cap_labels,
+    split_objects,
+)
 from astraclr.model.checkpoint import Checkpoint, random_control
 from astraclr.model.embedding import embed
 from astraclr.model.encoder import new_encoder

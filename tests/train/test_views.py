@@ -8,7 +8,16 @@ from astraclr.config import RECIPES, View, preset
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import prepare
 from astraclr.train.counter_rng import Draws
-from astraclr.train.views import OUTLIER_BRIGHT, OUTLIER_FAINT, _occupied, kept_after_bin_dropout, make_view, make_views, random_windows, with_outlier
+from astraclr.train.views import (
+    OUTLIER_BRIGHT,
+    OUTLIER_FAINT,
+    _occupied,
+    kept_after_bin_dropout,
+    make_view,
+    make_views,
+    random_windows,
+    with_outlier,
+)
 
 
 def lots(n, seed=0):

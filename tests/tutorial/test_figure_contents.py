@@ -8,8 +8,8 @@ import papermill
 import pytest
 from matplotlib.figure import Figure
 
-from astraclr.tutorial.figure_contents import describe, differences
 from astraclr.tutorial import figure_registry
+from astraclr.tutorial.figure_contents import describe, differences
 
 
 def drawn(shift=0.0, lines=2, flipped=False, label="time (days)", order=1, scale=1.0, note="0.83 right") -> dict:

@@ -17,8 +17,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from astraclr.cli import app
-from astraclr.tutorial.figure_contents import MIME, describe
 from astraclr.tutorial import figure_registry
+from astraclr.tutorial.figure_contents import MIME, describe
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 FIGURES = figure_registry.figures(BOOK)

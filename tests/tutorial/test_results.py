@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 
 from astraclr.tutorial import results
-from astraclr.tutorial.results import FILES, NONE, UNKNOWN, best_random, compared, over_seeds, paper_row, records, said, score_of, share_error
+from astraclr.tutorial.results import (
+    FILES,
+    NONE,
+    UNKNOWN,
+    best_random,
+    compared,
+    over_seeds,
+    paper_row,
+    records,
+    said,
+    score_of,
+    share_error,
+)
 
 
 def test_seeds_without_the_score_do_not_count():
