@@ -6,7 +6,8 @@ Trains (minutes at tiny, 20 at laptop), or takes the run that the chapters and b
 labelled simulated stars, and scores it on others, beside the same encoder with random weights (three seeds, and where
 it has a clock once with it stopped, a stronger control), hand-crafted features and the most frequent class. With --real
 also on real ZTF stars: how many are flagged, and how many labels are met; only these two shares are written. Writes
-config.json, weights, history.csv, head.safetensors, scores.json and README.md (the card) into data/checkpoints/PRESET.
+config.json, weights, history.csv, fingerprint.json, head.safetensors, scores.json and README.md (the card) into
+data/checkpoints/PRESET.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from astraclr.evaluation import with_intervals
 from astraclr.experiments import Splits, labelled_stars, provenance, run_folder, trained
 from astraclr.features import features
 from astraclr.files import replacing
+from astraclr.fingerprint import load_fingerprint, save_fingerprint
 from astraclr.prediction import Head, fit_head, prediction_table, save_head
 from astraclr.probing import linear_probe, majority, weighted_knn
 
@@ -83,6 +85,7 @@ def main() -> None:
     checkpoint = trained(*run)
     training = cost_of(checkpoint, run_folder(*run))
     save_checkpoint(checkpoint, out)
+    save_fingerprint(load_fingerprint(run_folder(*run)), out)
     stars = labelled_stars(options.preset)
 
     def embedded(which: Checkpoint) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,190 @@
+"""Kept results follow what the code does: constants of the method are noticed, names, places and words are not."""
+
+import ast
+import importlib
+import inspect
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from astraclr import fingerprint as fp
+from astraclr.behaviour import PARTS
+from astraclr.bench_fingerprint import PARTS as BENCH_PARTS
+from astraclr.bench_fingerprint import row_differences, row_key
+from astraclr.cadence import ztf_fields
+from astraclr.experiments import repository_file
+from astraclr.fingerprint import Fingerprint, fingerprint_of, method_fingerprint, settings_digest
+from astraclr.fixed_cases import stars
+from astraclr.presets import preset, recipe
+
+# Where each constant is looked for: the part of the fingerprint that is run with it changed.
+NOTICED = {
+    "cadence": ("sky", "N_FIELDS MJD_START MJD_END SYNODIC_MONTH FULL_MOON LIMIT _PUBLIC _BUSY _SPARSE "
+                "_SECOND_VISIT _DENSE_NIGHT"),
+    "kinds": ("simulator", "KINDS"),
+    "simulate": ("simulator", "ERROR_FLOOR EXTINCTION SATURATION FAINTEST_MEAN STEP N_BINS _N_GRID"),
+    "lightcurves": ("simulator", "ZTF_BANDS"),
+    "draws": ("numbers", "_WORD _GOLDEN _FIRST _SECOND VALIDATION"),
+    "shards": ("numbers", "BLOCK BUFFER"),
+    "preparation": ("views", "MJD_ZERO"),
+    "views": ("views", "BIN_WIDTH OUTLIER_BRIGHT OUTLIER_FAINT OUTLIER_REACH"),
+    "inputs": ("inputs", "ERROR_RANGE"),
+    "summaries": ("summaries", "QUANTILES LAGS NEIGHBOURS FEWEST FEWEST_PAIRS CELLS_PER_DAY N_CELLS FREQUENCIES "
+                  "N_FREQUENCIES LEAST_ERROR MOST_APART LEAST_POWER REFERENCE LIMIT _SHAPE"),
+    "schedules": ("schedules", "RATE_BATCH"),
+    "pretraining": ("steps", "CLIP_NORM"),
+    "probing": ("classifiers", "PAPER_C PAPER_K PAPER_VOTE_TEMPERATURE"),
+    "bench": ("classifiers", "C_GRID FEW_LABELS CALIBRATION_BINS NATURAL"),
+    "features": ("hand-crafted", "MIN_EPOCHS MAX_FREQUENCY"),
+    "finetuning": ("fine-tuned", "PAPER_NOISE PAPER_DROPOUT PAPER_BATCH"),
+}  # fmt: skip
+ELSEWHERE = {
+    ("schedules", "BETAS"): "steps",
+    ("schedules", "EPSILON"): "steps",
+    ("pretraining", "TRAIN_SHARE"): "numbers",
+}
+UNSEEN = {
+    ("summaries", "_AT_ONCE"): "how many stars are summarised at once",
+    ("encoder", "GROUPS"): "of a batch, computed one after the other",
+    ("encoder", "WIDE"): "from where memory is saved, by the same arithmetic",
+    ("pretraining", "_DROPOUT_APART"): "between ranks; alone there is one",
+    ("presets", "PRESETS"): "in the settings of every run",
+    ("presets", "RECIPES"): "in the settings of every run",
+    ("presets", "_FULL"): "in PRESETS",
+    ("presets", "_JITTER"): "in RECIPES",
+    ("presets", "_PAPER"): "in RECIPES",
+    ("presets", "_RECOMMENDED"): "in RECIPES",
+    ("presets", "_TWO_VIEWS"): "in RECIPES",
+    ("lightcurves", "PAPER_CUT"): "a cut that readers may make; no simulated star is cut",
+    ("embedding", "_CACHED"): "how many stars are embedded at once",
+    ("bench", "BENCH_SEED"): "in the settings of every row",
+    ("bench", "_WIRING"): "in the settings of every row",
+    ("bench", "_FULL"): "in the settings of every row",
+    ("features", "_BATCH"): "how many light curves are given at once",
+    ("probing", "PAPER_BOOTSTRAPS"): "given by every caller that keeps rows",
+    ("finetuning", "PAPER_LAYERS"): "given by every caller that keeps rows",
+    ("finetuning", "PAPER_RATE"): "in the settings of every row",
+    ("distributed", "ALONE"): "this process and no other",
+    ("surveys", "SURVEYS"): "in the exact part; its numbers are wavelengths",
+}
+TARGETS = {(module, name): part for module, (part, names) in NOTICED.items() for name in names.split()} | ELSEWHERE
+ALL_PARTS = PARTS | {name: part for parts in BENCH_PARTS.values() for name, part in parts.items()}
+
+
+def moved(shares):
+    """Shares that still add up to 1."""
+    return (*shares[:-2], shares[-2] - 0.01, shares[-1] + 0.01)
+
+
+SPECIAL = {
+    ("cadence", "_PUBLIC"): moved,
+    ("cadence", "_BUSY"): moved,
+    ("cadence", "_SPARSE"): moved,
+    ("kinds", "KINDS"): lambda kinds: (*kinds[:-1], replace(kinds[-1], flare_rate=0.003)),
+    ("summaries", "_SHAPE"): lambda _: (0, 2, 4, 5),
+    ("bench", "C_GRID"): lambda grid: (0.02, *grid[1:]),
+    ("finetuning", "PAPER_NOISE"): lambda noise: 1.5 * noise,
+}
+MODULES = sorted(
+    {module for module, _ in [*TARGETS, *UNSEEN]} | {"taxonomy", "losses", "ragged", "runs", "checkpoints"}
+)
+
+
+def numbers_in(value):
+    """How many numbers a constant holds; None where it is not data."""
+    if isinstance(value, bool | str) or value is None:
+        return 0
+    if isinstance(value, int | float):
+        return 1
+    if isinstance(value, dict):
+        return numbers_in(list(value.values()))
+    if isinstance(value, list | tuple):
+        return sum(numbers_in(v) for v in value)
+    return numbers_in(vars(value)) if hasattr(value, "__dataclass_fields__") and not isinstance(value, type) else 0
+
+
+def constants():
+    """Module-level names in capitals that hold numbers, of the modules of the method and of the bench."""
+    for module in MODULES:
+        values = importlib.import_module(f"astraclr.{module}")
+        tree = ast.parse(inspect.getsource(values))
+        targets = [t for s in tree.body if isinstance(s, ast.Assign) for t in s.targets]
+        targets += [s.target for s in tree.body if isinstance(s, ast.AnnAssign)]
+        for target in targets:
+            for name in target.elts if isinstance(target, ast.Tuple) else [target]:
+                if name.id.isupper() and numbers_in(getattr(values, name.id)):
+                    yield module, name.id
+
+
+def test_every_constant_of_the_method_is_noticed_or_has_a_reason():
+    found = set(constants())
+    assert found - TARGETS.keys() - UNSEEN.keys() == set()
+    assert (TARGETS.keys() | UNSEEN.keys()) - found == set()  # none is listed that is gone
+
+
+def changed(value):
+    """A number, or one of the numbers of a constant, a little larger."""
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value * 1.01 if 0 < abs(value) < 1e4 else value + (1.0 if value else 0.01)
+    if isinstance(value, dict):
+        return value | {list(value)[-1]: changed(list(value.values())[-1])}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return value._replace(**{value._fields[0]: changed(value[0])})
+    return (*value[:-1], changed(value[-1]))
+
+
+def cleared():
+    ztf_fields.cache_clear()
+    stars.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def before():
+    """Parts as they are, each made once."""
+    return {}
+
+
+@pytest.fixture
+def mutated(monkeypatch):
+    """Change a constant wherever it is bound: in modules that import it, and in defaults of functions."""
+
+    def change(module, name):
+        source = importlib.import_module(f"astraclr.{module}")
+        old = getattr(source, name)
+        new = SPECIAL[module, name](old) if (module, name) in SPECIAL else changed(old)
+        for place in [m for n, m in sys.modules.items() if n.startswith("astraclr")]:
+            for bound, value in list(vars(place).items()):
+                if value is old and bound == name:
+                    monkeypatch.setattr(place, name, new)
+                function = inspect.unwrap(value) if callable(value) else None
+                if inspect.isfunction(function) and name in function.__globals__:
+                    for kind in ("__defaults__", "__kwdefaults__"):
+                        monkeypatch.setattr(function, kind, with_default(getattr(function, kind), old, new))
+
+    cleared()
+    yield change
+    monkeypatch.undo()
+    cleared()
+
+
+def with_default(defaults, old, new):
+    if isinstance(defaults, dict):
+        return {k: new if v is old else v for k, v in defaults.items()}
+    return None if defaults is None else tuple(new if v is old else v for v in defaults)
+
+
+@pytest.mark.parametrize(("module", "name"), sorted(TARGETS))
+def test_a_constant_that_changes_is_noticed(module, name, before, mutated):
+    part = TARGETS[module, name]
+    if part not in before:
+        before[part] = fingerprint_of({part: ALL_PARTS[part]})
+    mutated(module, name)
+    assert fingerprint_of({part: ALL_PARTS[part]}).differences(before[part])
