@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from astraclr.bench_fingerprint import row_differences, row_key
-from astraclr.checkpoints import Checkpoint, random_control
-from astraclr.embedding import embed
-from astraclr.experiments import Splits, labelled_stars, provenance, training_stars
-from astraclr.files import cache_folder, replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.presets import Recipe, preset, recipe
-from astraclr.pretraining import pretrain
-from astraclr.probing import linear_probe
+from astraclr.config import Recipe, preset, recipe
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.splits import Splits
+from astraclr.evaluate.probes import linear_probe
+from astraclr.evaluate.row_fingerprint import row_differences, row_key
+from astraclr.files import cache_folder, provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, random_control
+from astraclr.model.embedding import embed
+from astraclr.simulation.samples import labelled_stars, training_stars
+from astraclr.train.pretrain import pretrain
 
 RESULTS = Path(__file__).parent / "results" / "differences.json"
 PAPER, CORRECTED = recipe("paper"), recipe("corrected")
@@ -76,7 +77,7 @@ def run(chosen: Recipe, seed: int, steps: int, train: LightCurves, stars: Splits
     return {
         "probe": accuracy(checkpoint),
         "random": accuracy(random_control(checkpoint)),
-        "loss": float(checkpoint.history["loss"].tail(10).mean()),
+        "loss": float(np.mean(checkpoint.history["loss"].tail(10))),
     }
 
 

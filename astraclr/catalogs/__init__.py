@@ -11,16 +11,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from astraclr import tidying
 from astraclr.catalogs._irsa import irsa
 from astraclr.catalogs._macho import MACHO_BANDS, macho_example
 from astraclr.catalogs._published import published
 from astraclr.catalogs._sources import about, is_parquet, light_curve_files
 from astraclr.catalogs._zubercal import is_hats, zubercal
 from astraclr.catalogs._zubercal_tables import OBJECT_IDS
+from astraclr.config import ZTF_BANDS
+from astraclr.data import cleaning
+from astraclr.data.lightcurves import LightCurves, concatenate
+from astraclr.data.parquet import is_own, open_parquet
 from astraclr.files import existing
-from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate
-from astraclr.storage import is_own, open_parquet
 
 __all__ = ["MACHO_BANDS", "irsa", "labelled_by", "macho_example", "published", "read", "zubercal"]
 
@@ -92,14 +93,15 @@ def labelled_by(lc: LightCurves, path: str | Path, column: str) -> LightCurves:
         wanted = ["object_id", column]
         if is_parquet(path):
             file = open_parquet(path)
-            tidying.need(file.schema_arrow.names, wanted)
+            cleaning.need(file.schema_arrow.names, wanted)
             table = file.read(columns=wanted).to_pandas()
         else:
-            tidying.need(pd.read_csv(path, nrows=0).columns, wanted)
-            table = pd.read_csv(path, usecols=wanted, dtype={column: str})
-        star, ids = pd.factorize(tidying.identifiers(table["object_id"]))
+            cleaning.need(pd.read_csv(path, nrows=0).columns, wanted)
+            # Ids as `read` takes them: as numbers they would lose their leading zeros.
+            table = pd.read_csv(path, usecols=wanted, dtype={"object_id": str, column: str})
+        star, ids = pd.factorize(cleaning.identifiers(table["object_id"]))
         ids = np.asarray(ids).astype(str)
-        said = pd.Series(tidying.one_a_star(table[column], star, ids, column), dtype=object).fillna("").astype(str)
+        said = pd.Series(cleaning.one_a_star(table[column], star, ids, column), dtype=object).fillna("").astype(str)
     return replace(lc, label=pd.Series(said.to_numpy(), ids).reindex(lc.object_id).fillna("").to_numpy(str))
 
 
@@ -129,7 +131,7 @@ def layout(path: str | Path) -> str:
         if {"info", "flag"} <= names and is_parquet(path):
             return "zubercal"
         if "object_id" in names or len(names & set(_EPOCH)) > 1:
-            nested = any(tidying.is_list_type(t) for t in kinds.values())
+            nested = any(cleaning.is_list_type(t) for t in kinds.values())
             return "rows" if nested else "tidy"
         found = ", ".join(sorted(names)) or "(none)"
         raise ValueError(f"unknown layout: found the columns {found}. Known are {_KNOWN}")
@@ -171,7 +173,7 @@ def _own(path: Path, **how: Any) -> LightCurves:
         drop_repeated=True,
     )
     kept = {reason: n for reason, n in loaded.notes.items() if not reason.startswith("kept: repeated")}
-    return replace(built, notes=tidying.add_notes(kept, built.notes))
+    return replace(built, notes=cleaning.add_notes(kept, built.notes))
 
 
 def _rows(path: Path, **how: Any) -> LightCurves:
@@ -192,7 +194,7 @@ def _nested(path: Path, **how: Any) -> LightCurves:
     table = open_parquet(path).read()
     names = table.column_names
     fields = [f.name for f in table.schema.field("lc").type]
-    tidying.need(fields, _EPOCH)
+    cleaning.need(fields, _EPOCH)
     ids = next((c for c in OBJECT_IDS if c in names), None)
     if ids is None:
         raise ValueError(f"missing column object_id (or {', '.join(OBJECT_IDS[1:])}); the table has {', '.join(names)}")

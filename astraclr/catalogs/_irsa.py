@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from astraclr import tidying
 from astraclr.catalogs._sources import about, is_parquet, light_curve_files
-from astraclr.lightcurves import ZTF_BANDS, LightCurves
-from astraclr.storage import open_parquet
+from astraclr.config import ZTF_BANDS
+from astraclr.data import cleaning
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.parquet import open_parquet
 
 BAD_EPOCH = 32768
 """Bit 15 of catflags: the epoch is unusable (ZTF public data release notes, IPAC)."""
@@ -100,7 +101,7 @@ def irsa(
     star, names = pd.factorize(np.array(_star_names(units, object_id, radius_arcsec), dtype=object))
     unit = np.concatenate([p.unit + k for p, k in zip(pieces, first[:-1], strict=True)])
     columns = [np.concatenate([getattr(p, c) for p in pieces]) for c in ("band", "mjd", "mag", "magerr")]
-    notes = tidying.add_notes(*(p.notes for p in pieces))
+    notes = cleaning.add_notes(*(p.notes for p in pieces))
     with about(str(paths) if isinstance(paths, str | Path) else f"{len(files)} IRSA files"):
         if not len(unit):
             reasons = "; ".join(f"{k}: {n}" for k, n in notes.items()) or "no rows"
@@ -108,20 +109,20 @@ def irsa(
         built = LightCurves.from_arrays(
             star[unit], *columns, bands=bands, object_id=np.asarray(names), drop_repeated=drop_repeated
         )
-    return replace(built, notes=tidying.add_notes(notes, built.notes))
+    return replace(built, notes=cleaning.add_notes(notes, built.notes))
 
 
 def _piece(path: Path, bands: Mapping[str, float], drop_unknown: bool) -> _Piece:
     values, unit, units = _columns(path)
     units["file"], units["stem"] = str(path), path.stem
     notes = {} if len(unit) else {"skipped: file without an observation": 1}
-    flags = tidying.numbers(values["catflags"], "catflags")
+    flags = cleaning.numbers(values["catflags"], "catflags")
     good = np.isfinite(flags)
     good[good] = (flags[good].astype(np.int64) & BAD_EPOCH) == 0
     if not good.all():
         notes["dropped: catflags & 32768 (bad epoch)"] = int((~good).sum())
-    band, known, more = tidying.band_codes(_band_names(values["filtercode"])[good], bands, drop_unknown)
-    columns = [tidying.numbers(values[c], c)[good][known] for c in ("mjd", "mag", "magerr")]
+    band, known, more = cleaning.band_codes(_band_names(values["filtercode"])[good], bands, drop_unknown)
+    columns = [cleaning.numbers(values[c], c)[good][known] for c in ("mjd", "mag", "magerr")]
     return _Piece(unit[good][known], band[known], *columns, units=units, notes=notes | more)
 
 
@@ -130,10 +131,10 @@ def _columns(path: Path) -> tuple[dict[str, Any], np.ndarray, pd.DataFrame]:
     parquet = is_parquet(path)
     there = open_parquet(path).schema_arrow.names if parquet else list(pd.read_csv(path, nrows=0).columns)
     chosen = {name: found for name, also in _NAMES.items() if (found := next((a for a in also if a in there), None))}
-    tidying.need([*there, *chosen], _REQUIRED)
+    cleaning.need([*there, *chosen], _REQUIRED)
     if parquet:
         table = open_parquet(path).read(columns=list(chosen.values())).rename_columns({v: k for k, v in chosen.items()})
-        if tidying.is_list_type(table["mag"].type):
+        if cleaning.is_list_type(table["mag"].type):
             return _exploded(table)
         frame = table.to_pandas()
     else:
@@ -149,7 +150,7 @@ def _exploded(table: pa.Table) -> tuple[dict[str, Any], np.ndarray, pd.DataFrame
     """As `_columns`, for one row an oid with list columns."""
     flat, length = {}, {}
     for c in ("mjd", "mag", "magerr", "catflags"):
-        flat[c], length[c] = tidying.flatten(table[c], c)
+        flat[c], length[c] = cleaning.flatten(table[c], c)
         if (length[c] != length["mjd"]).any():
             raise ValueError(f"the lists mjd and {c} of one oid differ in length")
     unit = np.repeat(np.arange(len(table)), length["mjd"])
@@ -160,7 +161,7 @@ def _exploded(table: pa.Table) -> tuple[dict[str, Any], np.ndarray, pd.DataFrame
 def _units(frame: pd.DataFrame) -> pd.DataFrame:
     """oid (text, "" when unknown), ra and dec (degrees, NaN when unknown) of each unit."""
     oid = frame["oid"].fillna("").astype(str).to_numpy() if "oid" in frame else np.full(len(frame), "")
-    sky = {c: tidying.numbers(frame[c], c) if c in frame else np.full(len(frame), np.nan) for c in ("ra", "dec")}
+    sky = {c: cleaning.numbers(frame[c], c) if c in frame else np.full(len(frame), np.nan) for c in ("ra", "dec")}
     return pd.DataFrame({"oid": oid, **sky})
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from astraclr import tidying
 from astraclr.catalogs._sources import about, light_curve_files
 from astraclr.catalogs._zubercal_tables import Layout, layout_of, need_epochs, tidy, tidy_frame
-from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate
-from astraclr.storage import open_parquet
+from astraclr.config import ZTF_BANDS
+from astraclr.data import cleaning
+from astraclr.data.lightcurves import LightCurves, concatenate
+from astraclr.data.parquet import open_parquet
 
 _BAND_IN_NAME = re.compile(r"ztf_\d+_\d+_([gri])")
 
@@ -254,7 +255,7 @@ def _gather(parts: Iterator[tuple], limit: int | None) -> LightCurves:
     found: list[LightCurves] = []
     notes: dict[str, int] = {}
     for part, more in parts:
-        notes = tidying.add_notes(notes, more)
+        notes = cleaning.add_notes(notes, more)
         if part is not None:
             found.append(part)
         if limit is not None and sum(map(len, found)) >= limit:
@@ -267,5 +268,5 @@ def _gather(parts: Iterator[tuple], limit: int | None) -> LightCurves:
         raise ValueError("a star lies in several partitions or files; sort the table by object id and write it again")
     if limit is not None and len(joined) > limit:
         joined = joined[:limit]
-    tidying.warn_unless_mjd(joined.mjd)
+    cleaning.warn_unless_mjd(joined.mjd)
     return replace(joined, notes=notes)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from astraclr import tidying
-from astraclr.lightcurves import LightCurves
+from astraclr.data import cleaning
+from astraclr.data.lightcurves import LightCurves
 
 OBJECT_IDS = ("object_id", "Source", "objID", "objectid")
 """Columns that may hold the object id, the first that is there is taken (Source is Gaia DR3's, the others PS1's)."""
@@ -52,14 +52,14 @@ def layout_of(
     """The layout of a table with these columns; ValueError if none of them can be the object id."""
     columns = list(columns)
     found = object_id or next((c for c in OBJECT_IDS if c in columns), OBJECT_IDS[-1])
-    tidying.need(columns, [found])
+    cleaning.need(columns, [found])
     return Layout(nested if nested in columns else None, found, label if label in columns else None, **options)
 
 
 def need_epochs(fields: Iterable[str], layout: Layout) -> None:
     """Raise ValueError if a column of the detections is missing."""
     fields = list(fields)
-    tidying.need(fields, EPOCH)
+    cleaning.need(fields, EPOCH)
     if layout.quality_cut and (missing := [c for c in QUALITY if c not in fields]):
         raise ValueError(
             f"missing column {', '.join(missing)}, which the quality cut needs; the table has {', '.join(fields)}. "
@@ -81,15 +81,15 @@ def tidy(table: pa.Table, layout: Layout) -> tuple[LightCurves | None, dict[str,
     star, epochs, ids, labels = (_unnest if layout.nested else _group)(table, layout)
     good = np.ones(len(star), bool)
     if layout.quality_cut:
-        good = np.logical_and(*(tidying.numbers(epochs[c], c) == 0 for c in QUALITY))
+        good = np.logical_and(*(cleaning.numbers(epochs[c], c) == 0 for c in QUALITY))
     notes = {_CUT_NOTE: int((~good).sum())} if not good.all() else {}
     names = epochs["band"].dictionary_encode().to_pandas()
-    code, known, more = tidying.band_codes(names[good], layout.bands, layout.drop_unknown_bands)
+    code, known, more = cleaning.band_codes(names[good], layout.bands, layout.drop_unknown_bands)
     notes |= more
-    mjd, mag, magerr = (tidying.numbers(epochs[c], c)[good][known] for c in ("mjd", "mag", "magerr"))
+    mjd, mag, magerr = (cleaning.numbers(epochs[c], c)[good][known] for c in ("mjd", "mag", "magerr"))
     magerr = in_magnitudes(magerr, pa.types.is_integer(epochs["magerr"].type))
-    if not tidying.usable(mjd, mag, magerr)[0].any():
-        return None, tidying.add_notes(notes, {"dropped: star without a usable observation in these bands": len(ids)})
+    if not cleaning.usable(mjd, mag, magerr)[0].any():
+        return None, cleaning.add_notes(notes, {"dropped: star without a usable observation in these bands": len(ids)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # times that are not MJD are told once, by _gather, not once a partition
         built = LightCurves.from_arrays(
@@ -103,7 +103,7 @@ def tidy(table: pa.Table, layout: Layout) -> tuple[LightCurves | None, dict[str,
             label=labels,
             drop_repeated=layout.drop_repeated,
         )
-    notes = tidying.add_notes(notes, built.notes)
+    notes = cleaning.add_notes(notes, built.notes)
     if layout.at_least:
         enough = built.with_counts(layout.at_least)
         if len(enough) < len(built):
@@ -127,21 +127,20 @@ def _unnest(table: pa.Table, layout: Layout) -> tuple:
     """(n_obs,) star, columns of epochs, (n_stars,) ids and labels of one row a star."""
     lists = table.select([layout.nested]).flatten()
     wanted = [*EPOCH, *(QUALITY if layout.quality_cut else ())]
-    pairs = {c: tidying.flatten(lists[f"{layout.nested}.{c}"], c) for c in wanted}
+    pairs = {c: cleaning.flatten(lists[f"{layout.nested}.{c}"], c) for c in wanted}
     length = pairs["mjd"][1]
     if odd := [c for c in wanted if (pairs[c][1] != length).any()]:
         raise ValueError(f"the lists mjd and {odd[0]} of one star differ in length")
     epochs = {c: values for c, (values, _) in pairs.items()}
     labels = table[layout.label].to_pandas().to_numpy() if layout.label else None
-    ids = tidying.identifiers(table[layout.object_id])
+    ids = cleaning.identifiers(table[layout.object_id])
     return np.repeat(np.arange(len(ids)), length), epochs, ids, labels
 
 
 def _group(table: pa.Table, layout: Layout) -> tuple:
     """As `_unnest`, for one row a detection."""
-    star, ids = pd.factorize(tidying.identifiers(table[layout.object_id]))
+    star, ids = pd.factorize(cleaning.identifiers(table[layout.object_id]))
     labels = None
     if layout.label:
-        _, first = np.unique(star, return_index=True)
-        labels = table[layout.label].take(pa.array(first)).to_pandas().to_numpy()
+        labels = cleaning.one_a_star(table[layout.label].to_pandas(), star, ids, layout.label)
     return star, {c: table[c] for c in (*EPOCH, *(QUALITY if layout.quality_cut else ()))}, ids, labels
