@@ -14,7 +14,7 @@ TORCH  ?= torch==2.13.0
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.astraclr-installed
 # What the rules of accessibility are read from.
-AXE := tests/pages/node_modules/axe-core/axe.min.js
+AXE := tests/book/pages/node_modules/axe-core/axe.min.js
 # Chapters without training: their stored outputs are compared with a fresh run.
 CHECKED := $(wildcard book/01_*.ipynb book/02_*.ipynb book/03_*.ipynb)
 
@@ -65,14 +65,14 @@ book: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest tests --ignore tests/pages -n $(JOBS) --dist loadfile $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
+	$(BIN)/python -m pytest tests --ignore tests/book/pages -n $(JOBS) --dist loadfile $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
 
 # Without npm the pages are looked at, but not by the rules of accessibility; without a browser only their links are followed.
 check-site: $(STAMP) $(AXE)
-	$(BIN)/python -m pytest tests/pages $(ARGS)
+	$(BIN)/python -m pytest tests/book/pages $(ARGS)
 
-$(AXE): tests/pages/package-lock.json
-	@if command -v npm >/dev/null; then cd tests/pages && npm ci --silent --ignore-scripts --no-audit --no-fund && touch ../../$@; \
+$(AXE): tests/book/pages/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/book/pages && npm ci --silent --ignore-scripts --no-audit --no-fund && touch ../../$@; \
 	else echo "No npm: accessibility is not looked at."; fi
 
 pdf: $(STAMP)

@@ -20,18 +20,19 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from astraclr import bench
-from astraclr.checkpoints import Checkpoint, random_control
-from astraclr.embedding import embed
-from astraclr.experiments import method_digest, provenance
-from astraclr.features import features
-from astraclr.files import replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.presets import RECIPES, Preset, Recipe, View, preset
-from astraclr.pretraining import pretrain
-from astraclr.probing import PAPER_C, score
-from astraclr.protocol import cap_labels
-from astraclr.simulate import simulate
+from astraclr.config import RECIPES, Preset, Recipe, View, preset
+from astraclr.data.lightcurves import LightCurves
+from astraclr.evaluate import benchmark
+from astraclr.evaluate.features import features
+from astraclr.evaluate.metrics import score
+from astraclr.evaluate.probes import PAPER_C
+from astraclr.evaluate.splits import cap_labels
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, random_control
+from astraclr.model.embedding import embed
+from astraclr.simulation.simulate import simulate
+from astraclr.train.pretrain import pretrain
+from astraclr.tutorial.experiments import method_digest
 
 RESULTS = Path(__file__).parent / "results" / "ablation.json"
 SEED, UNLABELLED, FIT, CHOOSE = 990_000, 8_000, 3_000, 2_000
@@ -144,17 +145,17 @@ def rows() -> dict[str, Row]:
 
 def scores(fit: np.ndarray, choose: np.ndarray, fit_label: np.ndarray, label: np.ndarray) -> dict[str, float]:
     """Readers on the middle split; C, and whether k-NN standardises, are the best there, for controls as for others."""
-    linear = {C: bench.logistic_reader(fit, fit_label, C) for C in bench.C_GRID}
-    best, _ = bench.best_of(linear, choose, label)
-    near = {kind: bench.knn_reader(fit, fit_label, kind) for kind in (False, True)}
-    kind, _ = bench.best_of(near, choose, label)
+    linear = {C: benchmark.logistic_reader(fit, fit_label, C) for C in benchmark.C_GRID}
+    best, _ = benchmark.best_of(linear, choose, label)
+    near = {kind: benchmark.knn_reader(fit, fit_label, kind) for kind in (False, True)}
+    kind, _ = benchmark.best_of(near, choose, label)
     few = []
     for draw in range(DRAWS):
         some = cap_labels(fit_label, FEW, seed=draw)
-        found = (bench.logistic_reader(fit[some], fit_label[some], C)(choose).labels for C in bench.C_GRID)
+        found = (benchmark.logistic_reader(fit[some], fit_label[some], C)(choose).labels for C in benchmark.C_GRID)
         few.append(max(score(label, said).macro_f1 for said in found))
 
-    def accuracy(reader: bench.Reader) -> float:
+    def accuracy(reader: benchmark.Reader) -> float:
         return float((reader(choose).labels == label).mean())
 
     return {

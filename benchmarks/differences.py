@@ -15,14 +15,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from astraclr.checkpoints import Checkpoint, random_control
-from astraclr.embedding import embed
-from astraclr.experiments import Splits, labelled_stars, method_digest, provenance, training_stars
-from astraclr.files import cache_folder, replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.presets import Recipe, preset, recipe
-from astraclr.pretraining import pretrain
-from astraclr.probing import linear_probe
+from astraclr.config import Recipe, preset, recipe
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.splits import Splits
+from astraclr.evaluate.probes import linear_probe
+from astraclr.files import cache_folder, provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, random_control
+from astraclr.model.embedding import embed
+from astraclr.simulation.samples import labelled_stars, training_stars
+from astraclr.train.pretrain import pretrain
+from astraclr.tutorial.experiments import method_digest
 
 RESULTS = Path(__file__).parent / "results" / "differences.json"
 PAPER, CORRECTED = recipe("paper"), recipe("corrected")

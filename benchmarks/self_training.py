@@ -16,14 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from few_labels import LABEL_SEED, SHARE_OF_LABELS
-
-from astraclr.checkpoints import Checkpoint, load_checkpoint
-from astraclr.experiments import provenance
-from astraclr.files import replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.probing import score
-from astraclr.self_training import (
+from _self_training import (
     BATCH,
     PENALTIES,
     UNLABELLED,
@@ -34,7 +27,13 @@ from astraclr.self_training import (
     soft_probe,
     teacher,
 )
-from astraclr.simulate import simulate
+from few_labels import LABEL_SEED, SHARE_OF_LABELS
+
+from astraclr.data.lightcurves import LightCurves
+from astraclr.evaluate.metrics import score
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint
+from astraclr.simulation.simulate import simulate
 
 RESULTS = Path(__file__).parent / "results" / "self_training.json"
 TEST_SEED, UNLABELLED_SEED = 921_000, 1_000

@@ -17,18 +17,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from model_card import model_card
 from representation import WATTS, cost_of
 
-from astraclr.cards import model_card
+from astraclr.analysis.classifier import Head, fit_head, prediction_table, save_head
 from astraclr.catalogs import read
-from astraclr.checkpoints import Checkpoint, random_control, save_checkpoint
-from astraclr.embedding import embed
-from astraclr.evaluation import with_intervals
-from astraclr.experiments import Splits, labelled_stars, provenance, run_folder, trained
-from astraclr.features import features
-from astraclr.files import replacing
-from astraclr.prediction import Head, fit_head, prediction_table, save_head
-from astraclr.probing import linear_probe, majority, weighted_knn
+from astraclr.data.splits import Splits
+from astraclr.evaluate.features import features
+from astraclr.evaluate.metrics import majority, with_intervals
+from astraclr.evaluate.probes import linear_probe, weighted_knn
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, random_control, save_checkpoint
+from astraclr.model.embedding import embed
+from astraclr.simulation.samples import labelled_stars
+from astraclr.tutorial.experiments import run_folder, trained
 
 C_HEAD = 1.0
 Readable = dict[str, dict[str, float]]

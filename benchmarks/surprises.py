@@ -15,22 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from astraclr.checkpoints import Checkpoint, load_checkpoint
-from astraclr.draws import Draws
-from astraclr.embedding import crop_tokens, embed
-from astraclr.encoder import new_encoder
-from astraclr.experiments import Splits, labelled_stars, provenance, training_stars
-from astraclr.files import replacing
-from astraclr.finetuning import PAPER_LAYERS, finetune
-from astraclr.inputs import angular_rates
-from astraclr.losses import chance_level, nt_xent
-from astraclr.preparation import Prepared, prepare
-from astraclr.presets import Recipe, View, preset, recipe
-from astraclr.pretraining import project_views, split, validate
-from astraclr.probing import linear_probe
-from astraclr.schedules import BETAS, EPSILON, learning_rate
-from astraclr.simulate import simulate
-from astraclr.views import kept_after_bin_dropout, make_view, make_views
+from astraclr.config import Recipe, View, preset, recipe
+from astraclr.data.splits import Splits, split
+from astraclr.data.tokens import Prepared, prepare
+from astraclr.evaluate.finetune import PAPER_LAYERS, finetune
+from astraclr.evaluate.probes import linear_probe
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint
+from astraclr.model.embedding import crop_tokens, embed
+from astraclr.model.encoder import new_encoder
+from astraclr.model.inputs import angular_rates
+from astraclr.simulation.samples import labelled_stars, training_stars
+from astraclr.simulation.simulate import simulate
+from astraclr.train.counter_rng import Draws
+from astraclr.train.losses import chance_level, nt_xent
+from astraclr.train.optimizer import BETAS, EPSILON, learning_rate
+from astraclr.train.pretrain import project_views, validate
+from astraclr.train.views import kept_after_bin_dropout, make_view, make_views
 
 RESULTS = Path(__file__).parent / "results" / "surprises.json"
 PAPER, CORRECTED, SIZE = recipe("paper"), recipe("corrected"), preset("paper")

@@ -21,16 +21,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from astraclr.draws import Draws
-from astraclr.encoder import Encoder, masked_mean, new_encoder
-from astraclr.experiments import provenance
-from astraclr.files import replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.losses import nt_xent
-from astraclr.preparation import Tokens, prepare
-from astraclr.presets import Preset, preset, recipe
-from astraclr.simulate import simulate
-from astraclr.views import make_views
+from astraclr.config import Preset, preset, recipe
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.tokens import Tokens, prepare
+from astraclr.files import provenance, replacing
+from astraclr.model.encoder import Encoder, masked_mean, new_encoder
+from astraclr.simulation.simulate import simulate
+from astraclr.train.counter_rng import Draws
+from astraclr.train.losses import nt_xent
+from astraclr.train.views import make_views
 
 RESULTS = Path(__file__).parent / "results" / "training.json"
 PLACES = 700

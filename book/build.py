@@ -21,7 +21,7 @@ import ledger
 import looks
 from chapters import ROOT, digest, measured, notebooks, page_source, plain, run_chapters, toc_pages
 
-from astraclr import gallery
+from astraclr.tutorial import figure_registry
 
 PRESETS = ("tiny", "laptop", "gpu", "paper")
 MIN_TEXT = 300  # characters; a page with less is empty or broken
@@ -40,7 +40,7 @@ def run_time_table(rows: list[dict]) -> str:
 def write_records(book: Path, build: Path, preset: str, seed: int, source: Path) -> None:
     """Write what the pages say of this very build: run times, figures, glued results, and where both come from."""
     executed = {file.stem: build / "executed" / preset / file.name for file in notebooks(book)}
-    known, shown = gallery.figures(book), looks.pictures(executed.values())
+    known, shown = figure_registry.figures(book), looks.pictures(executed.values())
     claims = ledger.collect(executed)
     (source / "run_times.txt").write_text(run_time_table(json.loads((build / "runtimes.json").read_text())))
     (source / "claims.txt").write_text(ledger.table(claims))
@@ -107,7 +107,7 @@ def check_figures(book: Path, build: Path, preset: str, seed: int, accept: bool)
     """
     if (preset, seed) != ("tiny", 0):
         return  # only that size is kept
-    known, accepted = gallery.figures(book), book / looks.ACCEPTED
+    known, accepted = figure_registry.figures(book), book / looks.ACCEPTED
     shown = looks.pictures(build / "executed" / preset / file.name for file in notebooks(book))
     if accept:
         print(f"{looks.accept(known, shown, accepted)} figures accepted: {accepted.relative_to(book.parent)}")

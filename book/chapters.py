@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from astraclr.gallery import SHARED, files_below, kernel_environment, real_data
+from astraclr.tutorial.figure_registry import SHARED, files_below, kernel_environment, real_data
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINS = re.compile(r"\bexperiments\.trained\(|\bfrom astraclr\.experiments import [^\n]*\btrained\b")

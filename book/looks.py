@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from astraclr.files import replacing
-from astraclr.gallery import Figure, facts, figures, image_of, shared_inputs
+from astraclr.tutorial.figure_registry import Figure, facts, figures, image_of, shared_inputs
 
 ACCEPTED = "figures.json"
 """In the folder of the book."""

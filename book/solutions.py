@@ -2,7 +2,7 @@
 
 Usage: python book/solutions.py [CHAPTER ...] [--preset tiny] [--seed 0]
 
-Without names: every notebook of book/_toc.yml. A solution that fails, or that `astraclr.checks` does not accept, stops
+Without names: every notebook of book/_toc.yml. A solution that fails, or that `tutorial.checks` does not accept, stops
 the run and is named. What ran lies under _build/solutions/.
 """
 

@@ -62,7 +62,7 @@ class Copyist:
         code = [source_of(c) for c in self.original["cells"] if c["cell_type"] == "code" and HIDDEN not in tags_of(c)]
         nodes = [node for text in code for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
         self.imports_check = any(
-            node.module == "astraclr.checks" and "check" in {a.name for a in node.names} for node in nodes
+            node.module == "astraclr.tutorial.checks" and "check" in {a.name for a in node.names} for node in nodes
         )
 
     def copy(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class Copyist:
     def _answer(self, name: str, piece: Piece) -> Cell:
         label = piece.options.get("label", "")
         call = "\n".join(f"# {line}" for line in check_call(piece.body, label).splitlines())
-        start = "" if self.imports_check else "from astraclr.checks import check\n\n"
+        start = "" if self.imports_check else "from astraclr.tutorial.checks import check\n\n"
         source = f"{start}# Your answer to exercise {self.exercises}.\n\n\n{call}"
         return {
             "cell_type": "code",

@@ -152,6 +152,6 @@ def pytest_sessionfinish(session, exitstatus):
 @pytest.fixture(scope="session")
 def stars():
     """96 simulated stars; small, balanced, seeded."""
-    from astraclr.simulate import simulate
+    from astraclr.simulation.simulate import simulate
 
     return simulate(96, seed=11)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from astraclr.checks import check
+from astraclr.tutorial.checks import check
 
 
 @pytest.fixture(autouse=True)

@@ -134,7 +134,7 @@ def functions_that_compare() -> set[str]:
     """Tests that take the fixture `parity`, as file::function."""
     return {
         f"{file.name}::{node.name}"
-        for file in (ROOT / "tests").glob("test_parity*.py")
+        for file in (ROOT / "tests").rglob("test_parity*.py")
         for node in ast.parse(file.read_text()).body
         if isinstance(node, ast.FunctionDef)
         and node.name.startswith("test_")

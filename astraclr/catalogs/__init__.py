@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from astraclr import tidying
 from astraclr.catalogs import _zubercal
 from astraclr.catalogs._formats import columns, matched, recognised
 from astraclr.catalogs._irsa import irsa
@@ -21,8 +20,10 @@ from astraclr.catalogs._pipeline import Options, built, observations, read_colum
 from astraclr.catalogs._published import published
 from astraclr.catalogs._sources import about, in_folder, is_dataset, regular, skipped
 from astraclr.catalogs._zubercal import is_hats, zubercal
-from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate
-from astraclr.names import identifiers, labels
+from astraclr.config import ZTF_BANDS
+from astraclr.data import cleaning
+from astraclr.data.lightcurves import LightCurves, concatenate
+from astraclr.data.names import identifiers, labels
 
 __all__ = ["MACHO_BANDS", "irsa", "labelled_by", "macho_example", "published", "read", "recognise", "zubercal"]
 
@@ -81,7 +82,7 @@ def labelled_by(lc: LightCurves, path: str | Path, column: str) -> LightCurves:
         raise ValueError(f"{path} is a folder: labels of a column are read from one file; join its files first")
     table = open_table(path)
     with about(path):
-        tidying.need(columns(table.schema), [column])
+        cleaning.need(columns(table.schema), [column])
         match = None if table.own else matched(table.schema, recognised(table), {"label": column})
         if match and "object_id" not in match.roles:  # its stars are joined from rows of several ids
             again = irsa(path, label=column, bands=lc.bands, drop_unknown_bands=True)
@@ -90,9 +91,11 @@ def labelled_by(lc: LightCurves, path: str | Path, column: str) -> LightCurves:
             name = match.roles["object_id"].name if match else "object_id"
             there = columns(table.schema)
             places = [there[c][0].position for c in (name, column)]
-            read = table.read(sorted(set(places)), places)
-            star, ids = identifiers(read.column(name), name)
-            said = tidying.one_a_star(labels(read.column(read.schema.names.index(column)), column), star, ids, column)
+            wanted = sorted(set(places))
+            read = table.read(wanted, places)
+            star, ids = identifiers(read.column(wanted.index(places[0])), name)
+            said = labels(read.column(wanted.index(places[1])), column)
+            said = cleaning.one_a_star(said, star, ids, column)
             found = pd.Series(pd.Series(said, dtype=object).fillna("").to_numpy(str), ids.astype(str))
     return replace(lc, label=found.reindex(lc.object_id).fillna("").to_numpy(str))
 
@@ -155,4 +158,4 @@ def _read_folder(folder: Path, how: dict[str, Any]) -> LightCurves:
         found = concatenate([_read_file(open_table(f), how) for f in files])
         if len(np.unique(found.object_id)) < len(found):
             raise ValueError(f"{folder}: a star lies in several files; join the tables and read the one file")
-    return replace(found, notes=tidying.add_notes(found.notes, skipped(others, folder)))
+    return replace(found, notes=cleaning.add_notes(found.notes, skipped(others, folder)))

@@ -15,7 +15,8 @@ from astraclr.catalogs._formats import FORMATS, matched
 from astraclr.catalogs._open import open_table
 from astraclr.catalogs._pipeline import Observations, Options, built, observations, read_columns
 from astraclr.catalogs._sources import about, light_curve_files, stem
-from astraclr.lightcurves import ZTF_BANDS, LightCurves
+from astraclr.config import ZTF_BANDS
+from astraclr.data.lightcurves import LightCurves
 
 IRSA = next(f for f in FORMATS if f.name == "irsa")
 _STAR_FILE = re.compile(r"(?P<star>.+)-z[gri]\d*")

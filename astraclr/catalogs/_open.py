@@ -16,8 +16,8 @@ import pyarrow.dataset as pa_dataset
 
 from astraclr.catalogs import _text
 from astraclr.catalogs._sources import _walk, about, is_dataset, regular
-from astraclr.columns import arrow, columns_of
-from astraclr.storage import is_own, open_parquet
+from astraclr.data.columns import arrow, columns_of
+from astraclr.data.parquet import is_own, open_parquet
 
 _MAGIC: dict[bytes, tuple[str, Callable[[Path], Any]]] = {
     b"\x1f\x8b": ("gzip", gzip.open),

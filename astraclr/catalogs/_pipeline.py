@@ -11,13 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from astraclr import tidying
 from astraclr.catalogs._formats import QUALITY, Column, Match
 from astraclr.catalogs._open import Table
-from astraclr.columns import arrow, numbers
-from astraclr.lightcurves import LightCurves
-from astraclr.names import band_codes, identifiers, labels, names
-from astraclr.times import days
+from astraclr.data import cleaning
+from astraclr.data.columns import arrow, numbers
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.names import band_codes, identifiers, labels, names
+from astraclr.data.times import days
 
 _TEXT_ROLES = ("object_id", "oid", "band", "label")
 
@@ -96,7 +96,13 @@ def observations(found: pa.Table, match: Match, options: Options) -> Observation
     for name in match.unread:
         notes[f"not read: column {name}, which looks like labels (probe --label {name} reads it)"] = len(row)
     return Observations(
-        unit[keep], band[known], mjd[keep], mag[keep], magerr[keep], units, tidying.add_notes(notes, converted, dropped)
+        unit[keep],
+        band[known],
+        mjd[keep],
+        mag[keep],
+        magerr[keep],
+        units,
+        cleaning.add_notes(notes, converted, dropped),
     )
 
 
@@ -118,9 +124,9 @@ def _units(flat: _Flat, match: Match) -> tuple[np.ndarray, pd.DataFrame]:
         if c in match.roles:
             units[c] = pd.Series(numbers(flat.row(c), c)).groupby(row).first().reindex(range(len(found))).to_numpy()
     if "label" in match.roles:
-        units["label"] = tidying.one_a_star(labels(flat.row("label"), match.roles["label"].name), row, found, "label")
+        units["label"] = cleaning.one_a_star(labels(flat.row("label"), match.roles["label"].name), row, found, "label")
     if "period" in match.roles:
-        units["period"] = tidying.one_a_star(numbers(flat.row("period"), "period"), row, found, "period")
+        units["period"] = cleaning.one_a_star(numbers(flat.row("period"), "period"), row, found, "period")
     return row, pd.DataFrame(units, index=range(len(found)))
 
 
@@ -137,7 +143,7 @@ class _Flat:
             if k not in kept:
                 kept[k] = arrow(table.column(k))
             values = kept[k] if column.field is None else _inner(kept[k], column.field)
-            if tidying.is_list_type(values.type):
+            if cleaning.is_list_type(values.type):
                 values = self._flattened(values, column.name)
                 self._lists.add(role)
             self._columns[role] = values
@@ -145,7 +151,7 @@ class _Flat:
             raise ValueError(f"column {match.roles['mjd'].name} holds one value a row, others hold lists")
 
     def _flattened(self, values: pa.Array, name: str) -> pa.Array:
-        flat, length = tidying.flatten(pa.chunked_array([values]), name)
+        flat, length = cleaning.flatten(pa.chunked_array([values]), name)
         if self.length is None:
             self.length = length
         elif (odd := np.flatnonzero(length != self.length)).size:
@@ -197,14 +203,14 @@ def built(parts: Sequence[Observations], names: np.ndarray, options: Options) ->
     first = np.cumsum([0, *(len(p.units) for p in parts)])
     unit = np.concatenate([p.unit + k for p, k in zip(parts, first[:-1], strict=True)])
     band, *values = (np.concatenate([getattr(p, c) for p in parts]) for c in ("band", "mjd", "mag", "magerr"))
-    notes = tidying.add_notes(*(p.notes for p in parts))
+    notes = cleaning.add_notes(*(p.notes for p in parts))
     if not len(unit):
         reasons = "; ".join(f"{k}: {n}" for k, n in notes.items())
         empty = "no observations: the table is empty; check the file and the cuts made before"
         raise ValueError(f"no observation is left ({reasons})" if reasons else empty)
     ids = np.asarray(ids)
-    perstar = {c: tidying.one_a_star(units[c].to_numpy(), star, ids, c) for c in ("label", "period")}
+    perstar = {c: cleaning.one_a_star(units[c].to_numpy(), star, ids, c) for c in ("label", "period")}
     made = LightCurves.from_arrays(
         star[unit], band, *values, bands=options.bands, object_id=ids, drop_repeated=options.drop_repeated, **perstar
     )
-    return replace(made, notes=tidying.add_notes(notes, made.notes))
+    return replace(made, notes=cleaning.add_notes(notes, made.notes))

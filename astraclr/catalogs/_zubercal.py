@@ -14,14 +14,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from astraclr import tidying
 from astraclr.catalogs._formats import Format, matched, recognised
 from astraclr.catalogs._irsa import star_names
 from astraclr.catalogs._open import Table, open_table
 from astraclr.catalogs._pipeline import Observations, built
 from astraclr.catalogs._sources import about, light_curve_files
 from astraclr.catalogs._zubercal_tables import Layout, as_arrow_table, finished, layout_of, observed, tidy, tidy_frame
-from astraclr.lightcurves import ZTF_BANDS, LightCurves, concatenate
+from astraclr.config import ZTF_BANDS
+from astraclr.data import cleaning
+from astraclr.data.lightcurves import LightCurves, concatenate
 
 _BAND_IN_NAME = re.compile(r"ztf_\d+_\d+_([gri])")
 
@@ -289,11 +290,11 @@ def _joined(parts: list[Observations]) -> Observations:
     """Observations of several tables as those of one; units of one name are one."""
     units = pd.concat([p.units for p in parts], ignore_index=True)
     star, ids = pd.factorize(units["name"])
-    perstar = {c: tidying.one_a_star(units[c].to_numpy(), star, ids, c) for c in ("label", "period")}
+    perstar = {c: cleaning.one_a_star(units[c].to_numpy(), star, ids, c) for c in ("label", "period")}
     first = np.cumsum([0, *(len(p.units) for p in parts)])
     unit = np.concatenate([star[p.unit + k] for p, k in zip(parts, first[:-1], strict=True)])
     columns = [np.concatenate([getattr(p, c) for p in parts]) for c in ("band", "mjd", "mag", "magerr")]
-    notes = tidying.add_notes(*(p.notes for p in parts))
+    notes = cleaning.add_notes(*(p.notes for p in parts))
     return Observations(unit, *columns, units=pd.DataFrame({"name": ids, **perstar}), notes=notes)
 
 
@@ -302,7 +303,7 @@ def _gather(parts: Iterator[tuple], limit: int | None) -> LightCurves:
     found: list[LightCurves] = []
     notes: dict[str, int] = {}
     for part, more in parts:
-        notes = tidying.add_notes(notes, more)
+        notes = cleaning.add_notes(notes, more)
         if part is not None:
             found.append(part)
         if limit is not None and sum(map(len, found)) >= limit:
@@ -315,5 +316,5 @@ def _gather(parts: Iterator[tuple], limit: int | None) -> LightCurves:
         raise ValueError("a star lies in several partitions or files; sort the table by object id and write it again")
     if limit is not None and len(joined) > limit:
         joined = joined[:limit]
-    tidying.warn_unless_mjd(joined.mjd)
+    cleaning.warn_unless_mjd(joined.mjd)
     return replace(joined, notes=notes)

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from astraclr import tidying
 from astraclr.catalogs._formats import FORMATS, QUALITY, Format, Match, columns, in_magnitudes, matched
 from astraclr.catalogs._pipeline import Observations, Options, built, observations
-from astraclr.lightcurves import LightCurves
+from astraclr.data import cleaning
+from astraclr.data.lightcurves import LightCurves
 
 __all__ = ["Layout", "in_magnitudes", "layout_of", "tidy", "tidy_frame"]
 
@@ -124,9 +124,9 @@ def observed(table: pa.Table, layout: Layout) -> Observations:
 def finished(found: Observations, layout: Layout) -> tuple[LightCurves | None, dict[str, int]]:
     """Light curves of observations, with the cut of counts; None if nothing is usable."""
     notes = found.notes
-    if not tidying.usable(found.mjd, found.mag, found.magerr)[0].any():
+    if not cleaning.usable(found.mjd, found.mag, found.magerr)[0].any():
         lost = {"dropped: star without a usable observation in these bands": len(found.units)}
-        return None, tidying.add_notes(notes, lost)
+        return None, cleaning.add_notes(notes, lost)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # times that are not MJD are told once, by _gather, not once a partition
         made = built([found], found.units["name"].to_numpy(), layout.options)

@@ -1,0 +1,41 @@
+import json
+
+from astraclr.tutorial import results
+from astraclr.tutorial.results import FILES, NONE, UNKNOWN, best_random, over_seeds, paper_row, records, said, score_of
+
+
+def test_seeds_without_the_score_do_not_count():
+    assert over_seeds([]) is None and over_seeds([{"macro_f1": 0.5}]) is None
+    found = over_seeds([{"accuracy": 0.5}, {}])
+    assert found and str(found) == "0.500" and found.interval == NONE
+
+
+def test_files_that_are_not_there_are_empty(monkeypatch):
+    def read(name):
+        if name != "parity":
+            raise FileNotFoundError(name)
+        return json.loads('{"results": []}')
+
+    monkeypatch.setattr(results, "committed_result", read)
+    assert results.committed() == {name: {} for name in FILES} | {"parity": {"results": []}}
+
+
+def test_a_difference_within_two_errors_is_undecided():
+    assert said(8.04, 1.0, "it") == "8.0 points above it" and said(-3.0, 1.0, "it") == "3.0 points below it"
+    assert said(-1.0, 1.0, "it") == "1.0 points below it (undecided)"
+    assert said(None, 1.0, "it") == UNKNOWN
+
+
+def test_rows_are_found_by_their_kind():
+    seeds = {"0": {"knn": {"accuracy": 0.4}}, "1": {}}
+    low = {"0": {"knn": {"accuracy": 0.1}}}
+    result = {"rows": {"paper-random": {"seeds": seeds}, "paper": {"seeds": low}, "mine-random": {"seeds": low}}}
+    assert paper_row(result) == "paper" and paper_row({}) is None
+    found = best_random(result, "knn")
+    assert found and (found.mean, found.seeds) == (0.4, 1)
+    assert score_of(result, "paper", "linear_probe") is None and score_of({}, None, "knn") is None
+
+
+def test_records_are_found_wherever_they_stand():
+    rows = [{"way": "a", "accuracy": 1.0}, {"way": "b"}]
+    assert list(records({"x": [{"y": rows}], "accuracy": 2}, "way", "accuracy")) == rows[:1]
