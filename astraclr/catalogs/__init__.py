@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from astraclr.catalogs import _zubercal
-from astraclr.catalogs._formats import columns, matched, recognised
 from astraclr.catalogs._irsa import irsa
 from astraclr.catalogs._macho import MACHO_BANDS, macho_example
+from astraclr.catalogs._matching import columns, matched, recognised
 from astraclr.catalogs._open import Table, open_table
 from astraclr.catalogs._pipeline import Options, built, observations, read_columns
 from astraclr.catalogs._published import published
-from astraclr.catalogs._sources import about, in_folder, is_dataset, regular, skipped
+from astraclr.catalogs._sources import about, in_folder, is_dataset, regular, skipped, stem
 from astraclr.catalogs._zubercal import is_hats, zubercal
 from astraclr.config import ZTF_BANDS
 from astraclr.data import cleaning
@@ -144,7 +144,7 @@ def _read_file(table: Table, how: dict[str, Any]) -> LightCurves:
             return zubercal(table.path, **how)
         match, options = matched(table.schema, fmt), Options(**how)
         found = observations(read_columns(table, match), match, options)
-        return built([found], found.units["name"].to_numpy(), options)
+        return built([found], found.units["name"].fillna(stem(table.path)).to_numpy(), options, options.bands_of(fmt))
 
 
 def _read_folder(folder: Path, how: dict[str, Any]) -> LightCurves:

@@ -1,18 +1,19 @@
-"""The formats that `astraclr.read` knows, one entry each. To add one, add an entry; the first that fits is taken.
+"""The formats that `astraclr.read` knows, one entry each. To add one, add an entry to `FORMATS`.
 
-A format says by which columns it is recognised and which columns play which role. Whether a table holds one row an
-observation, or lists or a nested column, and in which kind of file, makes no difference.
+The first entry that fits a table is taken. A format says by which columns it is recognised and which columns play
+which role. Whether a table holds one row an observation, or lists or a nested column, and in which kind of file, makes
+no difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 
-from astraclr.catalogs._open import Table
+from astraclr.catalogs._photometry import Photometry, Values, alert, fluxes, forced_ztf, gaia
+from astraclr.config import RUBIN_BANDS
 
 Names = tuple[str, ...]
 
@@ -33,8 +34,15 @@ ZTF_NAMES = {name: band for name, band in ZTF_FILTERS.items() if not name.isdigi
 BAD_EPOCH = 32768
 """Bit 15 of catflags: the epoch is unusable (ZTF public data release notes, IPAC)."""
 
-LABEL_NAMES = ("label", "class", "type", "vartype", "var_type", "classification", "kind")
-"""Names, in lower case, of columns that look like labels: where such a column is not read, that is said."""
+
+@dataclass(frozen=True)
+class Quality:
+    """Columns of flags that are heeded wherever they are, and which observations they make bad, by reason."""
+
+    columns: Names
+    bad: Callable[..., dict[str, np.ndarray]]
+    text: bool = False
+    """Whether the columns are text, or numbers."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,16 @@ class Format:
     ----------
     name, title : a word for code, and words for people
     signs : columns by which it is recognised: all must be there, of a tuple of names at least one
-    roles : role -> columns that may play it, the first that is there is taken; see `NEEDED`
+    roles : role -> columns that may play it, the first that is there is taken
     source : where the names and rules are documented
     band_names : other spellings of bands
+    scale : errors in mag from the values of their column and whether these are whole numbers
+    photometry : magnitudes from other roles than mag and magerr
+    quality : flags of this format alone, beside `QUALITY`
+    time_zero : MJD of the time 0, where times are counted from there
+    bands : wavelengths that are taken where the caller names none
+    one_star : whether a file without an object_id holds one star, named by the file
+    limits : whether a magnitude that begins with > is a limit, which is dropped with a count
     """
 
     name: str
@@ -56,32 +71,21 @@ class Format:
     roles: Mapping[str, Names]
     source: str
     band_names: Mapping[str, str] = field(default_factory=lambda: ZTF_NAMES)
-
     scale: Callable[[np.ndarray, bool], np.ndarray] | None = None
-    """Errors in mag from the values of their column and whether these are whole numbers."""
+    photometry: Callable[[Values], Photometry] | None = None
+    quality: tuple[Quality, ...] = ()
+    time_zero: float | None = None
+    bands: Mapping[str, float] | None = None
+    one_star: bool = False
+    limits: bool = False
 
     @property
     def needed(self) -> list[str]:
         """Roles without which nothing can be read; a format with the role oid can do without an object_id."""
-        return [role for role in self.roles if role in EPOCH or (role == "object_id" and "oid" not in self.roles)]
-
-
-_LIKE = {
-    "object_id": ("id", "source_id", "objid", "name", "star", "star_id"),
-    "mjd": ("time", "t", "date", "obsmjd"),
-    "mag": ("magnitude", "psfmag", "magpsf"),
-    "magerr": ("errmag", "mag_err", "e_mag", "magnitude_error", "err", "error", "sigma", "sigmapsf", "dm"),
-    "band": ("filter", "passband", "fid", "filt", "filtercode"),
-}
-"""Columns that probably play a role under another name: they are named, not taken."""
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Columns of flags that are heeded wherever they are, and which observations they make bad, by reason."""
-
-    columns: Names
-    bad: Callable[..., dict[str, np.ndarray]]
+        optional = {"oid", "ra", "dec", "label", "period"}
+        if "oid" in self.roles or self.one_star:
+            optional.add("object_id")
+        return [role for role in self.roles if role not in optional]
 
 
 def _bad_catflags(catflags: np.ndarray) -> dict[str, np.ndarray]:
@@ -119,6 +123,44 @@ _TIDY = {
     "period": ("period",),
 }
 
+
+def _bad_fink(tag: np.ndarray) -> dict[str, np.ndarray]:
+    return {"dropped: d:tag is not valid (limit or bad quality)": (tag != "valid") & (tag != "")}
+
+
+def _bad_procstatus(status: np.ndarray) -> dict[str, np.ndarray]:
+    return {"dropped: procstatus is not 0": status != "0"}
+
+
+def _bad_atlas(err: np.ndarray) -> dict[str, np.ndarray]:
+    return {"dropped: err is not 0": err != 0}
+
+
+def _bad_gaia(by_photometry: np.ndarray, by_variability: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "dropped: rejected_by_photometry": by_photometry == 1,
+        "dropped: rejected_by_variability": by_variability == 1,
+    }
+
+
+MICROJANSKY, NANOJANSKY = 23.9, 31.4
+"""Zero points of AB magnitudes of fluxes in uJy and nJy (Oke & Gunn 1983, ApJ 266, 713: 3631 Jy)."""
+
+_BROKER = {"object_id": ("oid", "object_id"), "mjd": ("mjd",), "band": ("fid",)}
+
+_FLUXES = {
+    "object_id": OBJECT_IDS,
+    "mjd": ("mjd", "hmjd", "jd", "hjd", "bjd", "time"),
+    "flux": ("flux",),
+    "fluxerr": ("fluxerr", "flux_err", "flux_error"),
+    "zero_point": ("zero_point", "zeropoint", "zp", "magzp"),
+    "band": ("band",),
+    "label": ("label",),
+    "period": ("period",),
+}
+
+_FLUX = {role: also for role, also in _FLUXES.items() if role != "zero_point"}
+
 FORMATS = (
     Format(
         "zubercal",
@@ -147,124 +189,148 @@ FORMATS = (
         "ZTF public data release notes and light-curve service, IPAC (hmjd is heliocentric, within 8.3 minutes of mjd)",
         ZTF_FILTERS,
     ),
+    Format(
+        "alerce",
+        "ALeRCE detections",
+        ("magpsf_corr", "sigmapsf_corr_ext", "fid"),
+        {**_BROKER, "mag": ("magpsf_corr",), "magerr": ("sigmapsf_corr_ext",)},
+        "ALeRCE: Forster et al. 2021, AJ 161, 242 (magpsf is the magnitude of the difference)",
+        ZTF_FILTERS,
+    ),
+    Format(
+        "alerce_forced",
+        "ALeRCE forced photometry",
+        ("mag_corr", "e_mag_corr_ext", "fid"),
+        {**_BROKER, "mag": ("mag_corr",), "magerr": ("e_mag_corr_ext",)},
+        "ALeRCE: Forster et al. 2021, AJ 161, 242",
+        ZTF_FILTERS,
+    ),
+    Format(
+        "fink",
+        "Fink alerts of ZTF",
+        ("i:jd", "i:magpsf", "i:magnr"),
+        {
+            "object_id": ("i:objectId",),
+            "mjd": ("i:jd",),
+            "band": ("i:fid",),
+            "magpsf": ("i:magpsf",),
+            "sigmapsf": ("i:sigmapsf",),
+            "magnr": ("i:magnr",),
+            "sign": ("i:isdiffpos",),
+        },
+        "schema of ZTF's alerts (ztf-avro-alert) and of Fink's columns",
+        ZTF_FILTERS,
+        photometry=alert,
+        quality=(Quality(("d:tag",), _bad_fink, text=True),),
+    ),
+    Format(
+        "zfps",
+        "ZTF forced photometry",
+        ("forcediffimflux", "forcediffimfluxunc", "zpdiff"),
+        {
+            "mjd": ("jd",),
+            "band": ("filter",),
+            "flux": ("forcediffimflux",),
+            "fluxerr": ("forcediffimfluxunc",),
+            "zpdiff": ("zpdiff",),
+            "refmag": ("nearestrefmag",),
+            "refmagerr": ("nearestrefmagunc",),
+        },
+        "Masci et al. 2023, arXiv:2305.16279",
+        {"ZTF_g": "g", "ZTF_r": "r", "ZTF_i": "i"},
+        photometry=forced_ztf,
+        quality=(Quality(("procstatus",), _bad_procstatus, text=True),),
+        one_star=True,
+    ),
+    Format(
+        "atlas",
+        "ATLAS forced photometry",
+        ("uJy", "duJy", "F"),
+        {"mjd": ("MJD",), "band": ("F",), "flux": ("uJy",), "fluxerr": ("duJy",)},
+        "output of the ATLAS forced photometry server; Tonry et al. 2018, PASP 130, 064505 (bands)",
+        photometry=fluxes(MICROJANSKY),
+        quality=(Quality(("err",), _bad_atlas),),
+        bands={"c": 5330.0, "o": 6790.0},
+        one_star=True,
+    ),
+    Format(
+        "asassn",
+        "ASAS-SN light curve",
+        ("HJD", "mag_err", "Filter", ("flux(mJy)", "flux")),
+        {"mjd": ("HJD",), "mag": ("mag",), "magerr": ("mag_err",), "band": ("Filter",)},
+        "ASAS-SN Sky Patrol: Kochanek et al. 2017, PASP 129, 104502 (a magnitude that begins with > is a limit)",
+        bands={"V": 5500.0, "g": 4770.0},
+        one_star=True,
+        limits=True,
+    ),
+    Format(
+        "gaia",
+        "Gaia epoch photometry",
+        ("source_id", "transit_id", "time", "flux_error", "rejected_by_variability"),
+        {
+            "object_id": ("source_id",),
+            "mjd": ("time",),
+            "mag": ("mag",),
+            "flux": ("flux",),
+            "fluxerr": ("flux_error",),
+            "band": ("band",),
+        },
+        "Gaia DR3 data model, epoch photometry (time is BJD - 2455197.5)",
+        photometry=gaia,
+        quality=(Quality(("rejected_by_photometry", "rejected_by_variability"), _bad_gaia),),
+        time_zero=55_197.0,
+        bands={"G": 5822.39, "BP": 5035.75, "RP": 7619.96},
+    ),
+    Format(
+        "plasticc",
+        "PLAsTiCC",
+        ("passband", "flux", "flux_err", ("detected", "detected_bool")),
+        {**_FLUX, "band": ("passband",), "fluxerr": ("flux_err",)},
+        "PLAsTiCC data note, arXiv:1810.00001 (zero point 27.5, passband 0 to 5 is ugrizy)",
+        {str(k): band for k, band in enumerate("ugrizy")},
+        photometry=fluxes(27.5),
+        bands=RUBIN_BANDS,
+    ),
+    Format(
+        "rubin",
+        "Rubin forced sources or sources",
+        ("psfFlux", "psfFluxErr", "band"),
+        {
+            "object_id": ("objectId", "diaObjectId", "object_id"),
+            "mjd": ("midpointMjdTai", "expMidptMJD", "mjd"),
+            "flux": ("psfFlux",),
+            "fluxerr": ("psfFluxErr",),
+            "band": ("band",),
+            "label": ("label",),
+        },
+        "Rubin data products definition document, LSE-163 (fluxes in nJy)",
+        photometry=fluxes(NANOJANSKY),
+        bands=RUBIN_BANDS,
+    ),
+    Format(
+        "fluxes_njy",
+        "table of fluxes in nJy",
+        (("flux_njy", "flux_nJy"), ("fluxerr_njy", "fluxerr_nJy", "flux_err_njy", "flux_err_nJy")),
+        {**_FLUX, "flux": ("flux_njy", "flux_nJy"), "fluxerr": ("fluxerr_njy", "flux_err_njy")},
+        "README of Astra-CLR",
+        photometry=fluxes(NANOJANSKY),
+    ),
+    Format(
+        "fluxes_ujy",
+        "table of fluxes in uJy",
+        (("flux_ujy", "flux_uJy"), ("fluxerr_ujy", "flux_err_ujy")),
+        {**_FLUX, "flux": ("flux_ujy",), "fluxerr": ("fluxerr_ujy", "flux_err_ujy")},
+        "README of Astra-CLR",
+        photometry=fluxes(MICROJANSKY),
+    ),
+    Format(
+        "fluxes",
+        "table of fluxes with their zero point",
+        ("flux", ("fluxerr", "flux_err", "flux_error"), ("mjd", "time", "jd"), "band"),
+        _FLUXES,
+        "README of Astra-CLR",
+        photometry=fluxes(None),
+    ),
     Format("tidy", "tidy table", ("object_id",), _TIDY, "README of Astra-CLR"),
     Format("tidy", "tidy table", (("mjd", "band"), ("mag", "magerr")), _TIDY, "README of Astra-CLR"),
 )
-
-KNOWN = (
-    "object_id, mjd, mag, magerr, band (one row an observation, or lists in one row a star); "
-    "IRSA's mjd, mag, magerr, catflags, filtercode; Zubercal's objectid, mjd, mag, magerr, info, flag, band; "
-    "a nested column of mjd, mag, magerr, band; a HATS folder; what LightCurves.save wrote"
-)
-
-
-@dataclass(frozen=True)
-class Column:
-    """Where a column is: `position` of the top-level column in the file, `field` in it where that is nested."""
-
-    name: str
-    position: int
-    field: str | None = None
-
-
-@dataclass(frozen=True)
-class Match:
-    """A format, and the column that plays each of its roles."""
-
-    format: Format
-    roles: Mapping[str, Column]
-    flags: Mapping[str, Column]
-    unread: Names
-
-
-def columns(schema: pa.Schema) -> dict[str, list[Column]]:
-    """Columns by their name without blanks around it; those inside nested columns too."""
-    found: dict[str, list[Column]] = {}
-    nested: dict[str, list[Column]] = {}
-    for k, one in enumerate(schema):
-        inner = inside(one.type)
-        for f in inner:
-            nested.setdefault(f.strip(), []).append(Column(f.strip(), k, f))
-        if not inner:
-            found.setdefault(one.name.strip(), []).append(Column(one.name.strip(), k))
-    return {**nested, **found}
-
-
-def inside(kind: pa.DataType) -> list[str]:
-    """Names of the fields of a struct of lists, or of a list of structs."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        kind = kind.value_type
-    return [f.name for f in kind] if pa.types.is_struct(kind) else []
-
-
-def recognised(table: Table) -> Format:
-    """The format of a table.
-
-    Raises
-    ------
-    ValueError
-        For columns of no known format.
-    """
-    names = columns(table.schema)
-    for one in FORMATS:
-        if all(_column(names, (sign,) if isinstance(sign, str) else sign) for sign in one.signs):
-            return one
-    found = ", ".join(sorted(names)) or "(none)"
-    found = found if len(found) < 300 else found[:300] + " ..."
-    raise ValueError(f"unknown layout: found the columns {found}. Known are {KNOWN}")
-
-
-def matched(schema: pa.Schema, fmt: Format, chosen: Mapping[str, str] | None = None, quality: bool = True) -> Match:
-    """Which column plays which role.
-
-    Parameters
-    ----------
-    chosen : role -> name of the column, where the caller wants another than the format's
-    quality : whether columns of flags are heeded
-
-    Raises
-    ------
-    ValueError
-        If a needed column is missing, or one of its name is there twice.
-    """
-    names = columns(schema)
-    wanted = {**fmt.roles, **{role: (name,) for role, name in (chosen or {}).items()}}
-    roles = {role: column for role, also in wanted.items() if (column := _column(names, also))}
-    missing = [role for role in fmt.needed if role not in roles]
-    signs = [sign for sign in fmt.signs if isinstance(sign, str) and quality and not _column(names, (sign,))]
-    if missing or signs:
-        listed = ", ".join(names)
-        what = ", ".join(dict.fromkeys([*(wanted[role][0] for role in missing), *signs]))
-        hint = _hint([role for role in missing if role not in (chosen or {})], names)
-        raise ValueError(f"missing column {what}{hint}; the table has {listed or 'no columns'}")
-    flags: dict[str, Column] = {}
-    for rule in QUALITY if quality else ():
-        found = {name: _column(names, (name,)) for name in rule.columns}
-        flags |= {name: column for name, column in found.items() if column and None not in found.values()}
-    used = {c.name for c in roles.values()}
-    unread = tuple(n for n in names if n.lower() in LABEL_NAMES and n not in used and "label" not in roles)
-    return Match(fmt, roles, flags, unread)
-
-
-def _column(names: Mapping[str, list[Column]], also: Iterable[str]) -> Column | None:
-    """The first of these columns that is there; in other letters if it is there once."""
-    lower: dict[str, list[Column]] = {}
-    for name, some in names.items():
-        lower.setdefault(name.lower(), []).extend(some)
-    for name in also:
-        some = names.get(name) or lower.get(name.lower(), [])
-        if len(some) > 1:
-            raise ValueError(f"column {name} is there {len(some)} times; rename or remove all but one of them")
-        if some:
-            return some[0]
-    return None
-
-
-def _hint(missing: Iterable[str], names: Mapping[str, list[Column]]) -> str:
-    lower = {name.lower(): name for name in names}
-    like = {role: lower[n] for role in missing for n in _LIKE.get(role, ()) if n in lower}
-    return (
-        f" (rename {', '.join(f'{name} to {role}' for role, name in like.items())}, if that is what it holds)"
-        if like
-        else ""
-    )

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from astraclr.catalogs._formats import FORMATS, matched
+from astraclr.catalogs._formats import FORMATS
+from astraclr.catalogs._matching import matched
 from astraclr.catalogs._open import open_table
 from astraclr.catalogs._pipeline import Observations, Options, built, observations, read_columns
 from astraclr.catalogs._sources import about, light_curve_files, stem

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import lzma
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +76,7 @@ def open_table(path: str | Path) -> Table:
         def opened() -> BinaryIO:
             return path.open("rb") if stream is None else stream(path)
 
-        table = _of_astronomy(path, head, opened) or _of_text(path, head, opened)
+        table = _of_astronomy(path, head, opened) or _of_snad(path, head, opened) or _of_text(path, head, opened)
         return Table(path, f"{table.container}, {how}" if how else table.container, table.schema, table.read)
 
 
@@ -145,7 +147,8 @@ def _of_astronomy(path: Path, head: bytes, stream: Callable[[], BinaryIO]) -> Ta
     except ImportError as error:
         raise ImportError(f"{path} is a {kind}, which needs astropy: pip install 'astraclr[data]'") from error
     try:
-        with stream() as file:
+        with stream() as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about headers and units, which are not used
             source = file.read().decode() if form == "ascii.ipac" else file
             found = AstropyTable.read(source, format=form)
     except Exception as error:  # each format has errors of its own
@@ -154,6 +157,20 @@ def _of_astronomy(path: Path, head: bytes, stream: Callable[[], BinaryIO]) -> Ta
         ) from error
     table = pa.table({name: arrow(column) for name, column in columns_of(found).items()})
     return Table(path, kind, table.schema, lambda wanted, _: table.select(list(wanted)))
+
+
+def _of_snad(path: Path, head: bytes, stream: Callable[[], BinaryIO]) -> Table | None:
+    """JSON of SNAD's ZTF viewer: oid -> its light curve lc, a list of epochs, and meta with its filter; else None."""
+    if not head.lstrip().startswith(b"{") or b'"lc"' not in head:
+        return None
+    with stream() as file:
+        found = json.load(file)
+    if not all(isinstance(one, dict) and isinstance(one.get("lc"), list) for one in found.values()):
+        return None
+    epochs = pa.array([one["lc"] for one in found.values()])
+    band = pa.array([(one.get("meta") or {}).get("filter") for one in found.values()])
+    table = pa.table({"oid": pa.array(found), "band": band, "lc": epochs})
+    return Table(path, "JSON of the SNAD viewer", table.schema, lambda wanted, _: table.select(list(wanted)))
 
 
 def _is_ipac(head: bytes) -> bool:

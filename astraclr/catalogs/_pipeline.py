@@ -11,15 +11,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from astraclr.catalogs._formats import QUALITY, Column, Match
+from astraclr.catalogs._formats import QUALITY, Format
+from astraclr.catalogs._matching import Column, Match
 from astraclr.catalogs._open import Table
+from astraclr.config import ZTF_BANDS
 from astraclr.data import cleaning
-from astraclr.data.columns import arrow, numbers
+from astraclr.data.columns import arrow, is_text, numbers, texts
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.names import band_codes, identifiers, labels, names
 from astraclr.data.times import days
 
-_TEXT_ROLES = ("object_id", "oid", "band", "label")
+_TEXT_ROLES = ("object_id", "oid", "band", "label", "sign")
+
+LIMIT = "dropped: limit, not a measurement"
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class Options:
     bands: Mapping[str, float]
     drop_unknown_bands: bool = False
     drop_repeated: bool = False
+
+    def bands_of(self, fmt: Format) -> Mapping[str, float]:
+        """The bands asked for; those of the format where none were."""
+        return fmt.bands if fmt.bands and self.bands == ZTF_BANDS else self.bands
 
 
 @dataclass
@@ -56,6 +64,9 @@ def read_columns(table: Table, match: Match, extra: Sequence[Column] = ()) -> pa
     """The columns of a file that a format needs, ids and labels as text."""
     used = [*match.roles.values(), *match.flags.values(), *extra]
     text = [match.roles[r].position for r in _TEXT_ROLES if r in match.roles] + [c.position for c in extra]
+    text += [
+        match.flags[c].position for rule in match.format.quality if rule.text for c in rule.columns if c in match.flags
+    ]
     return table.read(sorted({c.position for c in used}), sorted(set(text)))
 
 
@@ -79,19 +90,16 @@ def observations(found: pa.Table, match: Match, options: Options) -> Observation
         notes["dropped: repeated header line"] = int(n)
     if flat.length is not None and "object_id" in match.roles and len(row) > len(units):
         notes["joined: row of a star that has several"] = len(row) - len(units)
-    mjd, converted = days(flat["mjd"], match.roles["mjd"].name, unit, units["name"].to_numpy())
-    mag, magerr = (numbers(flat[c], match.roles[c].name) for c in ("mag", "magerr"))
-    if match.format.scale:
-        magerr = match.format.scale(magerr, pa.types.is_integer(flat["magerr"].type))
+    mjd, converted = _times(flat, match, unit, units["name"].to_numpy())
+    mag, magerr, bad = _magnitudes(flat, match)
     good = np.ones(len(unit), bool)
-    for rule in QUALITY:
-        if set(rule.columns) <= set(match.flags):
-            for reason, bad in rule.bad(*(numbers(flat[c], c, truth=True) for c in rule.columns)).items():
-                if n := int((bad & good).sum()):
-                    notes[reason] = n
-                good &= ~bad
+    for reason, those in (*_flagged(flat, match).items(), *bad.items()):
+        if n := int((those & good).sum()):
+            notes[reason] = n
+        good &= ~those
+    bands = options.bands_of(match.format)
     names = flat["band"] if good.all() else flat["band"].filter(pa.array(good))
-    band, known, dropped = band_codes(names, options.bands, options.drop_unknown_bands, match.format.band_names)
+    band, known, dropped = band_codes(names, bands, options.drop_unknown_bands, match.format.band_names)
     keep = np.flatnonzero(good)[known]
     for name in match.unread:
         notes[f"not read: column {name}, which looks like labels (probe --label {name} reads it)"] = len(row)
@@ -104,6 +112,53 @@ def observations(found: pa.Table, match: Match, options: Options) -> Observation
         units,
         cleaning.add_notes(notes, converted, dropped),
     )
+
+
+def _times(flat: _Flat, match: Match, unit: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+    column, zero = match.roles["mjd"].name, match.format.time_zero
+    if zero is None:
+        return days(flat["mjd"], column, unit, ids)
+    return numbers(flat["mjd"], column) + zero, {f"converted: {column} to MJD (plus {zero:g})": len(unit)}
+
+
+def _magnitudes(flat: _Flat, match: Match) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Magnitudes, errors, and which observations have none, by reason."""
+    if rule := match.format.photometry:
+        return rule(lambda role: _signs(flat[role]) if role == "sign" else numbers(flat[role], match.roles[role].name))
+    limit, mag = _limits(flat["mag"]) if match.format.limits else (None, flat["mag"])
+    magerr = numbers(flat["magerr"], match.roles["magerr"].name)
+    if match.format.scale:
+        magerr = match.format.scale(magerr, pa.types.is_integer(flat["magerr"].type))
+    return numbers(mag, match.roles["mag"].name), magerr, {LIMIT: limit} if limit is not None else {}
+
+
+def _flagged(flat: _Flat, match: Match) -> dict[str, np.ndarray]:
+    """Observations that flags call bad, by reason."""
+    found = {}
+    for rule in (*QUALITY, *match.format.quality):
+        if set(rule.columns) <= set(match.flags):
+            read = _words if rule.text else lambda values, c: numbers(values, c, truth=True)
+            found |= rule.bad(*(read(flat[c], c) for c in rule.columns))
+    return found
+
+
+def _words(values: pa.Array, column: str) -> np.ndarray:
+    code, found = names(values, column, "flag")
+    return np.append(found, "").astype(object)[code]
+
+
+def _signs(values: pa.Array) -> np.ndarray:
+    """1 where a difference is positive, as ZTF's alerts say it: t, 1 or true; else -1."""
+    return np.where(np.isin(_words(values, "isdiffpos"), ["t", "1", "true", "True"]), 1, -1)
+
+
+def _limits(values: pa.Array) -> tuple[np.ndarray, pa.Array]:
+    """Which magnitudes of a column of text are limits (">16.3"), and the column without these."""
+    if not is_text(values.type):
+        return np.zeros(len(values), bool), values
+    text = texts(values, "mag")
+    limit = pc.starts_with(pc.utf8_trim_whitespace(text), ">").fill_null(False)  # pyright: ignore[reportAttributeAccessIssue]
+    return np.asarray(limit), pc.if_else(limit, None, text)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _units(flat: _Flat, match: Match) -> tuple[np.ndarray, pd.DataFrame]:
@@ -124,7 +179,8 @@ def _units(flat: _Flat, match: Match) -> tuple[np.ndarray, pd.DataFrame]:
         if c in match.roles:
             units[c] = pd.Series(numbers(flat.row(c), c)).groupby(row).first().reindex(range(len(found))).to_numpy()
     if "label" in match.roles:
-        units["label"] = cleaning.one_a_star(labels(flat.row("label"), match.roles["label"].name), row, found, "label")
+        column = match.roles["label"].name
+        units["label"] = cleaning.one_a_star(labels(flat.row("label"), column), row, found, column)
     if "period" in match.roles:
         units["period"] = cleaning.one_a_star(numbers(flat.row("period"), "period"), row, found, "period")
     return row, pd.DataFrame(units, index=range(len(found)))
@@ -191,12 +247,15 @@ def _inner(values: pa.Array, name: str) -> pa.Array:
     return pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(length, dtype=np.int64)]), inner)
 
 
-def built(parts: Sequence[Observations], names: np.ndarray, options: Options) -> LightCurves:
+def built(
+    parts: Sequence[Observations], names: np.ndarray, options: Options, bands: Mapping[str, float] | None = None
+) -> LightCurves:
     """Light curves of observations; units of one name, also of different parts, are one star.
 
     Parameters
     ----------
     names : (n_units,) name of the star of every unit, of all parts in order
+    bands : those of their format, where not those of the options
     """
     star, ids = pd.factorize(np.asarray(names, dtype=object))
     units = pd.concat([p.units for p in parts], ignore_index=True)
@@ -211,6 +270,12 @@ def built(parts: Sequence[Observations], names: np.ndarray, options: Options) ->
     ids = np.asarray(ids)
     perstar = {c: cleaning.one_a_star(units[c].to_numpy(), star, ids, c) for c in ("label", "period")}
     made = LightCurves.from_arrays(
-        star[unit], band, *values, bands=options.bands, object_id=ids, drop_repeated=options.drop_repeated, **perstar
+        star[unit],
+        band,
+        *values,
+        bands=bands or options.bands,
+        object_id=ids,
+        drop_repeated=options.drop_repeated,
+        **perstar,
     )
     return replace(made, notes=cleaning.add_notes(notes, made.notes))

@@ -83,7 +83,13 @@ def dialect(head: bytes) -> Dialect:
     row = next((line for line in lines[first + 1 :] if line.strip()), "")
     values = _split(row, separator)
     if all(_NUMBER.fullmatch(name) for name in names):
-        raise ValueError(f"no header: the first line holds numbers ({shown(header)}); name its columns in a first line")
+        raise ValueError(
+            f"no header: {len(names)} columns of numbers ({shown(header)}), perhaps time, magnitude, error; "
+            "name its columns in a first line"
+        )
+    if len(values) != len(names) and len(row.split()) == len([n for n in names if n]):
+        separator, names = "", [n for n in names if n]  # names separated by commas, values by blanks
+        values = row.split()
     while values[len(names) :] == [""] or (row and names[-1] == "" and len(values) < len(names)):
         names = [*names, ""] if len(values) > len(names) else names[:-1]  # a comma at the end of rows, or of the header
     commas = separator not in ("", ",") and any(re.fullmatch(r"[+-]?\d+,\d+", v) for v in values)
@@ -100,7 +106,7 @@ def _refuse_other_text(text: str) -> None:
     if start.startswith("<"):
         raise ValueError("is XML, but no VOTable; ask the archive for CSV or VOTable")
     if start.startswith(("{", "[")):
-        raise ValueError("is JSON, which is not read; make a table of it and save that as CSV or parquet")
+        raise ValueError("is JSON of an unknown kind; make a table of it and save that as CSV or parquet")
 
 
 def _header(lines: Sequence[str]) -> tuple[int, str]:

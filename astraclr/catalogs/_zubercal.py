@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from astraclr.catalogs._formats import Format, matched, recognised
+from astraclr.catalogs._formats import Format
 from astraclr.catalogs._irsa import star_names
+from astraclr.catalogs._matching import matched, recognised
 from astraclr.catalogs._open import Table, open_table
 from astraclr.catalogs._pipeline import Observations, built
 from astraclr.catalogs._sources import about, light_curve_files

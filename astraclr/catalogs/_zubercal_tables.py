@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from astraclr.catalogs._formats import FORMATS, QUALITY, Format, Match, columns, in_magnitudes, matched
+from astraclr.catalogs._formats import FORMATS, QUALITY, Format, in_magnitudes
+from astraclr.catalogs._matching import Match, columns, matched
 from astraclr.catalogs._pipeline import Observations, Options, built, observations
 from astraclr.data import cleaning
 from astraclr.data.lightcurves import LightCurves

@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from astraclr.config import RUBIN_BANDS
 from astraclr.data.cleaning import Notes
 from astraclr.data.columns import MISSING, as_arrow, is_text, shown, texts
 
 LONGEST_NAME = 500
 """Characters of an object id or label; every name of a table takes as much memory as its longest."""
+
+_OF_RUBIN = "; those of Rubin are astraclr.config.RUBIN_BANDS (--band rubin)"
 
 _ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+\d+")
 
@@ -188,6 +191,6 @@ def band_codes(
         raise ValueError(
             f"unknown band {listed}{more}; known: {', '.join(known)}. Give its effective wavelength in angstrom in "
             "`bands`, or drop it with drop_unknown_bands=True (on the command line --band NAME=ANGSTROM, "
-            "--drop-unknown-bands)"
+            f"--drop-unknown-bands){_OF_RUBIN if set(unknown) <= set(RUBIN_BANDS) else ''}"
         )
     return codes, codes >= 0, {f"dropped: observation in unknown band {b}": n for b, n in unknown.items()}
