@@ -130,7 +130,8 @@ def finished(found: Observations, layout: Layout) -> tuple[LightCurves | None, d
         return None, cleaning.add_notes(notes, lost)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # times that are not MJD are told once, by _gather, not once a partition
-        made = built([found], found.units["name"].to_numpy(), layout.options)
+        bands = layout.options.bands_of(_BY_NAME[layout.format])
+        made = built([found], found.units["name"].to_numpy(), layout.options, bands)
     notes = dict(made.notes)
     if layout.at_least:
         enough = made.with_counts(layout.at_least)
