@@ -248,9 +248,10 @@ class Results:
         """Where a row's scores with a seed go, empty if they must be made."""
         what = table.settings(name), table.depends(name), self.fingerprints
         before = self.rows.get(name)
-        if before is None or (differs := row_differences(before.get("fingerprint"), *what)):
-            if before is not None:
-                print(f"{name} is made anew: {differs[0]}", flush=True)
+        differs = [] if before is None else row_differences(before.get("fingerprint"), *what)
+        if differs:
+            print(f"{name} is made anew: {differs[0]}", flush=True)
+        if before is None or differs:
             self.rows[name] = {"fingerprint": row_key(*what), "over_seeds": {}, "seeds": {}}
         return self.rows[name]["seeds"].setdefault(str(seed), {})
 

@@ -172,7 +172,7 @@ def test_rows_are_made_once_and_merged(script, tmp_path, monkeypatch):
     assert set(first["rows"]) == {"majority", "paper"}
     training = first["rows"]["paper"]["seeds"]["0"]["training"]
     assert training["steps"] == 2 and training["cpu_seconds"] > 0 and training["kwh_estimate"] > 0
-    monkeypatch.setattr(script.bench, "assess", None)  # what is there is not made again
+    monkeypatch.setattr(script.benchmark, "assess", None)  # what is there is not made again
     script.main(["--rows", "paper", "--out", str(out)])
     assert json.loads(out.read_text())["rows"] == first["rows"]
 

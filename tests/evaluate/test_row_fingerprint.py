@@ -127,7 +127,7 @@ def constants():
         targets += [s.target for s in tree.body if isinstance(s, ast.AnnAssign)]
         for target in targets:
             for name in target.elts if isinstance(target, ast.Tuple) else [target]:
-                if name.id.isupper() and numbers_in(getattr(values, name.id)):
+                if isinstance(name, ast.Name) and name.id.isupper() and numbers_in(getattr(values, name.id)):
                     yield module, name.id
 
 
@@ -145,8 +145,6 @@ def changed(value):
         return value * 1.01 if 0 < abs(value) < 1e4 else value + (1.0 if value else 0.01)
     if isinstance(value, dict):
         return value | {list(value)[-1]: changed(list(value.values())[-1])}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return value._replace(**{value._fields[0]: changed(value[0])})
     return (*value[:-1], changed(value[-1]))
 
 
