@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from astraclr.config import RUBIN_BANDS
-from astraclr.data.cleaning import Notes
+from astraclr.data.cleaning import Notes, need_bands
 from astraclr.data.columns import MISSING, as_arrow, is_text, shown, texts
 
 LONGEST_NAME = 500
@@ -174,6 +174,7 @@ def band_codes(
     ValueError
         If a name has no wavelength in `known` and `drop_unknown` is false.
     """
+    need_bands(known)
     index, found = names(values, "band", "band")
     spelt = {**(also or {})}
     named = [b if b in known else spelt.get(b, b) for b in found]
