@@ -54,8 +54,8 @@ def by_light_curve(path: Path) -> Embedder:
         for star in range(len(stars)):
             bands = stars.star(star)
             names = np.repeat(list(bands), [len(mjd) for mjd, _, _ in bands.values()])
-            columns = [np.concatenate(column) for column in zip(*bands.values(), strict=True)]
-            out.append(model(*columns, names)[0, :, 0].mean(0))
+            mjd, mag, magerr = [np.concatenate(column) for column in zip(*bands.values(), strict=True)]
+            out.append(model(mjd, mag, magerr, names)[0, :, 0].mean(0))
         return np.array(out)
 
     return embed_all

@@ -57,7 +57,8 @@ class Clock:
     """Seconds by the clock and by the processor, of each part of one step."""
 
     def __init__(self) -> None:
-        self.wall, self.cpu = (dict.fromkeys(PARTS, 0.0) for _ in range(2))
+        self.wall: dict[str, float] = {part: 0.0 for part in PARTS}
+        self.cpu = dict(self.wall)
         self._now = time.perf_counter(), time.process_time()
 
     def lap(self, part: str) -> None:

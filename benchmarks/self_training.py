@@ -123,9 +123,9 @@ def gains(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     by_draw = pd.DataFrame(found).pivot(index="seed", columns="way", values="accuracy")
     apart = 100 * by_draw.sub(by_draw["linear probe"], axis=0).drop(columns="linear probe")
     return {
-        way: {
+        str(way): {
             "mean": round(float(column.mean()), 2),
-            "sd": round(float(column.std()), 2) if len(column) > 1 else None,
+            "sd": round(float(np.std(column.to_numpy(), ddof=1)), 2) if len(column) > 1 else None,
             "draws": column.round(2).tolist(),
         }
         for way, column in apart.items()

@@ -115,7 +115,8 @@ def gradients() -> dict[str, float]:
         encoder = new_encoder(size, CORRECTED, k).eval()
         views = make_views(data, torch.arange(64) + 64 * k, size, CORRECTED, Draws(k))
         nt_xent(project_views(encoder, views)).backward()
-        norms.append(sum(p.grad.square().sum() for p in encoder.parameters() if p.grad is not None).sqrt().item())
+        squares = (p.grad.square().sum() for p in encoder.parameters() if p.grad is not None)
+        norms.append(sum(squares, start=torch.zeros(())).sqrt().item())
     small = 1e-9  # a gradient as small as epsilon, where the two forms of Adam differ
     first = math.sqrt(1 - BETAS[1])
     keras = first / (1 - BETAS[0]) * (1 - BETAS[0]) * small / (first * small + EPSILON)
@@ -150,8 +151,11 @@ def validation(checkpoint: Checkpoint) -> dict[str, float]:
     losses = [
         validate(checkpoint.encoder, data, held, preset("tiny"), checkpoint.recipe, s)["val_loss"] for s in range(20)
     ]
-    gain = checkpoint.history["val_loss"].dropna().tail(3).diff().abs().mean()
-    return {"standard deviation": float(np.std(losses)), "last changes between validations": float(gain)}
+    gain = checkpoint.history["val_loss"].dropna().tail(3).diff().abs()
+    return {
+        "standard deviation": float(np.std(losses)),
+        "last changes between validations": float(np.nanmean(gain.to_numpy())),
+    }
 
 
 def colour(data: Prepared, stars: Tensor) -> dict[str, float]:
@@ -235,7 +239,7 @@ def thawing(checkpoint: Checkpoint, stars: Splits, seeds: int = 3) -> dict[str, 
     out: dict[str, object] = {}
     for name, thaw in (("frozen", False), ("thawed", True)):
         other = replace(checkpoint, recipe=replace(checkpoint.recipe, thaw_embedding=thaw))
-        found = []
+        found, trainable = [], 0
         for seed in range(seeds):
             model = finetune(
                 other,
@@ -248,8 +252,9 @@ def thawing(checkpoint: Checkpoint, stars: Splits, seeds: int = 3) -> dict[str, 
                 progress=False,
             )
             found.append(float((model.predict(stars.test) == stars.test.label).mean()))
+            trainable = sum(p.numel() for p in model.encoder.parameters() if p.requires_grad)
         out[f"accuracy, embedding {name}"] = [round(x, 4) for x in found]
-        out[f"trainable, embedding {name}"] = sum(p.numel() for p in model.encoder.parameters() if p.requires_grad)
+        out[f"trainable, embedding {name}"] = trainable
     return out
 
 

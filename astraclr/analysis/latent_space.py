@@ -18,12 +18,22 @@ def umap_map(embeddings: np.ndarray, seed: int = 42, n_neighbors: int = 15, min_
     Returns
     -------
     (n, 2) float32; distances between far groups mean little (McInnes et al. 2018, arXiv 1802.03426)
+
+    Raises
+    ------
+    ValueError
+        For fewer stars than `n_neighbors` needs.
+    ImportError
+        Without umap-learn, which ``pip install "astraclr[plot]"`` brings.
     """
     if len(embeddings) <= n_neighbors:
         raise ValueError(f"{len(embeddings)} stars are too few for n_neighbors {n_neighbors}; give more stars")
     import warnings
 
-    from umap import UMAP
+    try:
+        from umap import UMAP
+    except ModuleNotFoundError as error:
+        raise ImportError("UMAP needs the package umap-learn: pip install 'astraclr[plot]'") from error
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_jobs value")  # a fixed seed means one thread, as wanted

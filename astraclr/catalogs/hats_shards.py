@@ -9,12 +9,7 @@ from typing import Any
 from astraclr.config import ZTF_BANDS
 from astraclr.data.lightcurves import PAPER_CUT
 from astraclr.data.shard_manifest import Book, Part
-from astraclr.data.shard_writer import (
-    STARS_PER_SHARD,
-    _check_size,
-    _need_unique,
-    write_part,
-)
+from astraclr.data.shard_writer import STARS_PER_SHARD, _check_size, _need_unique, write_part
 
 
 def shards_from_hats(

@@ -174,6 +174,7 @@ def explore(
     Example: astraclr explore stars.parquet --out explorer.html
     """
     term.check_output(out, [".html"], file)
+    term.need_extra("plot", "umap")
     parsing.parse_bands(band)
     from astraclr.analysis.classifier import load_head
     from astraclr.analysis.explorer import explorer

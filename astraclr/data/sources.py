@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 import zlib
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from astraclr.data.lightcurves import LightCurves
-from astraclr.model.checkpoint import (
-    _REST,
-)
 
 if TYPE_CHECKING:
     from astraclr.data.tokens import Prepared
+
+
+_REST = ", SHA-256 "
 
 
 def fingerprint(lc: LightCurves) -> str:
@@ -34,6 +36,27 @@ def fingerprint(lc: LightCurves) -> str:
     rest.update(json.dumps(names).encode())
     crc = zlib.crc32(np.ascontiguousarray(lc.mag).data)
     return f"{len(lc)} stars, {lc.n_obs} observations, CRC-32 {crc:08x}{_REST}{rest.hexdigest()[:16]}"
+
+
+def same_stars(recorded: str, now: str, where: str | Path) -> bool:
+    """Whether what was recorded in `where` is a `fingerprint` of the stars of `now`, as far as it can say.
+
+    Warns
+    -----
+    UserWarning
+        If an earlier version recorded it, by whose line only magnitudes can be compared, and these are equal.
+    """
+    if recorded == now:
+        return True
+    if not now.startswith(f"{recorded}{_REST}"):
+        return False
+    warnings.warn(
+        f"{where} is of an earlier version, which recorded of its stars how many there are and a checksum of their "
+        "magnitudes: these agree; times, errors, bands and ids could not be compared. If you changed them, choose "
+        "another folder",
+        stacklevel=3,
+    )
+    return True
 
 
 BLOCK, BUFFER = 64, 16_384

@@ -15,13 +15,7 @@ import numpy as np
 from astraclr.config import Preset
 from astraclr.config import preset as preset_named
 from astraclr.data.splits import Splits
-from astraclr.evaluate.metrics import (
-    NATURAL,
-    calibration_error,
-    natural_weights,
-    score,
-    with_intervals,
-)
+from astraclr.evaluate.metrics import NATURAL, calibration_error, natural_weights, score, with_intervals
 from astraclr.evaluate.probes import PAPER_C, PAPER_K, fit_logistic, knn_class_scores
 from astraclr.evaluate.splits import cap_labels
 from astraclr.simulation.simulate import simulate

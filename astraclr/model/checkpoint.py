@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,13 +20,6 @@ from astraclr.model.config import EncoderConfig
 from astraclr.model.encoder import Encoder, new_encoder
 
 FORMAT, VERSION = "astraclr checkpoint", 1
-
-_REST = ", SHA-256 "
-
-_OTHER_RUN = (
-    "{} holds a run with another preset, recipe, seed, number of steps or other stars; "
-    "choose another folder, or remove it to start anew"
-)
 
 
 @dataclass
@@ -54,58 +46,6 @@ class Checkpoint:
     def name(self) -> str:
         """Preset, recipe, seed and the beginning of the hash, for tables and logs."""
         return f"{self.preset.name}-{self.recipe.name}-{self.seed}-{self.sha256[:8] or 'unsaved'}"
-
-
-def same_stars(recorded: str, now: str, where: str | Path) -> bool:
-    """Whether what was recorded in `where` is a `fingerprint` of the stars of `now`, as far as it can say.
-
-    Warns
-    -----
-    UserWarning
-        If an earlier version recorded it, by whose line only magnitudes can be compared, and these are equal.
-    """
-    if recorded == now:
-        return True
-    if not now.startswith(f"{recorded}{_REST}"):
-        return False
-    warnings.warn(
-        f"{where} is of an earlier version, which recorded of its stars how many there are and a checksum of their "
-        "magnitudes: these agree; times, errors, bands and ids could not be compared. If you changed them, choose "
-        "another folder",
-        stacklevel=3,
-    )
-    return True
-
-
-def need_same_run(out: Path, found: tuple[Preset, Recipe, int, str], wanted: tuple[Preset, Recipe, int, str]) -> None:
-    """Refuse to go on with, or to return, a run of other settings or stars than are wanted.
-
-    Raises
-    ------
-    ValueError
-        Naming each that differs, as it was and as it is wanted now.
-
-    Warns
-    -----
-    UserWarning
-        As `same_stars`.
-    """
-    both = zip(found[:2], wanted[:2], strict=True)
-    pairs = [(f.name, getattr(a, f.name), getattr(b, f.name)) for a, b in both for f in fields(a)]
-    odd = [f"{name} {a!r}, now {b!r}" for name, a, b in (*pairs, ("seed", found[2], wanted[2])) if a != b]
-    if not same_stars(found[3], wanted[3], out):
-        odd.append(f"stars {found[3]!r}, now {wanted[3]!r}")
-    if odd:
-        raise ValueError(f"{_OTHER_RUN.format(out)} ({'; '.join(odd)})")
-
-
-def settings_of(path: Path, text: str) -> tuple[Preset, Recipe, int, str]:
-    """Preset, recipe, seed and stars of a state, also of one that was written before a switch existed."""
-    try:
-        preset, recipe, seed, data = json.loads(text)
-        return preset_from_dict(preset), recipe_from_dict(recipe), int(seed), str(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds settings that cannot be read: {error}") from error
 
 
 def random_control(checkpoint: Checkpoint, seed: int | None = None) -> Checkpoint:

@@ -19,8 +19,8 @@ from astraclr.config import RECIPES, Preset, Recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import Prepared, Tokens, centred_in_segments, prepare, ranges, to_tokens
 from astraclr.model.checkpoint import Checkpoint
+from astraclr.model.device import own_device
 from astraclr.model.encoder import Encoder
-from astraclr.train.distributed import own_device
 
 CROPS = ("start", "middle", "end")
 

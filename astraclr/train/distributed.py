@@ -103,13 +103,6 @@ def first_rank() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
-def own_device() -> str:
-    """The device of this process: a GPU of its own on its machine where there is one."""
-    if not torch.cuda.is_available():
-        return "cpu"
-    return f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"
-
-
 def shared(preset: Preset, recipe: Recipe, batch: int, ranks: Ranks) -> Preset:
     """The preset as so many ranks run it: where negatives stay in a replica, a rank is at least one replica.
 

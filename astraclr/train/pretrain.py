@@ -22,9 +22,10 @@ from astraclr.data.sources import InMemory, Source
 from astraclr.data.splits import split
 from astraclr.data.tokens import Prepared, Tokens
 from astraclr.model.checkpoint import Checkpoint
+from astraclr.model.device import own_device
 from astraclr.model.encoder import Encoder, new_encoder
 from astraclr.train.counter_rng import VALIDATION, Draws
-from astraclr.train.distributed import ALONE, Ranks, joined, own_device, shared
+from astraclr.train.distributed import ALONE, Ranks, joined, shared
 from astraclr.train.losses import alignment, effective_rank, nt_xent, uniformity
 from astraclr.train.optimizer import BETAS, EPSILON, new_optimiser, rate_of_step
 from astraclr.train.run_state import Run, deliver, finished, held_signals

@@ -25,9 +25,10 @@ from torch import Tensor
 
 from astraclr.config import Preset, Recipe, to_dict
 from astraclr.files import need_known_version, replacing
-from astraclr.model.checkpoint import Checkpoint, load_checkpoint, need_same_run, save_checkpoint, settings_of
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from astraclr.model.encoder import Encoder
 from astraclr.train.run_log import RunLog
+from astraclr.train.run_settings import need_same_run, settings_of
 
 STATE, PREVIOUS, LOG = "state.safetensors", "state-previous.safetensors", "log.jsonl"
 _FORMAT, _VERSION = "astraclr state", 1

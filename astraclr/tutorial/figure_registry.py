@@ -21,6 +21,7 @@ from platform import python_version
 from typing import Any
 
 from astraclr.files import replacing, revision, sha256
+from astraclr.tutorial.figure_contents import MIME, RECORD
 
 SHARED = ("astraclr", "data", "constraints", "benchmarks/results", "tests/oracles")
 """What every chapter may read, beside its own text."""
@@ -40,7 +41,9 @@ class Figure:
     caption, alt : str
         What stands below it, and what it shows, for readers who do not see it.
     not_compared : str
-        Why its look is not compared between builds; empty where it is.
+        Why it is not compared between builds; empty where it is.
+    data_vary : str
+        Why its data are not compared, only its words and what is drawn: another processor rounds them otherwise.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Figure:
     caption: str
     alt: str
     not_compared: str = ""
+    data_vary: str = ""
 
     def command(self, preset: str, seed: int) -> str:
         """What to type in order to get it again."""
@@ -85,7 +89,7 @@ def figures(book: Path) -> dict[str, Figure]:
                 cell["id"],
                 shown.get("caption", ""),
                 meta.get("image", {}).get("alt", ""),
-                cell["metadata"].get("astraclr", {}).get("not_compared", ""),
+                **cell["metadata"].get("astraclr", {}),
             )
     return found
 
@@ -134,13 +138,19 @@ def real_data(root: Path) -> Path:
 def kernel_environment(root: Path) -> dict[str, str]:
     """Variables in which a chapter runs: this environment's kernel, which draws inline, whatever the reader has set."""
     env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
-    return env | {"JUPYTER_PREFER_ENV_PATH": "1", "ASTRACLR_REAL_DATA": str(real_data(root))}
+    return env | {"JUPYTER_PREFER_ENV_PATH": "1", "ASTRACLR_REAL_DATA": str(real_data(root)), RECORD: "1"}
 
 
 def image_of(cell: dict[str, Any]) -> bytes | None:
     """The picture that an executed cell shows, as PNG; None if it shows none, the last if it shows several."""
     found = [o["data"]["image/png"] for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
     return base64.b64decode("".join(found[-1])) if found else None
+
+
+def contents_of(cell: dict[str, Any]) -> dict[str, Any] | None:
+    """What the figure of an executed cell is made of (`figure_contents.describe`); None where it was not recorded."""
+    found = [o["data"][MIME] for o in cell.get("outputs", []) if MIME in o.get("data", {})]
+    return found[-1] if found else None
 
 
 def facts(figure: Figure, picture: bytes, preset: str, seed: int, root: Path) -> dict[str, Any]:

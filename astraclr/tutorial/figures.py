@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS
 from astraclr.data.tokens import MJD_ZERO, Tokens
 from astraclr.evaluate.metrics import Scores
 from astraclr.train.losses import chance_level, floor_level
+from astraclr.tutorial.figure_contents import RECORD, record_in_notebook
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +23,17 @@ Star = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for the book: opaque white faces, so that dark pages do not eat the figures."""
-    import matplotlib as mpl
+    """Set matplotlib's defaults for the book: opaque white faces, so that dark pages do not eat the figures.
+
+    In a build of the book (variable `RECORD` is set) the notebook also keeps what each figure is made of.
+    """
+    try:
+        import matplotlib as mpl
+    except ModuleNotFoundError as error:
+        raise ImportError("figures need the package matplotlib: pip install 'astraclr[plot]'") from error
+
+    if os.environ.get(RECORD):
+        record_in_notebook()
 
     mpl.rcParams.update(
         {

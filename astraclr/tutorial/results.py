@@ -124,6 +124,46 @@ def of_laptop(result: Mapping[str, Any], *columns: str) -> list[dict[str, Any]]:
     return [r for r in found if r["checkpoint"] == "laptop" or r["checkpoint"].startswith("laptop-recommended-")]
 
 
+def compared(one: float, other: float, error: float) -> str:
+    """Where a number stands beside another: "above", "below", or "level" where their uncertainty decides nothing.
+
+    Parameters
+    ----------
+    one, other : float
+        Two results, such as accuracies.
+    error : float
+        Standard error of their difference, such as `share_error`; within two of them the numbers are level.
+
+    Raises
+    ------
+    ValueError
+        If the error is negative, or anything is not a number.
+
+    Examples
+    --------
+    >>> compared(0.83, 0.72, error=0.02), compared(0.83, 0.80, error=0.02)
+    ('above', 'level')
+    """
+    if not (error >= 0 and np.isfinite(one - other)):
+        raise ValueError(
+            f"{one} beside {other} with an error of {error}: give finite numbers and an error of 0 or more"
+        )
+    if abs(one - other) <= 2 * error:
+        return "level"
+    return "above" if one > other else "below"
+
+
+def share_error(one: float, other: float, n: int) -> float:
+    """Standard error of the difference of two shares (0 to 1), each of `n` stars; of the same stars it is less.
+
+    Examples
+    --------
+    >>> round(share_error(0.8, 0.7, 1_000), 3)
+    0.019
+    """
+    return ((one * (1 - one) + other * (1 - other)) / n) ** 0.5
+
+
 def said(points: float | None, error: float, than: str) -> str:
     """A difference in points of accuracy, in words; within two errors it is undecided, whatever its sign."""
     if points is None:

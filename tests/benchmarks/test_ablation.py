@@ -16,6 +16,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "ablation.py"
 @pytest.fixture(scope="module")
 def script():
     spec = importlib.util.spec_from_file_location("ablation", SCRIPT)
+    assert spec and spec.loader
     module = sys.modules["ablation"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module

@@ -1,13 +1,15 @@
 """No result is typed into the words of the book: what looks like one is glued, or quoted from a place that is named."""
 
 import ast
-import json
 import re
 from pathlib import Path
 
-import ledger
+import glued_results as results
+import nbformat
 import pytest
 import yaml
+from notebooks import code_of, read_notebook
+from statement_names import names_read, names_set
 from typed import Quoted, typed_numbers
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
@@ -19,10 +21,6 @@ QUOTED = [Quoted(**entry) for entry in yaml.safe_load(LIST.read_text())]
 
 def name_of(page: Path) -> str:
     return page.relative_to(BOOK).with_suffix("").as_posix()
-
-
-def code_of(notebook: Path) -> list[str]:
-    return ["".join(c["source"]) for c in json.loads(notebook.read_text())["cells"] if c["cell_type"] == "code"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -42,13 +40,14 @@ def test_quoted_numbers_have_pages_and_reasons():
 
 @pytest.mark.parametrize("page", NOTEBOOKS, ids=name_of)
 def test_glued_names_are_glued_by_the_same_notebook(page):
-    patterns = ledger.can_be_glued("\n".join(code_of(page)))
-    unknown = [n for n in ledger.used(json.loads(page.read_text())) if not any(re.fullmatch(p, n) for p in patterns)]
+    notebook = read_notebook(page)
+    patterns = results.can_be_glued("\n".join(code_of(notebook)))
+    unknown = [n for n in results.used(notebook) if not any(re.fullmatch(p, n) for p in patterns)]
     assert not unknown
 
 
 def test_pages_without_code_glue_nothing():
-    assert not [name_of(page) for page in PAGES if page.suffix == ".md" and ledger.GLUED.search(page.read_text())]
+    assert not [name_of(page) for page in PAGES if page.suffix == ".md" and results.GLUED.search(page.read_text())]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ def test_origins_follow_names_from_cell_to_cell():
         'best = 3\nglue("again", best)',
     ]
     bench = {"benchmarks/results/bench.json"}
-    assert ledger.origins(cells) == [
+    assert results.origins(cells) == [
         [],
         [("own", set())],
         [("best_.+", bench), ("both", bench)],
@@ -120,7 +119,7 @@ def test_origins_follow_names_from_cell_to_cell():
 
 def test_a_function_that_glues_is_followed():
     cells = ['def keep(name, x):\n    glue("app_" + name, x)', 'file = repository_file("data/x.npz")\nkeep("a", file)']
-    assert ledger.origins(cells) == [[], [(".+", {"data/x.npz"})]]
+    assert results.origins(cells) == [[], [(".+", {"data/x.npz"})]]
 
 
 @pytest.mark.parametrize(
@@ -134,22 +133,19 @@ def test_a_function_that_glues_is_followed():
     ],
 )
 def test_names_given_to_glue(code, name):
-    assert ledger.pattern(ast.parse(code).body[0].value.args[0]) == name
+    assert results.pattern(ast.parse(code).body[0].value.args[0]) == name
 
 
-def executed(tmp_path: Path, prose: str) -> dict:
-    record = {"data": {"application/papermill.record/text/plain": "0.8312"}, "metadata": {"scrapbook": {"name": "acc"}}}
-    return {
-        "cells": [
-            {"cell_type": "code", "id": "c1", "source": 'glue("acc", committed_result("bench"))', "outputs": [record]},
-            {"cell_type": "markdown", "id": "m1", "source": prose},
-        ]
-    }
+def executed(prose: str) -> nbformat.NotebookNode:
+    data, metadata = {"application/papermill.record/text/plain": "0.8312"}, {"scrapbook": {"name": "acc"}}
+    record = nbformat.v4.new_output("display_data", data, metadata=metadata)
+    code = nbformat.v4.new_code_cell('glue("acc", committed_result("bench"))', id="c1", outputs=[record])
+    return nbformat.v4.new_notebook(cells=[code, nbformat.v4.new_markdown_cell(prose)])
 
 
 def test_claims_of_a_page(tmp_path):
-    notebook = executed(tmp_path, "It is {glue:text}`acc:.2f`, or {glue:text}`acc:.0%`, {glue:text}`acc:.2f`.")
-    assert ledger.claims(notebook) == [
+    notebook = executed("It is {glue:text}`acc:.2f`, or {glue:text}`acc:.0%`, {glue:text}`acc:.2f`.")
+    assert results.claims(notebook) == [
         {
             "name": "acc",
             "value": 0.8312,
@@ -158,8 +154,27 @@ def test_claims_of_a_page(tmp_path):
             "files": ["benchmarks/results/bench.json"],
         }
     ]
-    (tmp_path / "one.ipynb").write_text(json.dumps(notebook))
-    pages = ledger.collect({"one": tmp_path / "one.ipynb"})
-    assert "| {doc}`one` | 1 | 0 | 1 | `benchmarks/results/bench.json` |" in ledger.table(pages)
+    nbformat.write(notebook, tmp_path / "one.ipynb")
+    pages = results.collect({"one": tmp_path / "one.ipynb"})
+    assert "| {doc}`one` | 1 | 0 | 1 | `benchmarks/results/bench.json` |" in results.table(pages)
     with pytest.raises(ValueError, match="the prose uses other"):
-        ledger.claims(executed(tmp_path, "{glue:text}`other`"))
+        results.claims(executed("{glue:text}`other`"))
+
+
+@pytest.mark.parametrize(
+    "code, read, bound",
+    [
+        ("x = y + 1", "y", "x"),
+        ("x += 1", "x", "x"),
+        ("x['a'] = b", "x b", "x"),
+        ("def f(a):\n    c = a + d\n    return c", "d", "f"),
+        ("[k + d for k in rows]", "d rows", ""),
+        ("for k in rows:\n    t = k\n    print(t)", "rows print", "t"),
+        ("with file as f:\n    x = f.read()", "file", "f x"),
+        ("if a:\n    x = 1\nelse:\n    print(x)", "a x print", "x"),
+        ("import a.b as c", "", "c"),
+    ],
+)
+def test_names_that_a_statement_reads_and_sets(code, read, bound):
+    (statement,) = ast.parse(code).body
+    assert (names_read(statement), names_set(statement)) == (set(read.split()), set(bound.split()))

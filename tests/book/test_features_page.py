@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from book import build
+from notebooks import toc_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "book" / "appendix_features.md").read_text()
@@ -32,7 +31,7 @@ def test_a_row_says_where_to_look(row):
     files = [f for f in re.findall(r"`((?:tests|book|constraints|\.ci)/[\w./]+)`", see)]
     commands = re.findall(r"`((?:make|astraclr|python) [^`]+)`", see)  # they exist: tests/book/test_guides.py
     assert pages or files or commands
-    assert set(pages) <= set(build.toc_pages(ROOT / "book"))
+    assert set(pages) <= set(toc_pages(ROOT / "book"))
     for file in files:
         assert (ROOT / file).exists(), file
 
@@ -44,4 +43,4 @@ def test_what_is_partly_there_says_what_is_missing():
 
 
 def test_every_page_it_names_exists():
-    assert set(re.findall(r"\{doc\}`([^`<]+)`", PAGE)) <= set(build.toc_pages(ROOT / "book"))
+    assert set(re.findall(r"\{doc\}`([^`<]+)`", PAGE)) <= set(toc_pages(ROOT / "book"))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from notebooks import toc_pages
 from typer.main import get_command
 
 from astraclr.cli import app
-from book import build
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
@@ -107,7 +107,7 @@ def test_marking_guides_are_about_exercises_that_exist():
 
 def test_every_written_page_is_in_the_contents():
     written = {str(page.relative_to(BOOK).with_suffix("")) for page in BOOK.rglob("*.md")}
-    assert written <= set(build.toc_pages(BOOK))
+    assert written <= set(toc_pages(BOOK))
 
 
 def test_public_ci_binder_and_container_do_what_the_readme_does():

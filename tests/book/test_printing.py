@@ -3,13 +3,12 @@
 import copy
 import re
 
-import launch
+import printing
 import pytest
+import repository_links
 import yaml
 from chromium import needs_browser
-
-from book import printing
-from book.build import ROOT
+from notebooks import ROOT
 
 PAGES = ["intro", "one", "teachers/two"]
 TEXT = """<html><head><link rel="stylesheet" href="_static/a.css"><script>window.MathJax = {{}}</script></head><body>
@@ -77,7 +76,7 @@ def config():
 
 def test_without_a_repository_nothing_is_linked(config, tmp_path, monkeypatch):
     monkeypatch.delenv("ASTRACLR_REPOSITORY", raising=False)
-    written = launch.write_config(ROOT / "_config.yml", tmp_path / "config.yml")
+    written = repository_links.write_config(ROOT / "_config.yml", tmp_path / "config.yml")
     assert yaml.safe_load(written.read_text()) == config
     assert not re.search("github|binder|colab", written.read_text())
 
@@ -86,13 +85,15 @@ def test_a_repository_brings_its_buttons(config, monkeypatch, tmp_path):
     before = copy.deepcopy(config)
     monkeypatch.setenv("ASTRACLR_REPOSITORY", "https://github.com/someone/book.git")
     monkeypatch.setenv("ASTRACLR_BRANCH", "v1")
-    made = yaml.safe_load(launch.write_config(ROOT / "_config.yml", tmp_path / "config.yml").read_text())
+    made = yaml.safe_load(repository_links.write_config(ROOT / "_config.yml", tmp_path / "config.yml").read_text())
     theme = made["sphinx"]["config"]["html_theme_options"]
     assert theme["repository_url"] == "https://github.com/someone/book" and theme["repository_branch"] == "v1"
     assert theme["path_to_docs"] == "book" and {"binderhub_url", "colab_url"} < set(theme["launch_buttons"])
     words = made["parse"]["myst_substitutions"]["in_a_browser"]
     assert "--branch v1 https://github.com/someone/book" in words
-    elsewhere = launch.with_links(config, "https://gitlab.com/someone/book")["sphinx"]["config"]["html_theme_options"]
+    elsewhere = repository_links.with_links(config, "https://gitlab.com/someone/book")["sphinx"]["config"][
+        "html_theme_options"
+    ]
     assert set(elsewhere["launch_buttons"]) == {"notebook_interface", "binderhub_url"}, "Colab reads GitHub only"
     assert config == before
 
@@ -101,4 +102,4 @@ def test_a_repository_brings_its_buttons(config, monkeypatch, tmp_path):
 def test_what_is_no_address_is_refused(address, monkeypatch):
     monkeypatch.setenv("ASTRACLR_REPOSITORY", address)
     with pytest.raises(ValueError, match="https://github.com/OWNER/NAME"):
-        launch.settings()
+        repository_links.settings()

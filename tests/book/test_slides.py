@@ -1,21 +1,15 @@
 """Slides: every part of a chapter is there, nothing is given away, nothing is cut off."""
 
 import base64
-import json
 import re
-import sys
-from pathlib import Path
 
 import chromium
+import deck as decks
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-BOOK = ROOT / "book"
-sys.path.insert(0, str(BOOK))  # its scripts import one another by name
-
-import deck as decks  # noqa: E402
-import prose  # noqa: E402
-import slides  # noqa: E402
+import slides
+from myst import markdown_pieces
+from notebooks import BOOK, ROOT, read_notebook
+from references import References
 
 CHAPTERS = sorted(f.stem for f in BOOK.glob("[01][0-9]_*.ipynb"))
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
@@ -121,7 +115,7 @@ def small() -> dict:
 
 @pytest.fixture(scope="module")
 def book():
-    found = prose.Book(BOOK)
+    found = References(BOOK)
     found.titles["small"] = "Stars"
     return found
 
@@ -180,32 +174,32 @@ def test_sentences_keep_bold_words_and_mathematics_together():
 
 @pytest.mark.parametrize("page", CHAPTERS)
 def test_a_deck_of_a_chapter_has_all_parts_and_no_solution(page, book):
-    notebook = prose.read_notebook(BOOK / f"{page}.ipynb")
+    notebook = read_notebook(BOOK / f"{page}.ipynb")
     made = decks.Deck(book, page, notebook).made()
     titles, text = [slide.title for slide in made], "\n".join(shown(slide) for slide in made)
     assert titles[0] == book.titles[page]
     assert {decks.GOALS, "The question", "Exercises", "Summary"} <= set(titles)
     assert any(title.startswith("Predict") for title in titles)
     assert titles[-1] == "Summary" and 15 <= len(made) <= 70
-    for piece in prose.markdown_pieces(notebook):
+    for piece in markdown_pieces(notebook):
         if piece.kind == "solution":
             assert not {line for line in piece.body.splitlines() if len(line) > 40 and line in text}
         if piece.title == "Diagnose":
             assert "Diagnose" in titles and "What happened" in titles
-    asked = sum(piece.is_quiz for piece in prose.markdown_pieces(notebook))
+    asked = sum(piece.is_quiz for piece in markdown_pieces(notebook))
     assert sum(title.startswith("Check yourself") for title in titles) >= 2 * asked
     assert not re.search(r"\{[a-z:]+\}`|^:::", text, flags=re.MULTILINE)
 
 
 def test_chapters_that_have_not_run_are_named(book, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"01_light_curves, .* has not been run at preset tiny: `make book"):
-        slides.make_slides(prose.Book(BOOK), tmp_path / "tiny", tmp_path / "slides")
+        slides.make_slides(References(BOOK), tmp_path / "tiny", tmp_path / "slides")
 
 
 @pytest.mark.skipif(chromium.executable() is None, reason="needs Chromium")
 def test_a_deck_works_in_a_browser_without_a_network(book, tmp_path):
     file = tmp_path / "small.html"
-    file.write_text(slides.as_html(decks.Deck(book, "small", small()), (BOOK / "slides.html").read_text()))
+    file.write_text(slides.as_html(decks.Deck(book, "small", small())))
     with chromium.Browser(1280, 720) as browser:
         browser.open(file)
         browser.until("document.body.dataset.ready === 'yes'")
@@ -226,7 +220,7 @@ def test_a_deck_without_mathematics_brings_no_mathjax(book, tmp_path):
     file = tmp_path / "plain.html"
     source = "# Stars\n\n## Counting\n\nIt is hard to count them all."
     plain = {"cells": [{"cell_type": "markdown", "source": source, "metadata": {}}]}
-    file.write_text(slides.as_html(decks.Deck(book, "small", plain), (BOOK / "slides.html").read_text()))
+    file.write_text(slides.as_html(decks.Deck(book, "small", plain)))
     assert file.stat().st_size < 20_000
     with chromium.Browser(1280, 720) as browser:
         browser.open(file)
@@ -241,8 +235,8 @@ def test_no_slide_of_a_chapter_that_has_run_is_cut_off(page, book, tmp_path):
     if not executed.is_file():
         pytest.skip("the chapter has not been run here (make book)")
     file = tmp_path / f"{page}.html"
-    deck = decks.Deck(book, page, json.loads(executed.read_text()))
-    file.write_text(slides.as_html(deck, (BOOK / "slides.html").read_text()))
+    deck = decks.Deck(book, page, read_notebook(executed))
+    file.write_text(slides.as_html(deck))
     with chromium.Browser(1280, 720) as browser:
         browser.open(file)
         browser.until("document.body.dataset.ready === 'yes'")

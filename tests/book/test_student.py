@@ -1,21 +1,18 @@
 """Copies for students: nothing is told that should be found out, and what is left runs."""
 
-import json
 import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import myst
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-BOOK = ROOT / "book"
-sys.path.insert(0, str(BOOK))  # its scripts import one another by name
-
-import prose  # noqa: E402
-import slimming  # noqa: E402
-import student  # noqa: E402
+import student
+from hidden_cells import without_unneeded
+from myst import markdown_pieces
+from notebooks import BOOK, HIDDEN, glued_by, read_notebook, tags_of
+from references import References
 
 NOTEBOOKS = sorted(f.stem for f in BOOK.glob("*.ipynb"))
 
@@ -23,7 +20,7 @@ NOTEBOOKS = sorted(f.stem for f in BOOK.glob("*.ipynb"))
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory):
     folder = tmp_path_factory.mktemp("copies") / "student"
-    student.make_copies(prose.Book(BOOK), folder)
+    student.make_copies(References(BOOK), folder)
     return folder
 
 
@@ -35,23 +32,19 @@ def lines(text: str) -> set[str]:
 
 def told(page: str) -> set[str]:
     """What solutions and diagnoses of a notebook say, and nothing else in its visible cells does."""
-    notebook = prose.read_notebook(BOOK / f"{page}.ipynb")
-    found = list(prose.markdown_pieces(notebook))
+    notebook = read_notebook(BOOK / f"{page}.ipynb")
+    found = list(markdown_pieces(notebook))
     secret = {line for p in found if p.kind == "solution" or p.is_answer for line in lines(p.body)}
-    secret |= {line for p in found if p.is_quiz for _, _, why in prose.quiz(p)[2] for line in lines(why)}
+    secret |= {line for p in found if p.is_quiz for _, _, why in myst.quiz(p)[2] for line in lines(why)}
     known = [p.body for p in found if p.kind != "solution" and not p.is_answer and not p.is_quiz]
-    known += [
-        prose.source_of(c)
-        for c in notebook["cells"]
-        if c["cell_type"] == "code" and slimming.HIDDEN not in prose.tags_of(c)
-    ]
+    known += [c["source"] for c in notebook["cells"] if c["cell_type"] == "code" and HIDDEN not in tags_of(c)]
     text = "\n".join(known)
     return {line for line in secret if line not in text}
 
 
 @pytest.mark.parametrize("page", NOTEBOOKS)
 def test_no_solution_and_no_diagnosis_is_left(page, copies):
-    text = "\n".join(prose.source_of(cell) for cell in prose.read_notebook(copies / f"{page}.ipynb")["cells"])
+    text = "\n".join(cell["source"] for cell in read_notebook(copies / f"{page}.ipynb")["cells"])
     assert told(page) or not page[:2].isdigit()
     assert not {line for line in told(page) if line in text}
     assert "quiz-right" not in text and "dropdown" not in text
@@ -59,13 +52,11 @@ def test_no_solution_and_no_diagnosis_is_left(page, copies):
 
 @pytest.mark.parametrize("page", NOTEBOOKS)
 def test_an_exercise_has_a_cell_for_its_answer(page, copies):
-    cells = prose.read_notebook(copies / f"{page}.ipynb")["cells"]
+    cells = read_notebook(copies / f"{page}.ipynb")["cells"]
     labels = [
-        p.options["label"]
-        for p in prose.markdown_pieces(prose.read_notebook(BOOK / f"{page}.ipynb"))
-        if p.kind == "exercise"
+        p.options["label"] for p in markdown_pieces(read_notebook(BOOK / f"{page}.ipynb")) if p.kind == "exercise"
     ]
-    answers = [prose.source_of(c) for c in cells if "answer" in prose.tags_of(c)]
+    answers = [c["source"] for c in cells if "answer" in tags_of(c)]
     assert len(answers) == len(labels)
     for label, answer in zip(labels, answers, strict=True):
         call = re.search(r"^# check\((?:.|\n# )*\)\Z", answer, flags=re.MULTILINE)
@@ -75,11 +66,7 @@ def test_an_exercise_has_a_cell_for_its_answer(page, copies):
 
 @pytest.mark.parametrize("page", NOTEBOOKS)
 def test_plain_jupyter_can_show_it(page, copies):
-    prose_of = [
-        prose.source_of(c)
-        for c in prose.read_notebook(copies / f"{page}.ipynb")["cells"]
-        if c["cell_type"] == "markdown"
-    ]
+    prose_of = [c["source"] for c in read_notebook(copies / f"{page}.ipynb")["cells"] if c["cell_type"] == "markdown"]
     text = "\n".join(prose_of)
     assert not re.search(r"\{[a-z:]+\}`|^:::|^`{3,}\{|^:[a-z]+:", text, flags=re.MULTILINE)
     for target in re.findall(r"\]\(([\w./]+\.ipynb)\)", text):
@@ -115,7 +102,7 @@ def notebook(*cells: tuple[str, str, tuple[str, ...]]) -> dict:
 
 def test_of_hidden_cells_only_what_something_needs():
     hidden = "import json\na = 1\nb = 2\nunused = 3\nglue('a', a)\nfor k in range(3):\n    total = k\n"
-    found = slimming.slimmed(
+    found = without_unneeded(
         notebook(
             ("code", "rows = {}\nk = 5", ()),
             ("code", hidden + "rows['x'] = b", ("remove-cell",)),
@@ -129,18 +116,18 @@ def test_what_an_answer_needs_stays_but_not_the_answer():
     solution = "````{exercise}\n:label: ex-a\nUse `data`.\n````\n\n"
     solution += "````{solution} ex-a\n```python\nx = data + more\n```\n````"
     hidden = ("code", "data = 1\nmore = 2\nx = data + more", ("remove-cell",))
-    assert slimming.slimmed(notebook(hidden, ("markdown", solution, ())))[0] == "data = 1\nmore = 2"
+    assert without_unneeded(notebook(hidden, ("markdown", solution, ())))[0] == "data = 1\nmore = 2"
 
 
 def test_pieces_roles_and_calls():
     text = "# Head\n\nOne `a`\ntwo\n::::{admonition} Quiz: light\n:class: quiz\nWhich?\n:::{dropdown} This\n"
     text += ":class-container: quiz-right\nbecause\n:::\n:::{dropdown} That\nnot so\n:::\n::::\n"
     text += "```python\n# no head\n```"
-    head, words, question, code = prose.pieces(text)
+    head, words, question, code = myst.pieces(text)
     assert (head.title, head.level, words.body, code.kind) == ("Head", 1, "One `a`\ntwo", "code")
-    assert prose.quiz(question) == ("light", "Which?", [("This", True, "because"), ("That", False, "not so")])
-    assert prose.lead("**Why.** Because.") == ("Why", "Because.")
-    book = prose.Book(BOOK)
+    assert myst.quiz(question) == ("light", "Which?", [("This", True, "because"), ("That", False, "not so")])
+    assert myst.lead("**Why.** Because.") == ("Why", "Because.")
+    book = References(BOOK)
     text = "{glue:text}`x:.2f` {glue:text}`y` {doc}`06_probing` {cite:t}`wu2018instance`"
     said = book.words(text, "06_probing", {"x": 1})
     assert said == "1.00 … *Probing* Wu et al. (2018)"
@@ -149,17 +136,17 @@ def test_pieces_roles_and_calls():
 
 
 def test_an_unknown_directive_is_named():
-    copyist = student.Copyist(prose.Book(BOOK), "06_probing")
+    copyist = student.Copyist(References(BOOK), "06_probing")
     with pytest.raises(ValueError, match="06_probing: nobody has said how directive 'video'"):
-        copyist.rendered(prose.Piece("video"))
+        copyist.rendered(myst.Piece("video"))
 
 
 def test_values_come_from_the_run():
     output = {"data": {"application/papermill.record/text/plain": "0.25"}, "metadata": {"scrapbook": {"name": "x"}}}
-    assert prose.glued({"cells": [{"outputs": [output]}]}) == {"x": 0.25}
-    assert json.dumps(prose.glued({"cells": []})) == "{}"
+    assert glued_by({"outputs": [output]}) == {"x": 0.25}
+    assert glued_by({"cell_type": "markdown"}) == {}
 
 
 def test_equations_of_written_pages_have_numbers():
-    book = prose.Book(BOOK)
+    book = References(BOOK)
     assert book.words("{eq}`eq-ntxent`", "04_pretraining") == "equation 1 of *Notation*"

@@ -11,11 +11,11 @@ import torch
 
 from astraclr.analysis.classifier import load_head
 from astraclr.config import preset, recipe
-from astraclr.data.sources import fingerprint
+from astraclr.data.sources import fingerprint, same_stars
 from astraclr.data.taxonomy import CLASSES
 from astraclr.files import shipped_file
 from astraclr.model import checkpoint as checkpoints
-from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control, same_stars, save_checkpoint
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control, save_checkpoint
 from astraclr.model.encoder import new_encoder
 
 

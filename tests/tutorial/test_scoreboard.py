@@ -1,3 +1,6 @@
+from typing import Any
+
+import pandas as pd
 import pytest
 
 from astraclr.tutorial import scoreboard
@@ -29,7 +32,7 @@ def bench_row(*accuracies: float, reader: str = "linear_probe") -> dict:
         }
         for k, a in enumerate(accuracies)
     }
-    return {"digest": "made up", "seeds": seeds}
+    return {"fingerprint": None, "seeds": seeds}
 
 
 @pytest.fixture
@@ -77,9 +80,9 @@ def results() -> dict:
     }
 
 
-def row(table, start: str):
-    (found,) = [r for _, r in table.iterrows() if r.iloc[0].startswith(start)]
-    return found
+def row(table: pd.DataFrame, start: str) -> dict[str, Any]:
+    (found,) = [r for r in table.to_dict("records") if next(iter(r.values())).startswith(start)]
+    return {str(column): value for column, value in found.items()}
 
 
 def test_without_any_file_every_score_is_not_measured_yet():

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from book.build import ROOT, toc_pages
+from notebooks import BOOK, ROOT, toc_pages
 
 HTML = Path(os.environ.get("ASTRACLR_HTML", ROOT / "_build" / "html"))
-PAGES = [*toc_pages(ROOT / "book"), "search", "genindex"]
+PAGES = [*toc_pages(BOOK), "search", "genindex"]

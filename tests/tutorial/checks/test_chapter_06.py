@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from grading import hint_of
 
 from astraclr.evaluate.benchmark import C_GRID, Vectors, best_of, logistic_reader
 from astraclr.evaluate.probes import linear_probe, weighted_knn
@@ -46,9 +47,9 @@ def test_difference():
         "only the other": 77.0,
     }
     for words, answer in wrong.items():
-        hint = check("ex-ch6-difference", answer, ours, theirs).hint
+        hint = hint_of(check("ex-ch6-difference", answer, ours, theirs))
         assert words in hint.lower() + hint and f"{z:.1f}" not in hint
-    assert "True or False" in check("ex-ch6-difference", z, ours.astype(int), theirs.astype(int)).hint
+    assert "True or False" in hint_of(check("ex-ch6-difference", z, ours.astype(int), theirs.astype(int)))
 
 
 def test_together(labels):
@@ -73,9 +74,9 @@ def test_together(labels):
         "take off": 3.0,
     }
     for words, answer in wrong.items():
-        hint = check("ex-ch6-together", right | {name: answer}, x, *labels).hint
+        hint = hint_of(check("ex-ch6-together", right | {name: answer}, x, *labels))
         assert words in hint and f"{right[name]:.2f}" not in hint
-    assert "no gain for contrast only" in check("ex-ch6-together", dict(list(right.items())[:2]), x, *labels).hint
+    assert "no gain for contrast only" in hint_of(check("ex-ch6-together", dict(list(right.items())[:2]), x, *labels))
 
 
 def test_temperature(labels):
@@ -101,7 +102,7 @@ def test_temperature(labels):
     }
     for words, answer in wrong.items():
         verdict = check("ex-ch6-temperature", answer, v, fit_y, choose_y)
-        assert words in verdict.hint and not any(f"{value:.3f}" in verdict.hint for value in right.values())
+        assert words in hint_of(verdict) and not any(f"{value:.3f}" in hint_of(verdict) for value in right.values())
 
 
 def test_contrast(labels, monkeypatch):
@@ -124,5 +125,5 @@ def test_contrast(labels, monkeypatch):
     assert min(by_C.values()) < right - 1e-3
     for words, answer in wrong.items():
         verdict = check("ex-ch6-contrast", answer, None, splits, middle)
-        assert words in verdict.hint and f"{right:.2f}" not in verdict.hint
-    assert "could not be read" in check("ex-ch6-contrast", by_C, None, splits, middle).hint
+        assert words in hint_of(verdict) and f"{right:.2f}" not in hint_of(verdict)
+    assert "could not be read" in hint_of(check("ex-ch6-contrast", by_C, None, splits, middle))

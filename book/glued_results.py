@@ -1,55 +1,31 @@
-"""The ledger of results: every number that a page glues into its words, its value, and where the value comes from."""
+"""Every number that a page glues into its words: its value, and the committed files that it comes from."""
 
 import ast
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from notebooks import Notebook, code_of, formatted, glued_by, read_notebook
+from statement_names import loop_names, names_read, names_set
+
 GLUED = re.compile(r"\{glue:(?:text|)\}`([^`:]+)(?::([^`]*))?`")
-READERS = ("committed_result", "repository_file", "shipped_file")
+FILE_READERS = ("committed_result", "repository_file", "shipped_file")
 """Functions that open a file of the repository by its name."""
 PACKAGE_READS = {"scores.committed": "benchmarks/results"}
 """Functions of the package that read committed results under names of their own."""
 
 
-def used(notebook: Mapping[str, Any]) -> dict[str, list[str]]:
+def used(notebook: Notebook) -> dict[str, list[str]]:
     """Glued names in the prose of a notebook, with the formats in which each is shown."""
     out: dict[str, list[str]] = {}
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            for name, spec in GLUED.findall("".join(cell["source"])):
+            for name, spec in GLUED.findall(cell["source"]):
                 out.setdefault(name, [])
                 if spec not in out[name]:
                     out[name].append(spec)
     return out
-
-
-def glued(notebook: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
-    """What the cells of an executed notebook glued: by name the id of the cell, and the value."""
-    out: dict[str, tuple[str, Any]] = {}
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            if name and (text := output["data"].get("application/papermill.record/text/plain")):
-                out[name] = cell["id"], _value("".join(text))
-    return out
-
-
-def _value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return text
-
-
-def shown(value: Any, spec: str) -> str:
-    """A value as the page shows it."""
-    try:
-        return format(value, spec)
-    except (TypeError, ValueError):
-        return str(value)
 
 
 def pattern(name: ast.expr) -> str | None:
@@ -82,7 +58,7 @@ def _files_read(node: ast.AST) -> set[str]:
     for call in (n for n in ast.walk(node) if isinstance(n, ast.Call)):
         if (whole := ast.unparse(call.func)) in PACKAGE_READS:
             out.add(PACKAGE_READS[whole])
-        if _called(call) in READERS:
+        if _called(call) in FILE_READERS:
             # A name in a loop stands for the words of the statement that it can be.
             inside = ast.walk(call) if any(isinstance(a, ast.Constant) for a in call.args) else ast.walk(node)
             parts = {id(part) for n in ast.walk(node) if isinstance(n, ast.JoinedStr) for part in n.values}
@@ -100,23 +76,6 @@ def _files_read(node: ast.AST) -> set[str]:
     return out
 
 
-def _read_and_bound(node: ast.AST) -> tuple[set[str], set[str]]:
-    """Names that a statement reads from before, and names that it binds or changes."""
-    names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
-    loops = [n.target for n in ast.walk(node) if isinstance(n, ast.For | ast.comprehension)]
-    of_loops = {n.id for target in loops for n in ast.walk(target) if isinstance(n, ast.Name)}
-    bound = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
-    bound |= {n.name for n in ast.walk(node) if isinstance(n, ast.FunctionDef)}
-    bound |= {
-        n.value.id
-        for n in ast.walk(node)
-        if isinstance(n, ast.Subscript | ast.Attribute)
-        and not isinstance(n.ctx, ast.Load)
-        and isinstance(n.value, ast.Name)
-    }
-    return {n.id for n in names if isinstance(n.ctx, ast.Load)} - of_loops, bound
-
-
 def origins(cells: Iterable[str]) -> list[list[tuple[str, set[str]]]]:
     """For each cell of code: patterns of the names that it glues, each with the committed files that it can depend on.
 
@@ -129,9 +88,9 @@ def origins(cells: Iterable[str]) -> list[list[tuple[str, set[str]]]]:
     for code in cells:
         found = []
         for statement in ast.parse(code).body:
-            read, bound = _read_and_bound(statement)
+            read = names_read(statement)
             files = _files_read(statement).union(*(known.get(name, set()) for name in read))
-            for name in bound:
+            for name in names_set(statement) | loop_names(statement):  # a loop leaves its last
                 known[name] = files | (known.get(name, set()) if name in read else set())
             called = {_called(n) for n in ast.walk(statement) if isinstance(n, ast.Call)}
             if isinstance(statement, ast.FunctionDef):
@@ -143,7 +102,7 @@ def origins(cells: Iterable[str]) -> list[list[tuple[str, set[str]]]]:
     return out
 
 
-def claims(notebook: Mapping[str, Any]) -> list[dict[str, Any]]:
+def claims(notebook: Notebook) -> list[dict[str, Any]]:
     """One entry for each glued name in the prose of an executed notebook: value, as shown, cell, committed files.
 
     Raises
@@ -152,29 +111,22 @@ def claims(notebook: Mapping[str, Any]) -> list[dict[str, Any]]:
         If the prose uses a name that no cell has glued.
     """
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    sources = dict(zip([cell["id"] for cell in code], origins("".join(c["source"]) for c in code), strict=True))
-    values, out = glued(notebook), []
+    sources = dict(zip([cell["id"] for cell in code], origins(code_of(notebook)), strict=True))
+    values = {name: (cell["id"], value) for cell in code for name, value in glued_by(cell).items()}
+    out = []
     for name, specs in used(notebook).items():
         if name not in values:
             raise ValueError(f"the prose uses {name}, and no cell of the notebook has glued it")
         cell, value = values[name]
         files = set().union(*(found for each, found in sources[cell] if re.fullmatch(each, name)))
-        out.append(
-            {
-                "name": name,
-                "value": value,
-                "shown": [shown(value, spec) for spec in specs],
-                "cell": cell,
-                "files": sorted(files),
-            }
-        )
+        shown = [formatted(value, spec) for spec in specs]
+        out.append({"name": name, "value": value, "shown": shown, "cell": cell, "files": sorted(files)})
     return out
 
 
 def collect(executed: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
     """The claims of every page that has any, by page; `executed` holds their executed notebooks."""
-    read = {page: json.loads(file.read_text(encoding="utf-8")) for page, file in executed.items()}
-    return {page: found for page, notebook in read.items() if (found := claims(notebook))}
+    return {page: found for page, file in executed.items() if (found := claims(read_notebook(file)))}
 
 
 def table(pages: Mapping[str, list[dict[str, Any]]]) -> str:
