@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from astraclr.catalogs._formats import FORMATS, QUALITY, Format, Names
+from astraclr.catalogs._formats import FORMATS, Format, Names
 from astraclr.catalogs._open import Table
+from astraclr.catalogs._quality import QUALITY
 
 LABEL_NAMES = ("label", "class", "type", "vartype", "var_type", "classification", "kind")
 """Names, in lower case, of columns that look like labels: where such a column is not read, that is said."""

@@ -153,9 +153,7 @@ def _of_astronomy(path: Path, head: bytes, stream: Callable[[], BinaryIO]) -> Ta
         kind, form = "FITS", "fits"
     elif start.startswith(b"<") and b"<VOTABLE" in head.upper():
         kind, form = "VOTable", "votable"
-    elif start.startswith(b"|") and _is_ipac(head):
-        kind, form = "IPAC table", "ascii.ipac"
-    elif start.startswith(b"\\") and b"\n|" in head:
+    elif (start.startswith(b"|") and _is_ipac(head)) or (start.startswith(b"\\") and b"\n|" in head):
         kind, form = "IPAC table", "ascii.ipac"
     else:
         return None

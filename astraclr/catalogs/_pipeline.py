@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from astraclr.catalogs._formats import QUALITY, Format
+from astraclr.catalogs._formats import Format
 from astraclr.catalogs._matching import Column, Match
 from astraclr.catalogs._open import Table
+from astraclr.catalogs._quality import QUALITY
 from astraclr.config import ZTF_BANDS
 from astraclr.data import cleaning
 from astraclr.data.columns import arrow, is_text, numbers, texts

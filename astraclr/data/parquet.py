@@ -90,7 +90,7 @@ def checksum(columns: Mapping[str, Any]) -> bytes:
     """CRC-32 of the columns of light curves, in hexadecimal digits: tells whether another tool has changed them."""
     crc = 0
     for name in (*COLUMNS, "offsets", "period"):
-        crc = zlib.crc32(np.ascontiguousarray(columns[name]), crc)
+        crc = zlib.crc32(memoryview(np.ascontiguousarray(columns[name])), crc)
     for name in ("object_id", "label"):
         crc = zlib.crc32("\0".join(columns[name].tolist()).encode(), crc)
     return f"{crc:08x}".encode()
