@@ -106,7 +106,7 @@ def zubercal(
 
 def from_hats(path: Path, **how: Any) -> LightCurves:
     """All stars of a HATS catalogue in a folder: its flags are heeded where it has any, and it is said where not."""
-    schema = _lsdb().open_catalog(path).original_schema
+    schema = _opened(str(path)).original_schema
     with about(path):
         fmt = recognised(Table(path, "HATS", schema, lambda *_: pa.table({})))
         options = {"quality_cut": True, **how, "bands": dict(how["bands"]), "at_least": {}}
@@ -178,7 +178,7 @@ def hats_partitions(
     fmt : the format of its columns; Zubercal's by default
     """
     lsdb = _lsdb()
-    schema = lsdb.open_catalog(path).original_schema
+    schema = _opened(path).original_schema
     layout = layout_of(schema, names, options, fmt)
     chosen: dict[str, Any] = {"columns": layout.columns}
     if near is not None:
@@ -197,7 +197,7 @@ def hats_partitions(
 
 def hats_facts(path: str) -> tuple[dict[str, Any], set[str]]:
     """What tells a HATS catalogue from another wherever it lies (name, rows, pixels), and the names of its columns."""
-    catalogue = _lsdb().open_catalog(path)
+    catalogue = _opened(path)
     pixels = " ".join(map(str, catalogue.get_healpix_pixels()))
     info = catalogue.hc_structure.catalog_info
     inside = [
@@ -210,6 +210,29 @@ def hats_facts(path: str) -> tuple[dict[str, Any], set[str]]:
         "rows": info.total_rows,
         "pixels": hashlib.sha256(pixels.encode()).hexdigest(),
     }, {field.name for field in inside}
+
+
+def _opened(path: str) -> Any:
+    """A catalogue that LSDB has opened; a local folder is read from the disk alone.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be opened, or its collection points to an address elsewhere.
+    """
+    collection = Path(path) / "collection.properties"
+    if "://" not in path and collection.is_file():
+        text = collection.read_text(errors="replace")
+        if away := [line.strip() for line in text.splitlines() if "://" in line and not line.startswith("#")]:
+            raise ValueError(f"{path} points to another place ({away[0][:100]}): open that address, or copy it here")
+    lsdb = _lsdb()
+    try:
+        return lsdb.open_catalog(path)
+    except Exception as error:
+        if "://" in path or isinstance(error, ImportError):
+            raise
+        what = f"{type(error).__name__}: {error}"[:300]  # LSDB, hats, pyarrow and pandas each have errors of their own
+        raise ValueError(f"{path} is a HATS catalogue that cannot be opened ({what}); copy it again") from error
 
 
 def _lsdb() -> Any:

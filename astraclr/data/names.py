@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from astraclr.config import RUBIN_BANDS
-from astraclr.data.cleaning import Notes
+from astraclr.data.cleaning import Notes, need_bands
 from astraclr.data.columns import MISSING, as_arrow, is_text, shown, texts
 
 LONGEST_NAME = 500
@@ -174,11 +174,11 @@ def band_codes(
     ValueError
         If a name has no wavelength in `known` and `drop_unknown` is false.
     """
+    need_bands(known)
     index, found = names(values, "band", "band")
     spelt = {**(also or {})}
-    named = [b if b in known else spelt.get(b, b) for b in found]
-    place: dict[Any, int] = {band: k for k, band in enumerate(known)}
-    position = np.array([*(place.get(b, -1) for b in named), -1])
+    named = [str(b) if b in known else spelt.get(str(b), str(b)) for b in found]
+    position = np.array([list(known).index(b) if b in known else -1 for b in named] + [-1])
     codes = position[index]
     unknown: Notes = {}
     for k, band in enumerate(named):
