@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from chapters import digest
 
 from astraclr.checkpoints import Checkpoint, load_checkpoint, shipped_file
 from astraclr.embedding import embed
@@ -121,8 +122,10 @@ def explorer_page() -> str:
     return explorer(simulate(N_EXPLORER, seed=SEED), checkpoint, head)
 
 
-def prepare(book: Path, kept: Path, key: str) -> Path:
-    """Make the pages with their data in the folder `kept`, unless those made with the same `key` are there."""
+def prepare(book: Path, kept: Path) -> Path:
+    """Make the pages with their data in the folder `kept`; data made from the same package and encoders is kept."""
+    made_from = [book.parent / "astraclr", book.parent / "data", book / "touch.py"]
+    key = digest([*made_from, book.parent / "benchmarks" / "results" / "learning.json"])
     stamp = kept / "key.txt"
     if not (stamp.is_file() and stamp.read_text() == key):
         shutil.rmtree(kept, ignore_errors=True)
