@@ -102,7 +102,7 @@ def page_model(checkpoint: Checkpoint, head: Head | None = None) -> dict[str, An
     -------
     dict
         To be written as JSON: ``config``, ``windows``, ``wavelengths`` in angstrom, ``weights`` by name, ``rates`` in
-        rad/day where the encoder is told the time, ``head``, and what it was trained on in words.
+        rad/day where the encoder is told the time, ``head``, and how many stars it was trained on, "" for random weights.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def page_model(checkpoint: Checkpoint, head: Head | None = None) -> dict[str, An
         "name": checkpoint.name,
         "recipe": checkpoint.recipe.name,
         "sha256": checkpoint.sha256,
-        "trained_on": f"simulated stars, without labels: {checkpoint.data}",
+        "trained_on": checkpoint.data.split(",")[0],
         "config": config,
         "windows": [list(w) for w in checkpoint.preset.windows],
         "wavelengths": dict(ZTF_BANDS),

@@ -58,7 +58,10 @@ def shipped_encoders() -> dict[str, tuple[Checkpoint, Head]]:
 
 
 def example_stars(stars: LightCurves) -> dict[str, Any]:
-    """One whole light curve of some classes, and a supernova, which no encoder was trained on."""
+    """One whole light curve of some classes, and a supernova, which no encoder was trained on.
+
+    `stars` are others than those that the pages compare with.
+    """
     rows = [int(np.flatnonzero((stars.label == c) & (stars.counts[:, :2].min(1) > 150))[0]) for c in EXAMPLES]
     known = page_stars(stars[rows], points=5_000)
     event = planted(1, "supernova", seed=SEED)
@@ -90,7 +93,7 @@ def data_files() -> dict[str, str]:
     bands = {b: {"wavelength": w, "colour": BAND_COLOURS[b]} for b, w in ZTF_BANDS.items()}
     classes = [{"name": c, "colour": COLOURS[c], "meaning": MEANINGS[c]} for c in CLASSES]
     common = {"bands": bands, "classes": classes, "encoders": list(encoders)}
-    files = {"common": script("common", common), "examples": script("examples", example_stars(stars))}
+    files = {"common": script("common", common), "examples": script("examples", example_stars(stars[N_STARS:]))}
     for k, (name, (checkpoint, head)) in enumerate(encoders.items()):
         x = embed(stars if k == 0 else few, checkpoint)
         files[f"model_{name}"] = script(f"model_{name}", page_model(checkpoint, head))

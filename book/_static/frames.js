@@ -1,6 +1,6 @@
 // Pages in frames (class "touch") are as high as what they show, and as dark as the book. Frames of files may not be
 // looked into: they are told, and tell, by messages.
-addEventListener("load", () => {
+addEventListener("DOMContentLoaded", () => {
   const frames = [...document.querySelectorAll("figure.touch iframe")];
   if (!frames.length) return;
   const theme = () => (document.documentElement.dataset.theme === "dark" ? "dark" : "light");

@@ -133,7 +133,7 @@
     if (strange.length) throw new Error(`the model has settings that this page does not know: ${strange.join(", ")}`);
     for (const [key, values] of Object.entries(KNOWN))
       if (!values.includes(config[key])) throw new Error(`${key} ${config[key]}: this page knows ${values.join(", ")}`);
-    const weights = Object.fromEntries(Object.entries(packed.weights).map(([name, w]) => [name, unpack(w)]));
+    const weights = Object.fromEntries(Object.entries(packed.weights).map(([name, w]) => [name, Float64Array.from(unpack(w))])); // doubles: no conversion in the inner loops
     const part = (name) => {
       if (!weights[`${name}.weight`] || !weights[`${name}.bias`]) throw new Error(`the model lacks weights ${name}`);
       return { weight: weights[`${name}.weight`], bias: weights[`${name}.bias`] };
@@ -285,8 +285,9 @@
           keys[j * width + c] = k[j * d + h * width + c] * scale;
           values[j * width + c] = v[j * d + h * width + c];
         }
+      const query = new Float64Array(width);
       for (let i = 0; i < n; i++) {
-        const query = q.subarray(i * d + h * width, i * d + (h + 1) * width);
+        for (let c = 0; c < width; c++) query[c] = q[i * d + h * width + c];
         let largest = -Infinity, total = 0;
         for (let j = 0; j < n; j++) {
           let score = 0;
@@ -294,11 +295,10 @@
           row[j] = score;
           if (score > largest) largest = score;
         }
+        for (let j = 0; j < n; j++) total += row[j] = Math.exp(row[j] - largest);
         sum.fill(0);
         for (let j = 0; j < n; j++) {
-          const w = Math.exp(row[j] - largest);
-          row[j] = w;
-          total += w;
+          const w = row[j];
           for (let c = 0, at = j * width; c < width; c++, at++) sum[c] += w * values[at];
         }
         for (let c = 0; c < width; c++) mixed[i * d + h * width + c] = sum[c] / total;

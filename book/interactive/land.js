@@ -6,7 +6,7 @@ const wavelengths = Object.fromEntries(Object.entries(Touch.common().bands).map(
 const colourOf = Object.fromEntries(Touch.common().classes.map((c) => [c.name, c.colour]));
 const meaningOf = Object.fromEntries(Touch.common().classes.map((c) => [c.name, c.meaning]));
 const NEAREST = 6, ON_MAP = 7;
-const DASHES = ["circle", "square", "triangle"];
+const classNames = Touch.common().classes.map((c) => c.name);
 const models = {}, tables = {};
 let stars = [], chosen = 0, encoder = Touch.common().encoders[0], result = null, period = NaN, task = 0;
 
@@ -58,9 +58,9 @@ function draw() {
   Touch.lightCurve($("raw"), star.bands, { label: `Light curve of ${star.id}: magnitude against time, ${star.bands.map((b) => `${b.mjd.length} in ${b.name}`).join(", ")}` });
   drawVerdict();
   const order = head.classes.map((c, k) => [c, probabilities[k]]).sort((a, b) => b[1] - a[1]);
-  $("classes").replaceChildren(...order.map(([c, p]) => el("tr", {}, el("th", { scope: "row", title: meaningOf[c] }, c), el("td", { class: "number" }, p.toFixed(3)),
-    el("td", {}, el("span", { class: "bar", style: `width:${(8 * p).toFixed(2)}rem` })))));
-  $("trained").textContent = `Encoder ${model.name}, trained on ${model.trained_on}. It has never seen an observed star. Its head knows ${head.classes.length} classes` +
+  $("classes").replaceChildren(...order.map(([c, p]) => el("tr", {}, el("th", { scope: "row" }, c, meaningOf[c] ? el("span", { class: "small muted" }, ` ${meaningOf[c]}`) : ""), el("td", { class: "number" }, p.toFixed(3)),
+    el("td", {}, el("span", { class: "bar", style: `width:${(100 * p).toFixed(1)}%` })))));
+  $("trained").textContent = `Encoder ${model.name}, trained without labels on ${model.trained_on.replace(/\d+/, (n) => (+n).toLocaleString("en")).replace("stars", "simulated stars")}. It has never seen an observed star. Its head knows ${head.classes.length} classes` +
     (head.accuracy ? `; on simulated stars of the same kind its first choice is right for ${Math.round(100 * head.accuracy)} %.` : ".");
   drawMap();
   $("near").replaceChildren(...near.slice(0, NEAREST).map(({ row, similarity }) => {
@@ -81,8 +81,8 @@ function drawVerdict() {
   $("verdict").replaceChildren(
     el("strong", {}, `${predicted} (${meaningOf[predicted] || predicted}), probability ${p.toFixed(2)}. `),
     `${agree} of the ${NEAREST} nearest simulated stars are of this class. `,
-    odd ? `Unlike the training stars: it lies ${novelty.toFixed(1)} times as far out as the limit, so do not believe the class. `
-      : `Like the training stars: it lies at ${novelty.toFixed(2)} of the limit. `,
+    odd ? `Unlike the training stars: its distance from them is ${novelty.toFixed(1)} times the limit, so do not believe the class. `
+      : `Like the training stars: its distance from them is ${novelty.toFixed(2)} of the limit. `,
     few ? "Few epochs: fewer than 20 in every band, so the class is a guess." : "");
 }
 function drawMap() {
@@ -91,7 +91,7 @@ function drawMap() {
   const pad = (v) => { const [lo, hi] = [Math.min(...v), Math.max(...v)]; return [lo - 0.05 * (hi - lo), hi + 0.05 * (hi - lo)]; };
   const c = Touch.chart($("map"), { label: `Map of ${n} simulated stars with the approximate place of yours`, x: pad(xs), y: pad(ys), height: 330 });
   const names = [...new Set(table.labels)].sort();
-  const look = (label) => ({ fill: Touch.seen(colourOf[label] || "#888888"), kind: DASHES[names.indexOf(label) % 3] });
+  const look = (label) => ({ fill: Touch.seen(colourOf[label] || "#888888"), kind: Touch.markOf(Math.max(0, classNames.indexOf(label))) });
   for (let s = 0; s < n; s++) { const { fill, kind } = look(table.labels[s]); c.plot.append(Touch.mark(kind, c.sx(xs[s]), c.sy(ys[s]), 2.7, { fill, opacity: 0.75 })); }
   for (const { row } of near.slice(0, ON_MAP))
     c.plot.append(svg("circle", { cx: c.sx(xs[row]), cy: c.sy(ys[row]), r: 5, fill: "none", stroke: "var(--fg)" }));

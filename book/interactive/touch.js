@@ -110,7 +110,7 @@
   /** A colour that stands out from the page, 3 to 1 as WCAG asks of graphics (4.5 of text): darker or lighter if it must be. */
   function seen(hex, least = 3) {
     const ground = luminance(dark() ? "#14171c" : "#ffffff"), to = dark() ? 255 : 0;
-    let now = hex;
+    let now = dark() && luminance(hex) < 0.03 ? "#dddddd" : hex; // black becomes light, not one more grey
     for (let k = 0; k < 12; k++) {
       const [a, b] = [luminance(now), ground].sort((x, y) => y - x);
       if ((a + 0.05) / (b + 0.05) >= least) break;
@@ -123,15 +123,15 @@
   function slider({ label, min, max, step, value, show = String, change, note }) {
     const id = `s-${label.replace(/\W+/g, "-").toLowerCase()}`, output = el("output", { for: id });
     const input = el("input", { type: "range", id, min, max, step, value, "aria-describedby": note ? `${id}-note` : null });
-    const update = () => {
-      output.textContent = show(+input.value);
-      input.setAttribute("aria-valuetext", show(+input.value));
+    const update = (v) => {
+      output.textContent = show(v);
+      input.setAttribute("aria-valuetext", show(v));
     };
-    input.addEventListener("input", () => { update(); change(+input.value); });
-    update();
+    input.addEventListener("input", () => { update(+input.value); change(+input.value); });
+    update(value);
     const root = el("div", { class: "control" }, el("div", { class: "row" }, el("label", { for: id }, label), output), input,
       note ? el("div", { class: "small muted", id: `${id}-note` }, note) : null);
-    return { root, input, get value() { return +input.value; }, set(v) { input.value = v; update(); } };
+    return { root, input, get value() { return +input.value; }, set(v) { input.value = v; update(v); } };
   }
   /** A group of choices, one of them taken. */
   function choice({ legend, options, value, change }) {
@@ -166,7 +166,7 @@
     };
     const bottom = tall - margin.bottom;
     if (yLabel) {
-      for (const [t, text] of marks(yTicks, y, log.includes("y"), Math.max(2, tall / 45)))
+      for (const [t, text] of marks(yTicks, y, log.includes("y"), Math.max(2, tall / 34)))
         root.append(svg("line", { class: "grid", x1: x0, x2: x1, y1: sy(t), y2: sy(t) }), svg("text", { class: "tick", x: x0 - 6, y: sy(t) + 4, "text-anchor": "end" }, text));
       root.append(svg("text", { transform: `translate(14 ${(margin.top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel));
     }
@@ -187,6 +187,8 @@
 
   /** The mark of a band: circle, square, triangle, so that colour alone tells nothing. */
   const MARKS = ["circle", "square", "triangle"];
+  /** The mark of class number k: classes of like colours get different ones. */
+  const markOf = (k) => MARKS[(k + Math.floor(k / 3)) % 3];
   function mark(kind, x, y, r, attributes) {
     const [X, Y] = [x.toFixed(1), y.toFixed(1)];
     if (kind === "square") return svg("rect", { x: (x - 0.88 * r).toFixed(1), y: (y - 0.88 * r).toFixed(1), width: (1.76 * r).toFixed(1), height: (1.76 * r).toFixed(1), ...attributes });
@@ -211,11 +213,11 @@
     return [lo - gap, hi + gap];
   }
   /** Light curve of a star: magnitudes upside down. With a period it is folded, two turns. */
-  function lightCurve(place, bands, { title, label, period, height = 210, small = false, faint, focus } = {}) {
+  function lightCurve(place, bands, { title, label, period, height = 210, small = false, faint, focus, x, y } = {}) {
     const t = bands.flatMap((b) => Array.from(b.mjd)), m = bands.flatMap((b) => Array.from(b.mag));
     const c = chart(place, {
-      title, label, height, flip: true, y: range(m),
-      x: period ? [0, 2] : [Math.min(...t) - 10, Math.max(...t) + 10],
+      title, label, height, flip: true, y: y || range(m),
+      x: period ? [0, 2] : x || [Math.min(...t) - 10, Math.max(...t) + 10],
       xLabel: small ? "" : period ? "phase" : "MJD (days)", yLabel: small ? "" : "magnitude",
     });
     const r = small ? 1.6 : t.length > 300 ? 2.1 : 2.8;
@@ -281,7 +283,7 @@
     addEventListener("message", (e) => {
       if (e.source !== parent || e.data?.astraclr !== "theme") return;
       state.theme = e.data.theme === "dark" ? "dark" : "light";
-      if (dark() !== now) { now = dark(); again(); }
+      if (dark() !== now) { now = dark(); again(); } else tellHeight();
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (dark() !== now) { now = dark(); again(); } });
     new ResizeObserver(() => {
@@ -292,6 +294,6 @@
     again();
     state.ready = Math.round(performance.now());
   }
-  return { $, el, svg, say, still, dark, seen, slider, choice, button, chart, path, mark, MARKS, bandLook, bandKey, range, lightCurve, handle, data, start, tellHeight,
+  return { $, el, svg, say, still, dark, seen, slider, choice, button, chart, path, mark, MARKS, markOf, bandLook, bandKey, range, lightCurve, handle, data, start, tellHeight,
     ticks, decades, short, fixed, random, starOf, starsFrom, common };
 });
