@@ -137,6 +137,9 @@ def prepare(book: Path, kept: Path) -> Path:
             (kept / "data" / name).write_text(text, encoding="utf-8")
         (kept / "explorer.html").write_text(explorer_page(), encoding="utf-8")
         stamp.write_text(key)
+    for old in kept.iterdir():  # sources that are no longer there
+        if old.is_file() and old.name not in ("key.txt", "explorer.html"):
+            old.unlink()
     for source in (book / "interactive").iterdir():
         shutil.copy(source, kept)
     return kept

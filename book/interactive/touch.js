@@ -241,6 +241,7 @@
       node.setAttribute("aria-valuetext", text());
       if (now) node.setAttribute("aria-valuenow", now());
     };
+    root.setAttribute("role", "group"); // a picture may hold nothing to reach by keyboard
     for (const [k, v] of Object.entries({ tabindex: 0, role: "slider", "aria-label": label, "aria-valuemin": min, "aria-valuemax": max })) node.setAttribute(k, v);
     say();
     const at = (e) => {
