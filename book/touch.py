@@ -60,10 +60,17 @@ def shipped_encoders() -> dict[str, tuple[Checkpoint, Head]]:
 def example_stars(stars: LightCurves) -> dict[str, Any]:
     """One whole light curve of some classes, and a supernova, which no encoder was trained on.
 
-    `stars` are others than those that the pages compare with.
+    `stars` are others than those that the pages compare with. Of the first ten of a class the one is taken that varies
+    most, in units of its errors.
     """
-    rows = [int(np.flatnonzero((stars.label == c) & (stars.counts[:, :2].min(1) > 150))[0]) for c in EXAMPLES]
-    known = page_stars(stars[rows], points=5_000)
+
+    def contrast(s: int) -> float:
+        mag, error = stars.star(s)["r"][1:]
+        return float(np.ptp(np.quantile(mag, [0.05, 0.95])) / np.median(error))
+
+    observed = stars.counts[:, :2].min(1) > 150
+    few = [np.flatnonzero((stars.label == c) & observed)[:10].tolist() for c in EXAMPLES]
+    known = page_stars(stars[[max(rows, key=contrast) for rows in few]], points=5_000)
     event = planted(1, "supernova", seed=SEED)
     return {"known": known, "event": page_stars(event, points=5_000)}
 
