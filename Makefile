@@ -14,7 +14,7 @@ TORCH  ?= torch==2.13.0
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.astraclr-installed
 # What the rules of accessibility are read from.
-AXE := tests/pages/node_modules/axe-core/axe.min.js
+AXE := tests/book/pages/node_modules/axe-core/axe.min.js
 # Chapters without training: their stored outputs are compared with a fresh run.
 CHECKED := $(wildcard book/01_*.ipynb book/02_*.ipynb book/03_*.ipynb)
 
@@ -26,14 +26,15 @@ export NUMBA_NUM_THREADS ?= 1
 # Where chapters keep what they trained.
 export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
 
-.PHONY: help setup book test check-site pdf student slides bench-representation lint wheel clean
+.PHONY: help setup book test check-site check-processors pdf student slides bench-representation lint wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book [PRESET=tiny|laptop|gpu|paper] [SEED=0]  run the chapters, build the pages: _build/html/index.html"
-	@echo "make book ARGS=--accept-figures                    the same, and keep how the figures look, to compare later builds with"
-	@echo "make test [ARGS='-k views'] [JOBS=2]               ruff, the tests, and the stored outputs of the chapters"
+	@echo "make book ARGS=--accept-figures                    the same, and keep what the figures show, to compare later builds with"
+	@echo "make test [ARGS='-k views'] [JOBS=2]               ruff (rules and format), the tests, stored outputs of chapters"
 	@echo "make check-site                                    after make book: every page in a real browser, without a network"
+	@echo "make check-processors [ARGS='--settings avx2']      the chapters as other processors round, words and figures checked"
 	@echo "make pdf                                           after make book: the whole book to print, _build/book.pdf"
 	@echo "make bench-representation [PRESET=tiny] [ARGS='--rows paper* --seeds 1']  every encoder beside its controls, as JSON"
 	@echo "make student                                       notebooks without solutions: _build/student/ and _build/student.zip"
@@ -65,15 +66,20 @@ book: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest tests --ignore tests/pages -n $(JOBS) --dist loadfile $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest tests --ignore tests/book/pages -n $(JOBS) --dist loadfile $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
 
 # Without npm the pages are looked at, but not by the rules of accessibility; without a browser only their links are followed.
 check-site: $(STAMP) $(AXE)
-	$(BIN)/python -m pytest tests/pages $(ARGS)
+	$(BIN)/python -m pytest tests/book/pages $(ARGS)
 
-$(AXE): tests/pages/package-lock.json
-	@if command -v npm >/dev/null; then cd tests/pages && npm ci --silent --ignore-scripts --no-audit --no-fund && touch ../../$@; \
+$(AXE): tests/book/pages/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/book/pages && npm ci --silent --ignore-scripts --no-audit --no-fund && touch ../../$@; \
 	else echo "No npm: accessibility is not looked at."; fi
+
+# Some 15 minutes of processor time for each of three settings; chapter 4 trains anew in each.
+check-processors: $(STAMP)
+	@$(BIN)/python book/processors.py $(ARGS)
 
 pdf: $(STAMP)
 	@$(BIN)/python book/printing.py
@@ -89,6 +95,7 @@ bench-representation: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 wheel: $(STAMP)

@@ -13,16 +13,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "LightCurves": "lightcurves",
+    "LightCurves": "data.lightcurves",
     "read": "catalogs",
-    "load_checkpoint": "checkpoints",
-    "load_published": "published",
-    "embed": "embedding",
-    "embedding_table": "embedding",
-    "pretrain": "pretraining",
-    "linear_probe": "probing",
-    "weighted_knn": "probing",
-    "prediction_table": "prediction",
+    "load_checkpoint": "model.checkpoint",
+    "load_published": "interop.keras_weights",
+    "embed": "model.embedding",
+    "embedding_table": "model.embedding",
+    "pretrain": "train.pretrain",
+    "linear_probe": "evaluate.probes",
+    "weighted_knn": "evaluate.probes",
+    "prediction_table": "analysis.classifier",
 }
 __all__ = [*_HOME, "__version__"]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +50,26 @@ def existing(path: str | Path) -> Path:
     return path
 
 
+def need_known_version(path: str | Path, found: object, known: int) -> None:
+    """Refuse a file that a later version of astraclr wrote, whose fields may mean something else.
+
+    Raises
+    ------
+    ValueError
+        If `found`, the number of the file's format, is not 1 to `known`.
+
+    Examples
+    --------
+    >>> need_known_version("stars.parquet", 1, 1)
+    """
+    if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= known:
+        upto = "1" if known == 1 else f"1 to {known}"
+        raise ValueError(
+            f"{path} has format version {found}; this version of astraclr reads {upto}. "
+            "Read it with the version that wrote it, or a later one: pip install --upgrade astraclr"
+        )
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
@@ -68,3 +90,43 @@ def revision(root: Path, *folders: str) -> str:
     if not (root / ".git").exists() or not (short := git("rev-parse", "--short", "HEAD")):
         return "unknown"
     return short + ("+" if git("status", "--porcelain", *folders) else "")
+
+
+def repository_file(path: str) -> Path:
+    """A file of the repository that does not travel with the package.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where the package was installed without its repository.
+    """
+    file = Path(__file__).parents[1] / path
+    if not file.exists():
+        raise FileNotFoundError(f"{path} is a file of the repository: clone it, and install with `pip install -e .`")
+    return file
+
+
+def provenance() -> dict[str, str]:
+    """What a committed result was made with: command, git revision ("+" if files differ from it), versions, machine."""
+    import numpy as np
+    import torch
+
+    root = Path(__file__).parents[1]
+    command = " ".join(["python", os.path.relpath(sys.argv[0], root), *sys.argv[1:]])
+    return {
+        "command": command,
+        "revision": revision(root, "astraclr"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "processor": platform.machine(),
+    }
+
+
+def shipped_file(name: str) -> Path:
+    """A file of the repository's data/ folder, from the clone or from the installed wheel."""
+    package = Path(__file__).parent
+    return next(
+        (p for p in (package / "_data" / name, package.parent / "data" / name) if p.exists()),
+        package.parent / "data" / name,
+    )

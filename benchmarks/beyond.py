@@ -20,17 +20,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control
-from astraclr.embedding import CROPS, embed
-from astraclr.experiments import provenance
-from astraclr.features import features
-from astraclr.files import replacing
-from astraclr.kinds import PERIODIC
-from astraclr.lightcurves import LightCurves
-from astraclr.outliers import EVENTS, disagreement, one_window, outlier_scores, planted, purity_at_top
-from astraclr.periods import period_regression, period_scores
-from astraclr.probing import linear_probe, majority
-from astraclr.simulate import drawn_numbers, simulate
+from astraclr.analysis.outliers import disagreement, outlier_scores, purity_at_top
+from astraclr.analysis.periods import period_regression, period_scores
+from astraclr.data.lightcurves import LightCurves
+from astraclr.evaluate.features import features
+from astraclr.evaluate.metrics import majority
+from astraclr.evaluate.probes import linear_probe
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
+from astraclr.model.embedding import CROPS, embed, one_window
+from astraclr.simulation.classes import PERIODIC
+from astraclr.simulation.simulate import drawn_numbers, simulate
+from astraclr.simulation.transients import EVENTS, planted
 
 RESULTS = Path(__file__).parent / "results" / "beyond.json"
 SHARES = (0.01, 0.05)

@@ -34,15 +34,14 @@ import torch
 from shards import peak_mb
 from training import MODELS, matrix_rate, operations, padded
 
-from astraclr.checkpoints import Checkpoint, save_checkpoint
-from astraclr.embedding import CROPS, crop_tokens, embed, stars_at_once
-from astraclr.encoder import new_encoder
-from astraclr.experiments import provenance
-from astraclr.files import replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.preparation import prepare
-from astraclr.presets import preset, recipe
-from astraclr.simulate import simulate
+from astraclr.config import preset, recipe
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.tokens import prepare
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, save_checkpoint
+from astraclr.model.embedding import CROPS, crop_tokens, embed, stars_at_once
+from astraclr.model.encoder import new_encoder
+from astraclr.simulation.simulate import simulate
 
 RESULTS = Path(__file__).parent / "results" / "embedding.json"
 HOW = recipe("corrected")

@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from shipped_checkpoint import clock_stopped
 
-from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control
-from astraclr.embedding import embed
-from astraclr.exchange import export_onnx
-from astraclr.experiments import labelled_stars, provenance
-from astraclr.files import replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.probing import linear_probe
-from astraclr.runtime import embed_with_onnx
-from astraclr.strategies import LAYOUT
+from astraclr.data.lightcurves import LightCurves
+from astraclr.evaluate.probes import linear_probe
+from astraclr.files import provenance, replacing
+from astraclr.interop.onnx_export import export_onnx
+from astraclr.interop.onnx_inputs import LAYOUT
+from astraclr.interop.onnx_runtime import embed_with_onnx
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
+from astraclr.model.embedding import embed
+from astraclr.simulation.samples import labelled_stars
 
 Embedder = Callable[[LightCurves], np.ndarray]
 
@@ -54,8 +54,8 @@ def by_light_curve(path: Path) -> Embedder:
         for star in range(len(stars)):
             bands = stars.star(star)
             names = np.repeat(list(bands), [len(mjd) for mjd, _, _ in bands.values()])
-            columns = [np.concatenate(column) for column in zip(*bands.values(), strict=True)]
-            out.append(model(*columns, names)[0, :, 0].mean(0))
+            mjd, mag, magerr = [np.concatenate(column) for column in zip(*bands.values(), strict=True)]
+            out.append(model(mjd, mag, magerr, names)[0, :, 0].mean(0))
         return np.array(out)
 
     return embed_all

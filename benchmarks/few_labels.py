@@ -20,10 +20,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control
-from astraclr.embedding import embed
-from astraclr.experiments import Splits, provenance
-from astraclr.few_labels import (
+from astraclr.analysis.latent_space import topology
+from astraclr.data.splits import Splits
+from astraclr.evaluate.few_labels import (
     EPOCHS,
     HEAD_RATE,
     RANDOM_RATE,
@@ -33,9 +32,10 @@ from astraclr.few_labels import (
     tuned_checkpoint,
     window_curve,
 )
-from astraclr.files import replacing
-from astraclr.latent_space import topology
-from astraclr.simulate import simulate
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
+from astraclr.model.embedding import embed
+from astraclr.simulation.simulate import simulate
 
 RESULTS = Path(__file__).parent / "results" / "few_labels.json"
 SHARE_OF_LABELS = 0.02

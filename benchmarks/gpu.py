@@ -30,16 +30,15 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from training import operations, stars_of
 
-from astraclr.draws import Draws
-from astraclr.encoder import new_encoder
-from astraclr.experiments import provenance
-from astraclr.files import replacing
-from astraclr.preparation import Tokens, prepare
-from astraclr.presets import Preset, preset, recipe
-from astraclr.pretraining import update
-from astraclr.ragged import Form, best_form
-from astraclr.schedules import BETAS, EPSILON
-from astraclr.views import make_views
+from astraclr.config import Preset, preset, recipe
+from astraclr.data.tokens import Tokens, prepare
+from astraclr.files import provenance, replacing
+from astraclr.model.attention import Form, best_form
+from astraclr.model.encoder import new_encoder
+from astraclr.train.counter_rng import Draws
+from astraclr.train.optimizer import BETAS, EPSILON
+from astraclr.train.pretrain import update
+from astraclr.train.views import make_views
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
 BATCHES = {"paper": 256, "gpu": 512, "laptop": 1024}

@@ -15,20 +15,21 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from astraclr.checkpoints import Checkpoint
-from astraclr.draws import Draws
-from astraclr.embedding import embed
-from astraclr.encoder import new_encoder
-from astraclr.experiments import labelled_stars, provenance, repository_file, training_stars
-from astraclr.files import replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.presets import Preset, Recipe, preset, recipe
-from astraclr.pretraining import split, update, validate
-from astraclr.probing import fit_logistic
-from astraclr.schedules import new_optimiser
-from astraclr.shards import InMemory
-from astraclr.summaries import Summaries
-from astraclr.views import make_views
+from astraclr.config import Preset, Recipe, preset, recipe
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.sources import InMemory
+from astraclr.data.splits import split
+from astraclr.evaluate.probes import fit_logistic
+from astraclr.files import provenance, replacing, repository_file
+from astraclr.model.checkpoint import Checkpoint
+from astraclr.model.embedding import embed
+from astraclr.model.encoder import new_encoder
+from astraclr.simulation.samples import labelled_stars, training_stars
+from astraclr.train.counter_rng import Draws
+from astraclr.train.optimizer import new_optimiser
+from astraclr.train.pretrain import update, validate
+from astraclr.train.summary_targets import Summaries
+from astraclr.train.views import make_views
 
 N_MOMENTS, N_SHOWN, N_PROBE = 40, 288, 480
 

@@ -19,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from astraclr.lightcurves import ZTF_BANDS, LightCurves
+from astraclr.config import ZTF_BANDS
+from astraclr.data.lightcurves import LightCurves
 
 _LOAD = """
 import json, resource, sys, time
 import numpy as np, pyarrow.parquet as pq
-from astraclr.lightcurves import LightCurves
+from astraclr.data.lightcurves import LightCurves
 def peak():  # bytes; Linux keeps ru_maxrss of the parent, so ask for the peak of this process
     try:
         return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))

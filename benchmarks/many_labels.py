@@ -18,18 +18,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from _self_training import BATCH, WINDOWS, best_probe, mean_head, self_train
 
-from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control
-from astraclr.embedding import embed
-from astraclr.experiments import Splits, provenance
-from astraclr.features import features
-from astraclr.few_labels import tuned_checkpoint
-from astraclr.files import replacing
-from astraclr.latent_space import topology
-from astraclr.lightcurves import LightCurves
-from astraclr.probing import PAPER_C, fit_logistic, score
-from astraclr.self_training import BATCH, WINDOWS, best_probe, mean_head, self_train
-from astraclr.simulate import simulate
+from astraclr.analysis.latent_space import topology
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.splits import Splits
+from astraclr.evaluate.features import features
+from astraclr.evaluate.few_labels import tuned_checkpoint
+from astraclr.evaluate.metrics import score
+from astraclr.evaluate.probes import PAPER_C, fit_logistic
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
+from astraclr.model.embedding import embed
+from astraclr.simulation.simulate import simulate
 
 RESULTS = Path(__file__).parent / "results" / "many_labels.json"
 PAPER_LABELS = 41_827

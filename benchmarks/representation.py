@@ -16,8 +16,8 @@ Rows are addressed by name, * stands for any characters:
   DIR, DIR-random                     a finished checkpoint, named with --checkpoint DIR
 By default every row of the recipes paper, corrected and, where there is one, recommended. Preset tiny checks the wiring
 with few stars and steps; its scores mean nothing. Writes benchmarks/results/representation-<preset>.json (of another
-draw of labelled stars, -draw<number> more) after every row: what is there and was made by the same code and settings is
-kept, so a stopped run goes on where it was. Encoders are kept, and resumed, where `astraclr.experiments` keeps them.
+draw of labelled stars, -draw<number> more) after every row: what is there, and would come out the same, is
+kept, so a stopped run goes on where it was. Encoders are kept, and resumed, where `tutorial.experiments` keeps them.
 With --real, rows are also scored on real stars.
 """
 
@@ -33,24 +33,27 @@ from typing import Any
 import numpy as np
 import torch
 
-from astraclr import bench, surveys
-from astraclr.checkpoints import Checkpoint, load_checkpoint, random_control
-from astraclr.cost import Assumed, cost
-from astraclr.distributed import own_device
-from astraclr.embedding import embed, shown
-from astraclr.encoder import new_encoder
-from astraclr.experiments import COST, Splits, method_digest, provenance, run_folder, trained
-from astraclr.features import features
-from astraclr.files import replacing
-from astraclr.finetuning import PAPER_BATCH, finetune
-from astraclr.lightcurves import LightCurves
-from astraclr.presets import RECIPES, Preset, preset, recipe
-from astraclr.runs import LOG
+from astraclr.config import RECIPES, Preset, Recipe, preset, recipe
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.splits import Splits
+from astraclr.evaluate import benchmark, surveys
+from astraclr.evaluate.features import features
+from astraclr.evaluate.finetune import PAPER_BATCH, finetune
+from astraclr.evaluate.metrics import NATURAL
+from astraclr.evaluate.row_fingerprint import fingerprints_of, row_differences, row_key
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
+from astraclr.model.device import own_device
+from astraclr.model.embedding import embed, shown
+from astraclr.model.encoder import new_encoder
+from astraclr.simulation.samples import TRAINING_STARS
+from astraclr.train.run_state import LOG
+from astraclr.tutorial.cost import Assumed, cost
+from astraclr.tutorial.experiments import COST, run_folder, trained
 
 RESULTS = Path(__file__).parent / "results"
 FEATURES = ("features", "features-period", "features-windows", "features-windows-period")
 DEFAULT = [name for name in ("paper", "corrected", "recommended") if name in RECIPES]
-READ_BY = ("bench", "probing", "evaluation", "protocol", "embedding", "features", "finetuning", "surveys")
 WATTS = {"cpu": 30.0, "cuda": 1_000.0}
 """Assumed, not measured: of one busy core, and of one GPU under load, each with its share of host and cooling."""
 SUPERVISED = {"learning_rate": 1e-3, "patience": 15}
@@ -59,7 +62,7 @@ SUPERVISED = {"learning_rate": 1e-3, "patience": 15}
 class Table:
     """The rows of one preset, and how each is made."""
 
-    def __init__(self, size: str, sizes: bench.Sizes, folders: dict[str, Path], draw: int = 0) -> None:
+    def __init__(self, size: str, sizes: benchmark.Sizes, folders: dict[str, Path], draw: int = 0) -> None:
         chosen = preset(size)
         self.size = replace(chosen, n_stars=sizes.unlabelled, steps=sizes.steps or chosen.steps)
         self.sizes, self.folders, self.draw = sizes, folders, draw
@@ -93,14 +96,18 @@ class Table:
         recipe(method)
         return method, kind, replace(self.size, steps=int(steps)) if steps else self.size
 
-    def digest(self, name: str) -> str:
-        """Changes with the code and the settings that a row depends on."""
-        facts = json.dumps([name, asdict(self.sizes), bench.BENCH_SEED + self.draw, SUPERVISED])
-        if name == "majority" or name in FEATURES:
-            return method_digest(facts, self.size, modules=READ_BY)
+    def settings(self, name: str) -> list[Preset | Recipe | str | int]:
+        """What a row is made with."""
+        facts = [json.dumps([name, asdict(self.sizes), SUPERVISED]), benchmark.BENCH_SEED + self.draw, TRAINING_STARS]
+        if not self.has_encoder(name):
+            return [*facts, self.size]
         base, _, size = self.parts(name)
-        method = load_checkpoint(self.folders[base]).sha256 if base in self.folders else recipe(base)
-        return method_digest(facts, size, method, modules=READ_BY)
+        return [*facts, size, load_checkpoint(self.folders[base]).sha256 if base in self.folders else recipe(base)]
+
+    def depends(self, name: str) -> list[str]:
+        """The fingerprints that tell whether a row would come out as it is."""
+        more = {"features": name in FEATURES, "fine-tuning": name.endswith("-supervised")}
+        return ["method", "readers", *(part for part, there in more.items() if there)]
 
     def seeds(self, name: str, n: int) -> range:
         """Training seeds of a row; without an encoder of its own to draw there is one."""
@@ -129,14 +136,14 @@ class Table:
         """Scores of a row and a seed on the simulated stars, with the cost of a training."""
         if name == "majority":
             return {
-                "majority": bench.judged(
+                "majority": benchmark.judged(
                     majority(stars.fit.label, len(stars.test)), stars.test.label, stars.test.object_id, probable=False
                 )
             }
         if name.endswith("-supervised"):
             return self.supervised(name, seed, stars)
-        x = bench.Vectors(*(self.vectors(name, seed, lc) for lc in stars))
-        out = bench.assess(x, stars, draws=self.sizes.draws)
+        x = benchmark.Vectors(*(self.vectors(name, seed, lc) for lc in stars))
+        out = benchmark.assess(x, stars, draws=self.sizes.draws)
         if self.has_encoder(name) and not name.endswith("-random") and name not in self.folders:
             method, _, size = self.parts(name)
             out["training"] = cost_of(self.encoder(name, seed), run_folder(size, method, seed))
@@ -152,12 +159,12 @@ class Table:
             start, stars.fit, stars.choose, layers=start.preset.n_layers, epochs=max(1, epochs), seed=seed, **SUPERVISED
         )
         spent = time.process_time() - begin[0], time.perf_counter() - begin[1]
-        found = bench.Predictions(tuned.probabilities(stars.test), tuned.classes)
+        found = benchmark.Predictions(tuned.probabilities(stars.test), tuned.classes)
         learnt = replace(start, encoder=tuned.encoder)
-        x = bench.Vectors(*(embed(lc, learnt) for lc in stars))
+        x = benchmark.Vectors(*(embed(lc, learnt) for lc in stars))
         epochs, device = len(tuned.history), next(tuned.encoder.parameters()).device.type
-        return bench.assess(x, stars, few=()) | {
-            "head": bench.judged(found, stars.test.label, stars.test.object_id),
+        return benchmark.assess(x, stars, few=()) | {
+            "head": benchmark.judged(found, stars.test.label, stars.test.object_id),
             "training": spending(*spent, epochs * len(stars.fit), device) | {"epochs": epochs},
         }
 
@@ -169,7 +176,7 @@ class Table:
             lc = self.read_survey(survey, folder, rule == "shifted")
             if name == "majority":
                 said = majority(lc.label, len(lc))
-                out[rule] = {"majority": bench.judged(said, lc.label, lc.object_id, probable=False, natural=False)}
+                out[rule] = {"majority": benchmark.judged(said, lc.label, lc.object_id, probable=False, natural=False)}
             else:
                 out[rule] = surveys.out_of_folds(self.vectors(name, seed, lc), lc.label, lc.object_id, repeats=repeats)
         return out
@@ -178,10 +185,10 @@ class Table:
         return name != "majority" and name not in FEATURES
 
 
-def majority(label: np.ndarray, n: int) -> bench.Predictions:
+def majority(label: np.ndarray, n: int) -> benchmark.Predictions:
     """The most frequent label, said `n` times."""
     classes, count = np.unique(label, return_counts=True)
-    return bench.Predictions(np.tile(np.eye(len(classes))[count.argmax()], (n, 1)), classes)
+    return benchmark.Predictions(np.tile(np.eye(len(classes))[count.argmax()], (n, 1)), classes)
 
 
 def spending(cpu_seconds: float, seconds: float, seen: float, device: str) -> dict[str, Any]:
@@ -230,25 +237,31 @@ def rounded(value: Any) -> Any:
 
 
 class Results:
-    """The JSON file of a preset: rows of the same digest are kept, others go when theirs is made anew."""
+    """The JSON file of a preset: rows that would come out the same are kept, others go when theirs is made anew."""
 
     def __init__(self, path: Path, head: dict[str, Any]) -> None:
         before = json.loads(path.read_text()) if path.exists() else {}
         self.path, self.rows, self.head = path, before.get("rows", {}), head
+        self.fingerprints = before.get("fingerprints", {})
 
-    def place(self, name: str, digest: str, seed: int) -> dict[str, Any]:
+    def place(self, name: str, table: Table, seed: int) -> dict[str, Any]:
         """Where a row's scores with a seed go, empty if they must be made."""
-        if self.rows.get(name, {}).get("digest") != digest:
-            self.rows[name] = {"digest": digest, "seeds": {}}
+        what = table.settings(name), table.depends(name), self.fingerprints
+        before = self.rows.get(name)
+        if before is None or (differs := row_differences(before.get("fingerprint"), *what)):
+            if before is not None:
+                print(f"{name} is made anew: {differs[0]}", flush=True)
+            self.rows[name] = {"fingerprint": row_key(*what), "over_seeds": {}, "seeds": {}}
         return self.rows[name]["seeds"].setdefault(str(seed), {})
 
     def write(self) -> None:
         rows = {}
         for name, row in self.rows.items():
             if seeds := {seed: scores for seed, scores in row["seeds"].items() if scores}:
-                rows[name] = {"digest": row["digest"], "over_seeds": over_seeds(seeds), "seeds": seeds}
+                rows[name] = row | {"over_seeds": over_seeds(seeds), "seeds": seeds}
+        known = fingerprints_of(rows.values(), self.fingerprints)
         with replacing(self.path) as part:
-            part.write_text(json.dumps(self.head | {"rows": rows}, indent=1) + "\n")
+            part.write_text(json.dumps(self.head | {"fingerprints": known, "rows": rows}, indent=1) + "\n")
 
 
 def line_of(name: str, seed: int, scores: dict[str, Any]) -> str:
@@ -276,7 +289,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="instead of benchmarks/results/representation-<preset>.json")
     given = parser.parse_args(words)
     torch.set_num_threads(1)
-    sizes = bench.sizes_of(given.preset)
+    sizes = benchmark.sizes_of(given.preset)
     table = Table(given.preset, sizes, {folder.name: folder for folder in given.checkpoint}, given.draw)
     names, n_seeds = table.chosen(given.rows), given.seeds or (1 if sizes.steps else 3)
     name_of_file = f"representation-{given.preset}{f'-draw{given.draw}' if given.draw else ''}.json"
@@ -288,16 +301,16 @@ def main(words: list[str] | None = None) -> None:
             "preset": given.preset,
             "checks": "wiring only: few stars, few steps" if sizes.steps else "scores",
             "sizes": asdict(sizes),
-            "seed_of_labelled_stars": bench.BENCH_SEED + given.draw,
+            "seed_of_labelled_stars": benchmark.BENCH_SEED + given.draw,
             "watts_assumed": WATTS,
-            "natural": bench.NATURAL,
+            "natural": NATURAL,
             "rules_for_surveys": surveys.__doc__,
         },
     )
-    stars = bench.bench_stars(sizes, given.draw)
+    stars = benchmark.bench_stars(sizes, given.draw)
     for name in names:
         for seed in table.seeds(name, n_seeds):
-            scores = found.place(name, table.digest(name), seed)
+            scores = found.place(name, table, seed)
             if "width" not in scores and "majority" not in scores:
                 scores |= rounded(table.row(name, seed, stars))
                 found.write()

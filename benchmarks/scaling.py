@@ -4,7 +4,7 @@ Usage: python benchmarks/scaling.py        (some four minutes on two idle cores)
 
 One thread a process. Rates are medians over the steps: light curves a second by the clock and by the processor. Each
 stands beside its floor: what the operations of the real tokens take at the rate of large matrix products, measured in
-this run. Steps are those of `astraclr.pretraining.update`, one part at a time. Two ranks are two processes that share
+this run. Steps are those of `train.pretrain.update`, one part at a time. Two ranks are two processes that share
 the same global batch; a rank that waits for the other has a part of its own, so the sum of gradients is the sending
 alone. Stars are simulated (some 620 epochs), but for the rows of epochs a star. Writes benchmarks/results/scaling.json.
 """
@@ -30,21 +30,21 @@ from shards import rounded
 from torch import nn
 from training import MODELS, matrix_rate, operations
 
-from astraclr.distributed import ALONE, Ranks, joined
-from astraclr.draws import Draws
-from astraclr.encoder import Encoder, new_encoder
-from astraclr.experiments import provenance
-from astraclr.files import replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.losses import nt_xent
-from astraclr.preparation import Tokens
-from astraclr.presets import Preset, Recipe, preset, recipe
-from astraclr.pretraining import CLIP_NORM
-from astraclr.schedules import BETAS, EPSILON, learning_rate
-from astraclr.sharding import write_shards
-from astraclr.shards import InMemory, Shards, Source
-from astraclr.simulate import simulate
-from astraclr.views import make_views
+from astraclr.config import Preset, Recipe, preset, recipe
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.shard_writer import write_shards
+from astraclr.data.shards import Shards
+from astraclr.data.sources import InMemory, Source
+from astraclr.data.tokens import Tokens
+from astraclr.files import provenance, replacing
+from astraclr.model.encoder import Encoder, new_encoder
+from astraclr.simulation.simulate import simulate
+from astraclr.train.counter_rng import Draws
+from astraclr.train.distributed import ALONE, Ranks, joined
+from astraclr.train.losses import nt_xent
+from astraclr.train.optimizer import BETAS, EPSILON, learning_rate
+from astraclr.train.pretrain import CLIP_NORM
+from astraclr.train.views import make_views
 
 RESULTS = Path(__file__).parent / "results" / "scaling.json"
 STARS, EPOCHS, BATCHES = (1_000, 10_000), (100, 200, 400, 700, 1_400), (8, 16, 32, 64, 128, 256)
@@ -57,7 +57,8 @@ class Clock:
     """Seconds by the clock and by the processor, of each part of one step."""
 
     def __init__(self) -> None:
-        self.wall, self.cpu = (dict.fromkeys(PARTS, 0.0) for _ in range(2))
+        self.wall: dict[str, float] = {part: 0.0 for part in PARTS}
+        self.cpu = dict(self.wall)
         self._now = time.perf_counter(), time.process_time()
 
     def lap(self, part: str) -> None:

@@ -16,14 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from few_labels import LABEL_SEED, SHARE_OF_LABELS
-
-from astraclr.checkpoints import Checkpoint, load_checkpoint
-from astraclr.experiments import provenance
-from astraclr.files import replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.probing import score
-from astraclr.self_training import (
+from _self_training import (
     BATCH,
     PENALTIES,
     UNLABELLED,
@@ -34,7 +27,13 @@ from astraclr.self_training import (
     soft_probe,
     teacher,
 )
-from astraclr.simulate import simulate
+from few_labels import LABEL_SEED, SHARE_OF_LABELS
+
+from astraclr.data.lightcurves import LightCurves
+from astraclr.evaluate.metrics import score
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint
+from astraclr.simulation.simulate import simulate
 
 RESULTS = Path(__file__).parent / "results" / "self_training.json"
 TEST_SEED, UNLABELLED_SEED = 921_000, 1_000
@@ -124,9 +123,9 @@ def gains(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     by_draw = pd.DataFrame(found).pivot(index="seed", columns="way", values="accuracy")
     apart = 100 * by_draw.sub(by_draw["linear probe"], axis=0).drop(columns="linear probe")
     return {
-        way: {
+        str(way): {
             "mean": round(float(column.mean()), 2),
-            "sd": round(float(column.std()), 2) if len(column) > 1 else None,
+            "sd": round(float(np.std(column.to_numpy(), ddof=1)), 2) if len(column) > 1 else None,
             "draws": column.round(2).tolist(),
         }
         for way, column in apart.items()

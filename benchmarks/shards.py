@@ -27,15 +27,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from astraclr.draws import Draws
-from astraclr.experiments import provenance
-from astraclr.files import replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.presets import preset, recipe
-from astraclr.sharding import STARS_PER_SHARD, write_shards
-from astraclr.shards import Shards
-from astraclr.simulate import simulate
-from astraclr.views import make_views
+from astraclr.config import preset, recipe
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.shard_writer import STARS_PER_SHARD, write_shards
+from astraclr.data.shards import Shards
+from astraclr.files import provenance, replacing
+from astraclr.simulation.simulate import simulate
+from astraclr.train.counter_rng import Draws
+from astraclr.train.views import make_views
 
 RESULTS = Path(__file__).parent / "results" / "shards.json"
 PIECE, BATCH = 996, 128

@@ -6,7 +6,8 @@ Trains (minutes at tiny, 20 at laptop), or takes the run that the chapters and b
 labelled simulated stars, and scores it on others, beside the same encoder with random weights (three seeds, and where
 it has a clock once with it stopped, a stronger control), hand-crafted features and the most frequent class. With --real
 also on real ZTF stars: how many are flagged, and how many labels are met; only these two shares are written. Writes
-config.json, weights, history.csv, head.safetensors, scores.json and README.md (the card) into data/checkpoints/PRESET.
+config.json, weights, history.csv, fingerprint.json, head.safetensors, scores.json and README.md (the card) into
+data/checkpoints/PRESET.
 """
 
 import argparse
@@ -17,18 +18,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from model_card import model_card
 from representation import WATTS, cost_of
 
-from astraclr.cards import model_card
+from astraclr.analysis.classifier import Head, fit_head, prediction_table, save_head
 from astraclr.catalogs import read
-from astraclr.checkpoints import Checkpoint, random_control, save_checkpoint
-from astraclr.embedding import embed
-from astraclr.evaluation import with_intervals
-from astraclr.experiments import Splits, labelled_stars, provenance, run_folder, trained
-from astraclr.features import features
-from astraclr.files import replacing
-from astraclr.prediction import Head, fit_head, prediction_table, save_head
-from astraclr.probing import linear_probe, majority, weighted_knn
+from astraclr.data.splits import Splits
+from astraclr.evaluate.features import features
+from astraclr.evaluate.metrics import majority, with_intervals
+from astraclr.evaluate.probes import linear_probe, weighted_knn
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, random_control, save_checkpoint
+from astraclr.model.embedding import embed
+from astraclr.simulation.samples import labelled_stars
+from astraclr.train.fingerprint import load_fingerprint, save_fingerprint
+from astraclr.tutorial.experiments import run_folder, trained
 
 C_HEAD = 1.0
 Readable = dict[str, dict[str, float]]
@@ -52,9 +56,14 @@ def controls(checkpoint: Checkpoint) -> Iterator[tuple[str, Checkpoint]]:
     for seed in range(3):
         yield f"random weights, seed {seed}", random_control(checkpoint, seed)
     if checkpoint.recipe.time_rates != "none":
-        control = random_control(checkpoint)
-        control.encoder.embedding.rates.zero_()
-        yield "random weights, clock stopped", control
+        yield "random weights, clock stopped", clock_stopped(checkpoint)
+
+
+def clock_stopped(checkpoint: Checkpoint) -> Checkpoint:
+    """Random weights without a time encoding."""
+    control = random_control(checkpoint)
+    control.encoder.embedding.rates.zero_()
+    return control
 
 
 def on_real_stars(path: Path, checkpoint: Checkpoint, head: Head) -> dict[str, float]:
@@ -64,9 +73,9 @@ def on_real_stars(path: Path, checkpoint: Checkpoint, head: Head) -> dict[str, f
     met = (table["label"] == table["predicted"])[known]
     return {
         "stars": len(table),
-        "flagged": round(float((table["flag"] != "").mean()), 2),
+        "flagged": round(float(np.mean(table["flag"] != "")), 2),
         "labelled": int(known.sum()),
-        "label_met": round(float(met.mean()), 2),
+        "label_met": round(float(np.mean(met)), 2),
     }
 
 
@@ -83,6 +92,7 @@ def main() -> None:
     checkpoint = trained(*run)
     training = cost_of(checkpoint, run_folder(*run))
     save_checkpoint(checkpoint, out)
+    save_fingerprint(load_fingerprint(run_folder(*run)), out)
     stars = labelled_stars(options.preset)
 
     def embedded(which: Checkpoint) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from astraclr.simulate import simulate
+from astraclr.simulation.simulate import simulate
 
 
 def main() -> None:

@@ -15,22 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from astraclr.checkpoints import Checkpoint, load_checkpoint
-from astraclr.draws import Draws
-from astraclr.embedding import crop_tokens, embed
-from astraclr.encoder import new_encoder
-from astraclr.experiments import Splits, labelled_stars, provenance, training_stars
-from astraclr.files import replacing
-from astraclr.finetuning import PAPER_LAYERS, finetune
-from astraclr.inputs import angular_rates
-from astraclr.losses import chance_level, nt_xent
-from astraclr.preparation import Prepared, prepare
-from astraclr.presets import Recipe, View, preset, recipe
-from astraclr.pretraining import project_views, split, validate
-from astraclr.probing import linear_probe
-from astraclr.schedules import BETAS, EPSILON, learning_rate
-from astraclr.simulate import simulate
-from astraclr.views import kept_after_bin_dropout, make_view, make_views
+from astraclr.config import Recipe, View, preset, recipe
+from astraclr.data.splits import Splits, split
+from astraclr.data.tokens import Prepared, prepare
+from astraclr.evaluate.finetune import PAPER_LAYERS, finetune
+from astraclr.evaluate.probes import linear_probe
+from astraclr.files import provenance, replacing
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint
+from astraclr.model.embedding import crop_tokens, embed
+from astraclr.model.encoder import new_encoder
+from astraclr.model.inputs import angular_rates
+from astraclr.simulation.samples import labelled_stars, training_stars
+from astraclr.simulation.simulate import simulate
+from astraclr.train.counter_rng import Draws
+from astraclr.train.losses import chance_level, nt_xent
+from astraclr.train.optimizer import BETAS, EPSILON, learning_rate
+from astraclr.train.pretrain import project_views, validate
+from astraclr.train.views import kept_after_bin_dropout, make_view, make_views
 
 RESULTS = Path(__file__).parent / "results" / "surprises.json"
 PAPER, CORRECTED, SIZE = recipe("paper"), recipe("corrected"), preset("paper")
@@ -114,7 +115,8 @@ def gradients() -> dict[str, float]:
         encoder = new_encoder(size, CORRECTED, k).eval()
         views = make_views(data, torch.arange(64) + 64 * k, size, CORRECTED, Draws(k))
         nt_xent(project_views(encoder, views)).backward()
-        norms.append(sum(p.grad.square().sum() for p in encoder.parameters() if p.grad is not None).sqrt().item())
+        squares = (p.grad.square().sum() for p in encoder.parameters() if p.grad is not None)
+        norms.append(sum(squares, start=torch.zeros(())).sqrt().item())
     small = 1e-9  # a gradient as small as epsilon, where the two forms of Adam differ
     first = math.sqrt(1 - BETAS[1])
     keras = first / (1 - BETAS[0]) * (1 - BETAS[0]) * small / (first * small + EPSILON)
@@ -149,8 +151,11 @@ def validation(checkpoint: Checkpoint) -> dict[str, float]:
     losses = [
         validate(checkpoint.encoder, data, held, preset("tiny"), checkpoint.recipe, s)["val_loss"] for s in range(20)
     ]
-    gain = checkpoint.history["val_loss"].dropna().tail(3).diff().abs().mean()
-    return {"standard deviation": float(np.std(losses)), "last changes between validations": float(gain)}
+    gain = checkpoint.history["val_loss"].dropna().tail(3).diff().abs()
+    return {
+        "standard deviation": float(np.std(losses)),
+        "last changes between validations": float(np.nanmean(gain.to_numpy())),
+    }
 
 
 def colour(data: Prepared, stars: Tensor) -> dict[str, float]:
@@ -234,7 +239,7 @@ def thawing(checkpoint: Checkpoint, stars: Splits, seeds: int = 3) -> dict[str, 
     out: dict[str, object] = {}
     for name, thaw in (("frozen", False), ("thawed", True)):
         other = replace(checkpoint, recipe=replace(checkpoint.recipe, thaw_embedding=thaw))
-        found = []
+        found, trainable = [], 0
         for seed in range(seeds):
             model = finetune(
                 other,
@@ -247,8 +252,9 @@ def thawing(checkpoint: Checkpoint, stars: Splits, seeds: int = 3) -> dict[str, 
                 progress=False,
             )
             found.append(float((model.predict(stars.test) == stars.test.label).mean()))
+            trainable = sum(p.numel() for p in model.encoder.parameters() if p.requires_grad)
         out[f"accuracy, embedding {name}"] = [round(x, 4) for x in found]
-        out[f"trainable, embedding {name}"] = sum(p.numel() for p in model.encoder.parameters() if p.requires_grad)
+        out[f"trainable, embedding {name}"] = trainable
     return out
 
 

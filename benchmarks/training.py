@@ -21,16 +21,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from astraclr.draws import Draws
-from astraclr.encoder import Encoder, masked_mean, new_encoder
-from astraclr.experiments import provenance
-from astraclr.files import replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.losses import nt_xent
-from astraclr.preparation import Tokens, prepare
-from astraclr.presets import Preset, preset, recipe
-from astraclr.simulate import simulate
-from astraclr.views import make_views
+from astraclr.config import Preset, preset, recipe
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.tokens import Tokens, prepare
+from astraclr.files import provenance, replacing
+from astraclr.model.encoder import Encoder, masked_mean, new_encoder
+from astraclr.simulation.simulate import simulate
+from astraclr.train.counter_rng import Draws
+from astraclr.train.losses import nt_xent
+from astraclr.train.views import make_views
 
 RESULTS = Path(__file__).parent / "results" / "training.json"
 PLACES = 700
@@ -63,7 +62,8 @@ def stars_of(kind: str, n: int) -> LightCurves:
 def padded(encoder: Encoder, view: Tokens) -> torch.Tensor:
     """Embeddings of a view padded to 700 tokens."""
     more = PLACES - view.mask.shape[1]
-    wide = Tokens(*(F.pad(t, (0, more)) for t in view[:3]), F.pad(view.mask, (0, more), value=True))
+    mag, times, band = (F.pad(t, (0, more)) for t in (view.mag, view.times, view.band))
+    wide = Tokens(mag, times, band, F.pad(view.mask, (0, more), value=True))
     return masked_mean(encoder.tokens_out(wide), wide.mask)
 
 
@@ -94,7 +94,7 @@ def measure(model: str, kind: str, way: str, threads: int, steps: int) -> dict[s
     how = recipe("corrected")
     data, encoder = prepare(stars_of(kind, batch)), new_encoder(size, how, 0).train()
     optimiser = torch.optim.Adam(encoder.parameters())
-    wall, cpu = [], []
+    wall, cpu, lengths = [], [], list[int]()
     for step in range(steps + 1):
         begin, used = time.perf_counter(), time.process_time()
         optimiser.zero_grad(set_to_none=True)
@@ -105,7 +105,7 @@ def measure(model: str, kind: str, way: str, threads: int, steps: int) -> dict[s
         optimiser.step()
         wall.append(time.perf_counter() - begin)
         cpu.append(time.process_time() - used)
-    lengths = [int(n) for view in views for n in (~view.mask).sum(1)]
+        lengths = [int(n) for view in views for n in (~view.mask).sum(1)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     return {
         "per_s": batch / min(wall[1:]),
@@ -124,7 +124,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, metavar=("MODEL", "STARS", "WAY"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(measure(*given.one, given.threads, given.steps)))
+        model, kind, way = given.one
+        print(json.dumps(measure(model, kind, way, given.threads, given.steps)))
         return
     rows, rate = {}, matrix_rate(given.threads)
     for model in [given.only] if given.only else MODELS:

@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from astraclr.draws import Draws
-from astraclr.experiments import provenance
-from astraclr.files import replacing
-from astraclr.lightcurves import LightCurves
-from astraclr.preparation import Prepared, prepare
-from astraclr.presets import Preset, Recipe, preset, recipe
-from astraclr.simulate import simulate
-from astraclr.views import make_views
+from astraclr.config import Preset, Recipe, preset, recipe
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.tokens import Prepared, prepare
+from astraclr.files import provenance, replacing
+from astraclr.simulation.simulate import simulate
+from astraclr.train.counter_rng import Draws
+from astraclr.train.views import make_views
 
 RESULTS = Path(__file__).parent / "results" / "views.json"
 FULL = {"g": 300, "r": 350, "i": 50}

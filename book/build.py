@@ -16,15 +16,16 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-import launch
-import ledger
+import glued_results
 import looks
+import repository_links
 import touch
-from chapters import ROOT, digest, measured, notebooks, page_source, plain, run_chapters, toc_pages
+from chapters import digest, measured, plain, run_chapters
+from notebooks import ROOT, notebooks, page_source, toc_pages
 
-from astraclr import gallery
+from astraclr.config import PRESETS
+from astraclr.tutorial import figure_registry
 
-PRESETS = ("tiny", "laptop", "gpu", "paper")
 MIN_TEXT = 300  # characters; a page with less is empty or broken
 
 
@@ -41,10 +42,10 @@ def run_time_table(rows: list[dict]) -> str:
 def write_records(book: Path, build: Path, preset: str, seed: int, source: Path) -> None:
     """Write what the pages say of this very build: run times, figures, glued results, and where both come from."""
     executed = {file.stem: build / "executed" / preset / file.name for file in notebooks(book)}
-    known, shown = gallery.figures(book), looks.pictures(executed.values())
-    claims = ledger.collect(executed)
+    known, shown = figure_registry.figures(book), looks.pictures(executed.values())
+    claims = glued_results.collect(executed)
     (source / "run_times.txt").write_text(run_time_table(json.loads((build / "runtimes.json").read_text())))
-    (source / "claims.txt").write_text(ledger.table(claims))
+    (source / "claims.txt").write_text(glued_results.table(claims))
     looks.write_gallery(known, shown, preset, seed, source)
     records: dict[str, Any] = {
         "figures.json": looks.manifest(book, shown, preset, seed),
@@ -66,9 +67,9 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
     write_records(book, build, preset, seed, source)
     for notebook in (build / "executed" / preset).glob("*.ipynb"):
         if (book / notebook.name).is_file():
-            shutil.copy(notebook, source)
+            (source / notebook.name).write_text(looks.for_pages(notebook), encoding="utf-8")
     jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
-    config = launch.write_config(book.parent / "_config.yml", build / "config.yml")
+    config = repository_links.write_config(book.parent / "_config.yml", build / "config.yml")
     command = [str(jupyter_book), "build", str(source), "--config", str(config)]
     command += ["--path-output", str(build.parent), "-W", "-n", "--keep-going"]
     status, _ = measured(command, build / "html.log", build.parent)
@@ -102,26 +103,25 @@ def check_html(book: Path, html: Path) -> list[str]:
 
 
 def check_figures(book: Path, build: Path, preset: str, seed: int, accept: bool) -> None:
-    """Compare how figures look with what was accepted, and say what changed; or accept them as they are.
+    """Compare what figures are made of with what was accepted, where the variable CI is set; or accept it as it is.
 
     Raises
     ------
     RuntimeError
-        If a figure changed or is new, where the variable CI is set.
+        If a figure changed or is new.
     """
     if (preset, seed) != ("tiny", 0):
         return  # only that size is kept
-    known, accepted = gallery.figures(book), book / looks.ACCEPTED
-    shown = looks.pictures(build / "executed" / preset / file.name for file in notebooks(book))
+    known, accepted = figure_registry.figures(book), book / looks.ACCEPTED
+    drawn = looks.contents(build / "executed" / preset / file.name for file in notebooks(book))
     if accept:
-        print(f"{looks.accept(known, shown, accepted)} figures accepted: {accepted.relative_to(book.parent)}")
-        return
-    lines, any_accepted = looks.changed(known, shown, accepted)
-    if lines and any_accepted:
-        lines.append(f"Look at them; if they are right, accept them with: {looks.ACCEPT}")
-        if os.environ.get("CI"):
+        n_changed = looks.accept(known, drawn, accepted)
+        print(f"{n_changed} figures were new or had changed, and are accepted: {accepted.relative_to(book.parent)}")
+    elif os.environ.get("CI"):
+        if lines := looks.changed(known, drawn, accepted):
+            lines.append(f"Look at them; if they are right, accept them with: {looks.ACCEPT}")
             raise RuntimeError("figures changed:\n" + "\n".join(lines))
-    print("\n".join(lines) if lines else "Figures look as they were accepted.")
+        print("Figures show what was accepted.")
 
 
 def build_book(preset: str, seed: int, force: bool = False, jobs: int = 1, accept: bool = False) -> Path:
@@ -129,7 +129,7 @@ def build_book(preset: str, seed: int, force: bool = False, jobs: int = 1, accep
 
     Raises RuntimeError or FileNotFoundError, and ValueError where the address of a repository is none.
     """
-    book, build, links = ROOT / "book", ROOT / "_build", launch.settings()
+    book, build, links = ROOT / "book", ROOT / "_build", repository_links.settings()
     rows = run_chapters(book, build, preset, seed, force, jobs)
     check_figures(book, build, preset, seed, accept)
     stamp, key = build / "html.stamp", digest([book, ROOT / "_config.yml"], rows, links)
@@ -161,7 +161,7 @@ def main() -> int:
     parser.add_argument(
         "--accept-figures",
         action="store_true",
-        help="keep how the figures of preset tiny, seed 0, look now, to compare later builds with",
+        help="keep what the figures of preset tiny, seed 0, show now, to compare later builds with",
     )
     options = parser.parse_args()
     if options.jobs < 1:

@@ -14,35 +14,14 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-import yaml
+from notebooks import ROOT, Notebook, code_of, notebooks, read_notebook, tags_of
 
-from astraclr.gallery import SHARED, files_below, kernel_environment, real_data
+from astraclr.tutorial.figure_registry import SHARED, files_below, kernel_environment, real_data
 
-ROOT = Path(__file__).resolve().parents[1]
 TRAINS = re.compile(r"\bexperiments\.trained\(|\bfrom astraclr\.experiments import [^\n]*\btrained\b")
 STOP_S = 10.0
 """How long an interrupted chapter may take to end."""
 _RUNNING: set[subprocess.Popen] = set()
-
-
-def toc_pages(book: Path) -> list[str]:
-    """Names of the pages of _toc.yml in reading order, without suffix."""
-    toc = yaml.safe_load((book / "_toc.yml").read_text())
-    parts = toc.get("parts", []) + [{"chapters": toc.get("chapters", [])}]
-    return [toc["root"]] + [chapter["file"] for part in parts for chapter in part["chapters"]]
-
-
-def page_source(book: Path, page: str) -> Path:
-    """File of a page. Raises FileNotFoundError when _toc.yml names a page that is not there."""
-    for suffix in (".ipynb", ".md"):
-        if (book / f"{page}{suffix}").is_file():
-            return book / f"{page}{suffix}"
-    raise FileNotFoundError(f"book/_toc.yml names {page!r}, but there is no {page}.ipynb or {page}.md in {book.name}/")
-
-
-def notebooks(book: Path) -> list[Path]:
-    """The notebooks of the table of contents, in reading order."""
-    return [s for s in (page_source(book, page) for page in toc_pages(book)) if s.suffix == ".ipynb"]
 
 
 def digest(paths: list[Path], *words: object) -> str:
@@ -60,14 +39,19 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-def failed_cell(notebook: dict) -> str:
+def trains(source: Path) -> bool:
+    """Whether a chapter needs the trained encoder."""
+    return bool(TRAINS.search("\n".join(code_of(read_notebook(source)))))
+
+
+def failed_cell(notebook: Notebook) -> str:
     """Where an executed notebook stopped: number of the cell (from 1), its first line, the plain traceback."""
     added = {"papermill-error-cell-tag", "injected-parameters"}  # by papermill: not counted
-    cells = [cell for cell in notebook["cells"] if not added & set(cell["metadata"].get("tags", []))]
+    cells = [cell for cell in notebook["cells"] if not added & tags_of(cell)]
     for number, cell in enumerate(cells, start=1):
         for output in cell.get("outputs", []):
             if output["output_type"] == "error":
-                first = next(iter("".join(cell["source"]).splitlines()), "")
+                first = next(iter(cell["source"].splitlines()), "")
                 trace = "\n".join(output["traceback"])
                 return plain(f"cell {number} ({first!r}): {output['ename']}: {output['evalue']}\n{trace}")
     return "no cell shows an error: the kernel died (memory?) or never started"
@@ -115,7 +99,7 @@ def run_chapter(source: Path, folder: Path, preset: str, seed: int) -> dict:
     command += ["-p", "preset", preset, "-p", "seed", str(seed)]
     status, took = measured(command, log, folder)
     if status != 0:
-        why = failed_cell(json.loads(unfinished.read_text())) if unfinished.is_file() else log.read_text()[-2000:]
+        why = failed_cell(read_notebook(unfinished)) if unfinished.is_file() else log.read_text()[-2000:]
         raise RuntimeError(f"chapter {source.name} failed at {why}\n(the log is {log})")
     unfinished.replace(folder / source.name)
     return {"chapter": source.stem, "preset": preset, "seed": seed} | took
@@ -129,7 +113,9 @@ def read_stamp(stamp: Path) -> dict:
         return {}
 
 
-def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = False, jobs: int = 1) -> list[dict]:
+def run_chapters(
+    book: Path, build: Path, preset: str, seed: int, force: bool = False, jobs: int = 1, keep_going: bool = False
+) -> list[dict]:
     """Execute the notebooks of the table of contents that changed, `jobs` at a time; return and write all run times.
 
     Of the chapters that need the trained encoder the first trains it, and the others wait for that chapter.
@@ -137,7 +123,7 @@ def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = 
     Raises
     ------
     RuntimeError
-        If a chapter fails; those that run beside it are finished first, and kept.
+        If a chapter fails; those that run beside it, with `keep_going` all others, are finished first, and kept.
     """
     folder = build / "executed" / preset
     folder.mkdir(parents=True, exist_ok=True)
@@ -159,24 +145,26 @@ def run_chapters(book: Path, build: Path, preset: str, seed: int, force: bool = 
         unfinished.replace(folder / f"{source.stem}.json")
         print(f"[{len(rows)}/{len(sources)}] {source.stem}: {row['wall_s']} s, {row['peak_mb']} MB", flush=True)
 
-    _run_all([s for s in sources if s not in rows], jobs, lambda s: run_chapter(s, folder, preset, seed), finished)
+    todo = [source for source in sources if source not in rows]
+    _run_all(todo, jobs, lambda s: run_chapter(s, folder, preset, seed), finished, keep_going)
     out = [{k: v for k, v in rows[source].items() if k != "key"} for source in sources]
     (build / "runtimes.json").write_text(json.dumps(out, indent=1) + "\n")
     return out
 
 
-def _run_all(todo: list[Path], jobs: int, run, finished) -> None:
+def _run_all(todo: list[Path], jobs: int, run, finished, keep_going: bool = False) -> None:
     """Run these chapters; `finished(source, row)` is called for each in this thread."""
-    needing = [source for source in todo if TRAINS.search(_code(source))]
+    needing = [source for source in todo if trains(source)]
     trainer = needing[:1]
     waiting = trainer + [source for source in todo if source not in trainer]  # it first: others depend on it
-    failed: Exception | None = None
+    failed: list[BaseException] = []
     with ThreadPoolExecutor(jobs) as pool:
         running: dict[Future, Path] = {}
         try:
-            while running or (waiting and not failed):
+            while running or (waiting and (keep_going or not failed)):
+                stopped = failed and not keep_going
                 held = set(needing) if trainer and trainer[0] in running.values() else set()
-                while not failed and len(running) < jobs and (ready := [s for s in waiting if s not in held]):
+                while not stopped and len(running) < jobs and (ready := [s for s in waiting if s not in held]):
                     waiting.remove(ready[0])
                     running[pool.submit(run, ready[0])] = ready[0]
                     print(f"{ready[0].stem}: running", flush=True)
@@ -184,7 +172,7 @@ def _run_all(todo: list[Path], jobs: int, run, finished) -> None:
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
                     source = running.pop(done)
                     if error := done.exception():
-                        failed = failed or error  # pyright: ignore[reportAssignmentType]
+                        failed.append(error)
                         print(
                             f"{source.stem}: failed" + ("; what runs beside it is finished" if running else ""),
                             flush=True,
@@ -195,9 +183,4 @@ def _run_all(todo: list[Path], jobs: int, run, finished) -> None:
             stop_all()
             raise
     if failed:
-        raise failed
-
-
-def _code(source: Path) -> str:
-    cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
-    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        raise RuntimeError("\n\n".join(str(error) for error in failed)) if failed[1:] else failed[0]

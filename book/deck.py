@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from markdown_it import MarkdownIt  # comes with jupyter-book, as its plugins do
+from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
-from prose import Book, Piece, glued, lead, markdown_pieces, pieces, quiz, source_of, tags_of
-from slimming import HIDDEN
+from myst import Piece, lead, markdown_pieces, pieces, quiz
+from notebooks import HIDDEN, Cell, Notebook, figure_of, glued_by, tags_of
+from references import References
 
 LINES, COLUMNS = 13, 84
 """What a slide holds: lines of text, characters in each. The page itself shrinks a slide that holds a little more."""
@@ -68,10 +69,10 @@ class Deck:
     notebook : the chapter, executed; without outputs the deck has no figures, and an ellipsis for each number
     """
 
-    def __init__(self, book: Book, page: str, notebook: Mapping[str, Any]):
-        self.book, self.page, self.notebook, self.values = book, page, notebook, glued(notebook)
+    def __init__(self, book: References, page: str, notebook: Notebook):
+        self.book, self.page, self.notebook = book, page, notebook
+        self.values = {name: value for cell in notebook["cells"] for name, value in glued_by(cell).items()}
         self.slides: list[Slide] = []
-        self.exercises: list[str] = []
         self.section, self.figures = "", 0
         self._markdown = (
             MarkdownIt("commonmark", {"html": False}).enable("table").use(dollarmath_plugin, renderer=_mathematics)
@@ -97,8 +98,8 @@ class Deck:
 
     # What becomes of a cell
 
-    def _prose(self, cell: Mapping[str, Any], way: str) -> None:
-        found = list(pieces(source_of(cell)))
+    def _prose(self, cell: Cell, way: str) -> None:
+        found = list(pieces(cell["source"]))
         if way == "notes" and self.slides:
             self.slides[-1].notes += [self._html(p.body) for p in found]
         elif way in ("slide", "subslide", "fragment"):
@@ -181,9 +182,9 @@ class Deck:
             self._start(f"Check yourself: {self._words(title)}", kind)
             self._add(f"<div class='question'>{self._html(question)}</div><ol type='A'>{rows}</ol>", lines=0)
 
-    def _code(self, cell: Mapping[str, Any], way: str) -> None:
+    def _code(self, cell: Cell, way: str) -> None:
         if self.section in self._faulty or way in ("slide", "subslide", "fragment"):
-            source = source_of(cell)
+            source = cell["source"]
             if way in ("slide", "subslide"):
                 self._start(self.section)
             if not tags_of(cell) & {"remove-input", "hide-input"}:
@@ -194,15 +195,15 @@ class Deck:
         said = [o for o in cell.get("outputs", []) if o.get("name") != "stderr"]
         for output in said:
             if output.get("name") != "stdout":
-                self._output(output, cell["metadata"].get("mystnb", {}))
-        self._printed("".join("".join(o["text"]) for o in said if o.get("name") == "stdout").strip("\n"))
+                self._output(output, cell)
+        self._printed("".join(o["text"] for o in said if o.get("name") == "stdout").strip("\n"))
 
-    def _output(self, output: Mapping[str, Any], mystnb: Mapping[str, Any]) -> None:
+    def _output(self, output: Mapping[str, Any], cell: Cell) -> None:
         data = output.get("data", {})
         if "image/png" in data:
-            self._figure(data["image/png"], mystnb)
+            self._figure(data["image/png"], cell)
         elif "text/html" in data:
-            table = re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.DOTALL)
+            table = re.sub(r"<style.*?</style>", "", data["text/html"], flags=re.DOTALL)
             rows = table.count("<tr")
             if rows and rows <= TABLE_ROWS:
                 table = re.sub(r"\s(?:id|class|style|border)=(?:\"[^\"]*\"|'[^']*')", "", table)
@@ -213,8 +214,8 @@ class Deck:
         if lines and len(lines) <= OUTPUT_LINES and max(map(len, lines)) <= OUTPUT_COLUMNS:
             self._add(f"<pre>{html.escape(text)}</pre>", lines=0.75 * len(lines) + 0.5)
 
-    def _figure(self, image: str, mystnb: Mapping[str, Any]) -> None:
-        figure, alt = mystnb.get("figure", {}), mystnb.get("image", {}).get("alt", "")
+    def _figure(self, image: str, cell: Cell) -> None:
+        figure, alt = figure_of(cell), cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
         if self.slides[-1].kind != "text" or self.slides[-1].lines > LINES_ABOVE_FIGURE:
             self._start(self.section)
         self.slides[-1].kind = "figure"

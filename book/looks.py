@@ -1,33 +1,25 @@
-"""The figures of a built book: their pictures, a manifest, a gallery, and whether one looks other than it was accepted.
+"""The figures of a built book: their pictures, a manifest, a gallery, and whether one shows other than was accepted.
 
-A small copy of each figure at preset tiny, seed 0, is kept in `ACCEPTED`: `SIDE` x `SIDE` mean colours. A cell
-whose figure must not be kept or cannot be compared (real stars, measured times) says why in its metadata:
-``"astraclr": {"not_compared": "..."}``.
+What each figure at preset tiny, seed 0, is made of (`figure_contents`) is kept in `ACCEPTED`. A cell says in its
+metadata what cannot be kept: ``"astraclr": {"data_vary": "why"}`` where only words and kinds of what is drawn can be
+compared (UMAP, an encoder trained in the build), ``"not_compared": "why"`` where nothing can (real stars).
 """
 
-import base64
 import io
 import json
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from astraclr.files import replacing
-from astraclr.gallery import Figure, facts, figures, image_of, shared_inputs
+from astraclr.tutorial.figure_contents import MIME, differences
+from astraclr.tutorial.figure_registry import Figure, contents_of, facts, figures, image_of, shared_inputs
 
 ACCEPTED = "figures.json"
 """In the folder of the book."""
 ACCEPT = "make book ARGS=--accept-figures"
-SIDE = 32
-SIZE = 3 * SIDE * SIDE
-WORST = 8
-TOLERANCE = 6.0
-"""Above what rounding moves, below what a reader sees: of 61 curves, bars or point clouds taken away one by one from 22
-figures, 57 move more; axes turned round, texts one point larger and lost labels move at least three times as much."""
 THUMBNAIL = 360  # pixels wide
 
 
@@ -61,44 +53,56 @@ def _opaque(picture: bytes) -> Image.Image:
         return Image.alpha_composite(white, image).convert("RGB")
 
 
-def fingerprint(picture: bytes) -> str:
-    """A picture (PNG) as `SIDE` x `SIDE` mean colours, row by row: red, green, blue, packed and written in base 64."""
-    small = _opaque(picture).resize((SIDE, SIDE), Image.Resampling.BOX)
-    return base64.b64encode(zlib.compress(small.tobytes(), 9)).decode()
+def contents(executed: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    """What every named figure of executed notebooks is made of."""
+    cells = [c for file in executed for c in json.loads(file.read_text(encoding="utf-8"))["cells"]]
+    named = {c["metadata"].get("mystnb", {}).get("figure", {}).get("name"): contents_of(c) for c in cells}
+    return {name: found for name, found in named.items() if name and found}
 
 
-def unpacked(text: str) -> np.ndarray:
-    """The `SIZE` numbers of a fingerprint, 0 to 255."""
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).astype(float)
+def for_pages(notebook: Path) -> str:
+    """Text of an executed notebook without what its figures are made of: Sphinx warns of what it cannot show."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(MIME, None)
+    return json.dumps(content, ensure_ascii=False, indent=1)
 
 
-def difference(old: str, new: str) -> float:
-    """How far two fingerprints are apart, 0 to 255: the mean of the `WORST` largest differences of a colour."""
-    return float(np.sort(np.abs(unpacked(old) - unpacked(new)))[-WORST:].mean())
-
-
-def changed(known: Mapping[str, Figure], shown: Mapping[str, bytes], accepted: Path) -> tuple[list[str], bool]:
-    """What is new or looks different since figures were accepted, a line each; and whether any were accepted yet."""
-    if not accepted.is_file():
-        return [f"{accepted.name} is not there yet: no figure was compared. Accept them with: {ACCEPT}"], False
-    old, lines = json.loads(accepted.read_text())["fingerprints"], []
+def changed(known: Mapping[str, Figure], drawn: Mapping[str, dict[str, Any]], accepted: Path) -> list[str]:
+    """What is new, changed or gone since figures were accepted, a line each."""
+    old, lines = _accepted(accepted), []
     for name, figure in known.items():
         if figure.not_compared:
             continue
-        if name not in old:
+        if name not in drawn:
+            lines.append(f"{name} ({figure.chapter}) was not drawn")
+        elif name not in old:
             lines.append(f"{name} ({figure.chapter}) is new")
-        elif name in shown and (apart := difference(old[name], fingerprint(shown[name]))) > TOLERANCE:
-            lines.append(f"{name} ({figure.chapter}) looks different: {apart:.1f} levels of 255, allowed {TOLERANCE:g}")
+        else:
+            apart = differences(old[name], drawn[name], data=not figure.data_vary)
+            lines += [f"{name} ({figure.chapter}): {line}" for line in apart]
     gone = [name for name in old if name not in known or known[name].not_compared]
-    return lines + [f"{name} is no longer a figure to compare" for name in gone], True
+    return lines + [f"{name} is no longer a figure to compare" for name in gone]
 
 
-def accept(known: Mapping[str, Figure], shown: Mapping[str, bytes], accepted: Path) -> int:
-    """Keep the fingerprints of all figures that are compared; return how many."""
-    kept = {name: fingerprint(shown[name]) for name, figure in known.items() if not figure.not_compared}
+def accept(known: Mapping[str, Figure], drawn: Mapping[str, dict[str, Any]], accepted: Path) -> int:
+    """Keep what each figure that is compared is made of, a line each; return how many were new or had changed."""
+    old, lines, n_changed = _accepted(accepted), [], 0
+    for name, figure in known.items():
+        if figure.not_compared:
+            continue
+        same = name in old and not differences(old[name], drawn[name], data=not figure.data_vary)
+        n_changed += not same
+        kept = old[name] if same else drawn[name]  # rounding alone changes no line of the file
+        lines.append(f"{json.dumps(name)}: {json.dumps(kept, ensure_ascii=False)}")
     with replacing(accepted) as part:
-        part.write_text(json.dumps({"made_by": ACCEPT, "side": SIDE, "fingerprints": kept}, indent=1) + "\n")
-    return len(kept)
+        part.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    return n_changed
+
+
+def _accepted(file: Path) -> dict[str, dict[str, Any]]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def manifest(book: Path, shown: Mapping[str, bytes], preset: str, seed: int) -> dict[str, Any]:

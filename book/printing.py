@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup, Tag
-from build import ROOT, toc_pages
+from notebooks import BOOK, ROOT, toc_pages
 
 BROWSERS = ("chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "google-chrome-stable")
 CUT = (".headerlink", "script", "nav", ".prev-next-area", "details.hide.above-input", "iframe")
@@ -155,7 +155,7 @@ def main() -> int:
     options = parser.parse_args()
     page, pdf = ROOT / "_build" / "html" / "book.html", ROOT / "_build" / "book.pdf"
     try:
-        page.write_text(one_page(page.parent, toc_pages(ROOT / "book")), encoding="utf-8")
+        page.write_text(one_page(page.parent, toc_pages(BOOK)), encoding="utf-8")
         print(f"On one page: {page.relative_to(ROOT)}", flush=True)
         if not options.html_only:
             to_pdf(page, pdf)

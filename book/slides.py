@@ -12,27 +12,25 @@ of its own (the code too, if it is code), "fragment" all of it on the slide befo
 from __future__ import annotations
 
 import argparse
-import html
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 
-from build import PRESETS, ROOT, page_source
+import jinja2
 from deck import Deck
-from prose import Book, markdown_pieces, read_notebook
+from myst import markdown_pieces
+from notebooks import BOOK, ROOT, page_source, read_notebook
+from references import References
+
+from astraclr.config import PRESETS
 
 
-def _listed(parts: Iterable[str]) -> Iterator[str]:
-    """Items that follow one another, in one list."""
-    inside = False
-    for part in parts:
-        if part.startswith("<li") != inside:
-            inside = not inside
-            yield "<ul>" if inside else "</ul>"
-        yield part
-    if inside:
-        yield "</ul>"
+def listed(parts: Iterable[str]) -> str:
+    """The parts of a slide as HTML, items that follow one another in one list."""
+    runs = [(items, "".join(run)) for items, run in groupby(parts, lambda part: part.startswith("<li"))]
+    return "".join(f"<ul>{run}</ul>" if items else run for items, run in runs)
 
 
 def mathjax() -> str:
@@ -44,30 +42,27 @@ def mathjax() -> str:
     return file.read_text().replace("</script", "<\\/script")
 
 
-def as_html(deck: Deck, template: str) -> str:
+def as_html(deck: Deck) -> str:
     """The deck as one page that needs no other file."""
-    slides, title, said = deck.made(), html.escape(deck.book.titles[deck.page]), []
-    for number, slide in enumerate(slides, start=1):
-        heading = "h1" if number == 1 else "h2"
-        notes = f"<aside class='notes'>{''.join(slide.notes)}</aside>" if slide.notes else ""
-        shown = f"<{heading}>{deck.inline(slide.title)}</{heading}>"
-        shown += f"<div class='body'>{''.join(_listed(slide.parts))}</div>"
-        foot = f"<footer><span>{title}</span><span>{number} / {len(slides)}</span></footer>"
-        where = f"aria-label='{number} of {len(slides)}'"
-        said.append(f"<section class='{slide.kind}' {where}>{shown}{notes}{foot}</section>")
-    body = "\n".join(said)
-    script = f"<script>{mathjax()}</script>" if "\\(" in body or "\\[" in body else ""
-    before, _, after = template.replace("@title@", title).replace("@mathjax@", script).partition("@slides@")
-    return before + body + after
+    slides = deck.made()
+    shown = "".join(part for slide in slides for part in [deck.inline(slide.title), *slide.parts, *slide.notes])
+    template = jinja2.Environment(autoescape=True).from_string((BOOK / "slides.html").read_text())
+    return template.render(
+        title=deck.book.titles[deck.page],
+        slides=slides,
+        inline=deck.inline,
+        body=listed,
+        mathjax=mathjax() if "\\(" in shown or "\\[" in shown else "",
+    )
 
 
-def chapters(book: Book) -> list[str]:
+def chapters(book: References) -> list[str]:
     """Notebooks that teach: those with exercises."""
     pages = {page: markdown_pieces(read_notebook(page_source(book.folder, page))) for page in book.notebooks()}
     return [page for page, found in pages.items() if any(p.kind == "exercise" for p in found)]
 
 
-def make_slides(book: Book, executed: Path, folder: Path) -> list[Path]:
+def make_slides(book: References, executed: Path, folder: Path) -> list[Path]:
     """Write a deck for each chapter. Raises FileNotFoundError for a chapter that has not been run."""
     missing = [page for page in chapters(book) if not (executed / f"{page}.ipynb").is_file()]
     if missing:
@@ -75,21 +70,20 @@ def make_slides(book: Book, executed: Path, folder: Path) -> list[Path]:
             f"slides show what the chapters computed, and {', '.join(missing)} has not been run at "
             f"preset {executed.name}: `make book PRESET={executed.name}` runs them"
         )
-    template = (Path(__file__).parent / "slides.html").read_text()
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for page in chapters(book):
         files.append(folder / f"{page}.html")
-        files[-1].write_text(as_html(Deck(book, page, read_notebook(executed / f"{page}.ipynb")), template))
+        files[-1].write_text(as_html(Deck(book, page, read_notebook(executed / f"{page}.ipynb"))))
     return files
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Make slides from the chapters that `make book` has run.")
-    parser.add_argument("--preset", default="tiny", choices=PRESETS)
+    parser.add_argument("--preset", default="tiny", choices=list(PRESETS))
     build = ROOT / "_build"
     try:
-        files = make_slides(Book(ROOT / "book"), build / "executed" / parser.parse_args().preset, build / "slides")
+        files = make_slides(References(BOOK), build / "executed" / parser.parse_args().preset, build / "slides")
     except FileNotFoundError as error:
         print(f"No slides were made: {error}", file=sys.stderr)
         return 1

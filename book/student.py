@@ -10,21 +10,20 @@ the book hides, only statements remain that something visible needs.
 from __future__ import annotations
 
 import ast
-import copy
-import json
 import re
 import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from build import ROOT, page_source
-from prose import UNKNOWN, Book, Piece, lead, pieces, quiz, read_notebook, source_of, tags_of
-from slimming import HIDDEN, slimmed
+import nbformat
+from hidden_cells import without_unneeded
+from myst import Piece, lead, pieces, quiz
+from nbformat.v4 import new_code_cell, new_markdown_cell
+from notebooks import BOOK, HIDDEN, ROOT, Cell, figure_of, page_source, read_notebook, tags_of
+from references import UNKNOWN, References
 
-Cell = dict[str, Any]
 NOTE = """> **A copy for students.** Solutions are not in it, and of planted faults only the questions. Numbers that the
 > book fills in from its own run stand here as {unknown}: yours come when you run the cells. Write answers into the
 > empty cells; take away the number sign before `check(...)` to have an answer graded, as often as you like. Cells that
@@ -57,45 +56,44 @@ def quoted(text: str) -> str:
 class Copyist:
     """Turns one notebook into its copy for students."""
 
-    def __init__(self, book: Book, page: str):
+    def __init__(self, book: References, page: str):
         self.book, self.page, self.exercises = book, page, 0
         self.original = read_notebook(page_source(book.folder, page))
-        code = [source_of(c) for c in self.original["cells"] if c["cell_type"] == "code" and HIDDEN not in tags_of(c)]
+        code = [c["source"] for c in self.original["cells"] if c["cell_type"] == "code" and HIDDEN not in tags_of(c)]
         nodes = [node for text in code for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
         self.imports_check = any(
-            node.module == "astraclr.checks" and "check" in {a.name for a in node.names} for node in nodes
+            node.module == "astraclr.tutorial.checks" and "check" in {a.name for a in node.names} for node in nodes
         )
 
-    def copy(self) -> dict[str, Any]:
+    def copy(self) -> nbformat.NotebookNode:
         """The notebook for students."""
-        out = {k: copy.deepcopy(v) for k, v in self.original.items() if k != "cells"}
         cells, figures = [], 0
-        for cell, source in zip(self.original["cells"], slimmed(self.original), strict=True):
+        for cell, source in zip(self.original["cells"], without_unneeded(self.original), strict=True):
             if cell["cell_type"] == "markdown":
                 cells += self._prose(cell)
             elif source:
                 cells.append(_code(cell, source))
-                figure = cell["metadata"].get("mystnb", {}).get("figure", {})
-                if figure.get("name"):
+                if "name" in (figure := figure_of(cell)):
                     figures += 1
                     caption = self.book.words(figure["caption"], self.page)
-                    cells.append(_markdown(f"{cell['id']}-caption", f"*Figure {figures}.* {caption}"))
-        cells.insert(1, _markdown("student-note", NOTE.format(unknown=UNKNOWN)))
-        return out | {"cells": cells}
+                    cells.append(new_markdown_cell(f"*Figure {figures}.* {caption}", id=f"{cell['id']}-caption"))
+        cells.insert(1, new_markdown_cell(NOTE.format(unknown=UNKNOWN), id="student-note"))
+        return nbformat.v4.new_notebook(cells=cells, metadata=self.original["metadata"])
 
     def _prose(self, cell: Cell) -> Iterator[Cell]:
         said: list[str] = []
         yielded = False
-        for number, piece in enumerate(pieces(source_of(cell))):
+        for number, piece in enumerate(pieces(cell["source"])):
             if piece.kind == "solution":
                 continue
             said.append(self.rendered(piece))
             if piece.kind == "exercise":
-                yield _markdown(f"{cell['id']}-{number}", "\n\n".join(filter(None, said)))
+                yield new_markdown_cell("\n\n".join(filter(None, said)), id=f"{cell['id']}-{number}")
                 yield self._answer(f"{cell['id']}-{number}-answer", piece)
                 said, yielded = [], True
         if any(said):
-            yield _markdown(f"{cell['id']}-end" if yielded else cell["id"], "\n\n".join(filter(None, said)))
+            name = f"{cell['id']}-end" if yielded else cell["id"]
+            yield new_markdown_cell("\n\n".join(filter(None, said)), id=name)
 
     def rendered(self, piece: Piece) -> str:
         """A piece as Markdown that plain Jupyter shows; ValueError for a directive that nobody has thought of."""
@@ -137,45 +135,24 @@ class Copyist:
     def _answer(self, name: str, piece: Piece) -> Cell:
         label = piece.options.get("label", "")
         call = "\n".join(f"# {line}" for line in check_call(piece.body, label).splitlines())
-        start = "" if self.imports_check else "from astraclr.checks import check\n\n"
+        start = "" if self.imports_check else "from astraclr.tutorial.checks import check\n\n"
         source = f"{start}# Your answer to exercise {self.exercises}.\n\n\n{call}"
-        return {
-            "cell_type": "code",
-            "id": name,
-            "metadata": {"tags": ["answer"]},
-            "outputs": [],
-            "execution_count": None,
-            "source": source,
-        }
-
-
-def _markdown(name: str, source: str) -> Cell:
-    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": source}
+        return new_code_cell(source, id=name, metadata={"tags": ["answer"]})
 
 
 def _code(cell: Cell, source: str) -> Cell:
     tags = tags_of(cell)
-    folded = tags & {HIDDEN, "remove-input", "hide-input"}
-    metadata: dict[str, Any] = {"tags": sorted(tags & {"parameters"})} if tags & {"parameters"} else {}
-    if folded:
-        metadata["jupyter"] = {"source_hidden": True}
-    return {
-        "cell_type": "code",
-        "id": cell["id"],
-        "metadata": metadata,
-        "outputs": [],
-        "execution_count": None,
-        "source": source,
-    }
+    metadata = {"tags": ["parameters"]} if "parameters" in tags else {}
+    folded = {"jupyter": {"source_hidden": True}} if tags & {HIDDEN, "remove-input", "hide-input"} else {}
+    return new_code_cell(source, id=cell["id"], metadata=metadata | folded)
 
 
-def make_copies(book: Book, folder: Path) -> list[Path]:
+def make_copies(book: References, folder: Path) -> list[Path]:
     """Write the copy of every notebook into an emptied folder, and all of them into a zip file beside it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for page in book.notebooks():
-        text = json.dumps(Copyist(book, page).copy(), indent=1, ensure_ascii=False)
-        (folder / f"{page}.ipynb").write_text(text + "\n")
+        nbformat.write(Copyist(book, page).copy(), folder / f"{page}.ipynb")
     pages = "\n".join(f"- [{book.titles[page]}]({page}.ipynb)" for page in book.notebooks())
     (folder / "README.md").write_text(README.format(title=next(iter(book.titles.values())), pages=pages))
     files = sorted(folder.iterdir())
@@ -187,7 +164,7 @@ def make_copies(book: Book, folder: Path) -> list[Path]:
 
 def main() -> int:
     folder = ROOT / "_build" / "student"
-    files = make_copies(Book(ROOT / "book"), folder)
+    files = make_copies(References(BOOK), folder)
     there = folder.relative_to(ROOT)
     print(f"{len(files) - 1} notebooks without solutions: {there}/, and all of them in {there}.zip")
     return 0

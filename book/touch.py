@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 from chapters import digest
 
-from astraclr.checkpoints import Checkpoint, load_checkpoint, shipped_file
-from astraclr.embedding import embed
-from astraclr.experiments import committed_result
-from astraclr.explorer import explorer
-from astraclr.latent_space import umap_map
-from astraclr.lightcurves import ZTF_BANDS, LightCurves
-from astraclr.outliers import planted
-from astraclr.page_model import page_model, page_stars, script
-from astraclr.prediction import Head, load_head
-from astraclr.scores import SHIPPED
-from astraclr.simulate import simulate
-from astraclr.taxonomy import BAND_COLOURS, CLASSES, COLOURS
+from astraclr.analysis.classifier import Head, load_head
+from astraclr.analysis.explorer import explorer
+from astraclr.analysis.latent_space import umap_map
+from astraclr.analysis.page_model import page_model, page_stars, script
+from astraclr.config import ZTF_BANDS
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS
+from astraclr.files import shipped_file
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint
+from astraclr.model.embedding import embed
+from astraclr.simulation.simulate import simulate
+from astraclr.simulation.transients import planted
+from astraclr.tutorial.experiments import committed_result
+from astraclr.tutorial.results import SHIPPED
 
 SEED = 31_000
 """Of the simulated stars on the pages: none of them is among the stars that an encoder or a head was fitted on."""

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from book.printing import BROWSERS, executable
+from printing import BROWSERS, executable
 
 FLAGS = (
     "--headless=new",

@@ -103,16 +103,13 @@ def parity(request):
     records = request.node.stash.setdefault(PARITY, [])
 
     def compare(stage, tolerance, ours, theirs, *, relative=False):
-        records.append(compared(test_name(request.node), stage, tolerance, ours, theirs, relative))
+        records.append(compared(name_of_test(request.node), stage, tolerance, ours, theirs, relative))
 
     return compare
 
 
-def test_name(item) -> str:
+def name_of_test(item) -> str:
     return f"{item.path.name}::{item.name}"
-
-
-test_name.__test__ = False
 
 
 @pytest.hookimpl(wrapper=True)
@@ -122,7 +119,7 @@ def pytest_runtest_call(item):
     if PARITY in item.stash and not item.config.getoption("--write-parity"):
         from parity import check_against_table
 
-        check_against_table(test_name(item), item.stash[PARITY])
+        check_against_table(name_of_test(item), item.stash[PARITY])
     return result
 
 
@@ -152,6 +149,6 @@ def pytest_sessionfinish(session, exitstatus):
 @pytest.fixture(scope="session")
 def stars():
     """96 simulated stars; small, balanced, seeded."""
-    from astraclr.simulate import simulate
+    from astraclr.simulation.simulate import simulate
 
     return simulate(96, seed=11)

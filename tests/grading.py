@@ -2,7 +2,7 @@
 
 import pytest
 
-from astraclr.checks import check
+from astraclr.tutorial.checks import Verdict, check
 
 
 @pytest.fixture(autouse=True)
@@ -11,8 +11,14 @@ def lenient(monkeypatch):
     monkeypatch.delenv("ASTRACLR_STRICT", raising=False)
 
 
-def hint(label, *answer):
+def hint(label: str, *answer: object) -> str:
     """The hint to a wrong answer; fails for a right one."""
     verdict = check(label, *answer)
     assert not verdict, answer
+    return hint_of(verdict)
+
+
+def hint_of(verdict: Verdict) -> str:
+    """The hint of a verdict; fails where it has none."""
+    assert verdict.hint is not None
     return verdict.hint

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from astraclr.experiments import provenance
-from astraclr.files import replacing
-from astraclr.preparation import Tokens
+from astraclr.data.tokens import Tokens
+from astraclr.files import provenance, replacing
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "benchmarks" / "results" / "parity.json"
-COMMAND = "python -m pytest tests/test_parity*.py --write-parity benchmarks/results/parity.json"
+COMMAND = "python -m pytest tests/*/test_parity_*.py --write-parity benchmarks/results/parity.json"
 
 
 def difference(ours, theirs, relative: bool = False) -> np.ndarray:

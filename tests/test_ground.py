@@ -12,8 +12,10 @@ import time
 import tomllib
 from pathlib import Path
 
+import build
 import chapters
 import nbformat
+import notebooks
 import numpy as np
 import parity
 import pytest
@@ -21,8 +23,6 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-
-from book import build
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -32,8 +32,8 @@ ABSOLUTE = re.compile(r"""["']/\w[\w.-]*/|(?<![\w.:/])/(?:home|Users|tmp|opt|mnt
 
 
 def requirements(lines) -> dict[str, Requirement]:
-    """Requirements by canonical name; conda's names become those of the Python index."""
-    parsed = [Requirement(line) for line in lines]
+    """Requirements by canonical name, without this project; conda's names become those of the Python index."""
+    parsed = [r for r in map(Requirement, lines) if r.name != "astraclr"]
     return {CONDA_NAMES.get(canonicalize_name(r.name), canonicalize_name(r.name)): r for r in parsed}
 
 
@@ -62,7 +62,7 @@ def tags(cell) -> list[str]:
 
 def test_all_names_every_extra(project):
     extras = project["optional-dependencies"]
-    (everything,) = requirements(extras["all"]).values()
+    (everything,) = map(Requirement, extras["all"])
     assert everything.name == "astraclr" and everything.extras == set(extras) - {"all"}
 
 
@@ -70,7 +70,7 @@ def test_one_range_for_a_package_named_twice(project):
     seen = {}
     for lines in [project["dependencies"], *project["optional-dependencies"].values()]:
         for name, requirement in requirements(lines).items():
-            assert seen.setdefault(name, requirement.specifier) == requirement.specifier or name == "astraclr", name
+            assert seen.setdefault(name, requirement.specifier) == requirement.specifier, name
 
 
 def test_conda_environment_is_that_of_pyproject(project, declared):
@@ -134,7 +134,7 @@ def functions_that_compare() -> set[str]:
     """Tests that take the fixture `parity`, as file::function."""
     return {
         f"{file.name}::{node.name}"
-        for file in (ROOT / "tests").glob("test_parity*.py")
+        for file in (ROOT / "tests").rglob("test_parity*.py")
         for node in ast.parse(file.read_text()).body
         if isinstance(node, ast.FunctionDef)
         and node.name.startswith("test_")
@@ -178,14 +178,14 @@ def test_there_are_notebooks():
     assert NOTEBOOKS, "book/ holds no notebook"
 
 
-@pytest.mark.parametrize("page", build.toc_pages(BOOK))
+@pytest.mark.parametrize("page", notebooks.toc_pages(BOOK))
 def test_page_of_the_contents_exists(page):
-    assert build.page_source(BOOK, page).stat().st_size > 0
+    assert notebooks.page_source(BOOK, page).stat().st_size > 0
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda f: f.stem)
 def test_notebook_is_in_the_contents(file):
-    assert file.stem in build.toc_pages(BOOK)
+    assert file.stem in notebooks.toc_pages(BOOK)
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda f: f.stem)
@@ -238,31 +238,31 @@ def small_book(tmp_path) -> Path:
 
 
 def test_contents_in_reading_order(small_book):
-    assert build.toc_pages(small_book) == ["intro", "one", "two"]
+    assert notebooks.toc_pages(small_book) == ["intro", "one", "two"]
 
 
 def test_missing_page_is_named(small_book):
     with pytest.raises(FileNotFoundError, match="three"):
-        build.page_source(small_book, "three")
+        notebooks.page_source(small_book, "three")
 
 
 def test_digest_follows_contents_names_and_words(tmp_path):
     (tmp_path / "a.py").write_text("1")
-    first = build.digest([tmp_path], "tiny")
-    assert first == build.digest([tmp_path], "tiny") != build.digest([tmp_path], "laptop")
+    first = chapters.digest([tmp_path], "tiny")
+    assert first == chapters.digest([tmp_path], "tiny") != chapters.digest([tmp_path], "laptop")
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__" / "a.pyc").write_text("1")
-    assert build.digest([tmp_path], "tiny") == first
+    assert chapters.digest([tmp_path], "tiny") == first
     (tmp_path / "a.py").write_text("2")
-    assert build.digest([tmp_path], "tiny") != first
+    assert chapters.digest([tmp_path], "tiny") != first
     (tmp_path / "a.py").rename(tmp_path / "b.py")
     (tmp_path / "b.py").write_text("1")
-    assert build.digest([tmp_path], "tiny") != first
+    assert chapters.digest([tmp_path], "tiny") != first
 
 
 def test_measured_time_and_memory(tmp_path):
     code = "x = bytearray(10**8); print('said'); raise SystemExit(3)"
-    status, took = build.measured([sys.executable, "-c", code], tmp_path / "log", tmp_path)
+    status, took = chapters.measured([sys.executable, "-c", code], tmp_path / "log", tmp_path)
     assert status == 3 and (tmp_path / "log").read_text() == "said\n"
     assert took["peak_mb"] > 95 and took["wall_s"] > 0
 
@@ -270,9 +270,9 @@ def test_measured_time_and_memory(tmp_path):
 def test_chapters_run_with_their_parameters_and_only_when_changed(small_book, tmp_path, capfd):
     made = tmp_path / "_build"
     with pytest.raises(RuntimeError, match=r"two\.ipynb failed at cell 3 \('x = 1 / seed'\): ZeroDivisionError"):
-        build.run_chapters(small_book, made, "laptop", 0, jobs=2)
+        chapters.run_chapters(small_book, made, "laptop", 0, jobs=2)
     write_notebook(small_book / "two.ipynb", "print(seed)")
-    rows = build.run_chapters(small_book, made, "laptop", 0)
+    rows = chapters.run_chapters(small_book, made, "laptop", 0)
     said = capfd.readouterr().out
     assert [row["chapter"] for row in rows] == ["one", "two"]
     assert rows == json.loads((made / "runtimes.json").read_text())
@@ -283,7 +283,7 @@ def test_chapters_run_with_their_parameters_and_only_when_changed(small_book, tm
     assert "".join(cells[-1]["outputs"][0]["text"]) == "laptop 0\n"
 
     stamps = {f: f.stat().st_mtime_ns for f in (made / "executed" / "laptop").glob("*.ipynb")}
-    build.run_chapters(small_book, made, "laptop", 0)
+    chapters.run_chapters(small_book, made, "laptop", 0)
     assert stamps == {f: f.stat().st_mtime_ns for f in stamps}
 
 
@@ -318,8 +318,23 @@ def test_chapters_that_need_the_encoder_wait_for_the_first_of_them(tmp_path, job
     assert jobs == 1 or events.index(("begin", "c")) < events.index(("end", "b")), "the others do not wait"
 
 
+def test_a_failing_chapter_stops_the_rest_unless_all_are_wanted(tmp_path):
+    def run(source):
+        if source.stem != "two":
+            raise RuntimeError(f"{source.stem} failed")
+        return {"wall_s": 0, "peak_mb": 0}
+
+    sources, done = [tmp_path / f"{name}.ipynb" for name in ("one", "two", "three")], []
+    for source in sources:
+        write_notebook(source, "1")
+    for keep_going, message, finished in ((False, "^one failed$", []), (True, "one failed\n\nthree failed", ["two"])):
+        with pytest.raises(RuntimeError, match=message):
+            chapters._run_all(sources, 1, run, lambda source, row: done.append(source.stem), keep_going)
+        assert done == finished
+
+
 def test_chapters_that_train_are_known_by_their_code():
-    training = [file.stem for file in NOTEBOOKS if chapters.TRAINS.search(chapters._code(file))]
+    training = [file.stem for file in NOTEBOOKS if chapters.trains(file)]
     assert training[0] == "04_pretraining" and "06_probing" in training and "02_views" not in training
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from astraclr.lightcurves import LightCurves
+from astraclr.data.lightcurves import LightCurves
 
 MACHO_BANDS: dict[str, float] = {"B": 5200.0, "R": 6900.0}
 """Approximate centres in angstrom of MACHO's very broad blue and red bands."""

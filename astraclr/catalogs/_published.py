@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from astraclr.catalogs._zubercal import Near, zubercal
+from astraclr.data.lightcurves import LightCurves
 from astraclr.files import cache_folder
-from astraclr.lightcurves import LightCurves
 
 DATASET = "snad-space/astra-zubercaldr16_gaiadr3vclassre"
 """ZTF Zubercal DR16 light curves of Gaia DR3 classified variables, a HATS catalogue on Hugging Face."""

@@ -1,0 +1,232 @@
+"""The map of stars as one HTML page that needs no network: zoom, search, lasso, and the light curve of every star.
+
+The template is ``explorer.html`` beside this file, plain JavaScript. What it draws is written into it: columns as
+base64 of little-endian arrays, and after the page's script the light curves, which the map need not wait for.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import warnings
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astraclr.analysis.classifier import Head, flags
+from astraclr.analysis.latent_space import neighbours, umap_map
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS, to_class
+from astraclr.model.checkpoint import Checkpoint
+from astraclr.model.embedding import embed
+
+FEWEST = 16
+"""UMAP looks at 15 neighbours of every star."""
+POINTS = 150
+"""Observations of a star that the page holds, at most: 5,000 stars are then about 8 MB."""
+NEIGHBOURS = 10
+DAY, MAGNITUDE = 1e-4, 1e-3
+"""Units of the times and magnitudes in the page."""
+
+_GREY = "#bbbbbb"
+_SPARE = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#9d755d", "#e45756", "#72b7b2", "#d6a5c9", "#8c8c00", "#5e6bd8")
+"""Colours of labels outside the taxonomy, the most frequent ones first."""
+
+
+def explorer(
+    lc: LightCurves,
+    checkpoint: Checkpoint,
+    head: Head | None = None,
+    *,
+    max_stars: int = 5_000,
+    seed: int = 42,
+    points: int = POINTS,
+    progress: bool = False,
+) -> str:
+    """The page: map, neighbours, outlier scores and light curves, with the embeddings of `checkpoint`.
+
+    Parameters
+    ----------
+    lc : labels and periods where they are known; without them the page offers less, and says so
+    head : adds predicted classes
+    max_stars : of more, so many are drawn at random
+    seed : of that choice, the map and the outlier scores
+    points : of every light curve at most so many observations, evenly among its own
+
+    Returns
+    -------
+    str
+        HTML. Nothing in it points elsewhere.
+
+    Raises
+    ------
+    ValueError
+        For fewer than `FEWEST` stars, identifiers that repeat, or a light curve that spans more than 1,000 years.
+
+    Warns
+    -----
+    UserWarning
+        Without coniferest: the page then has no outlier scores.
+    """
+    if min(len(lc), max_stars) < FEWEST:
+        raise ValueError(f"{min(len(lc), max_stars)} stars are too few for a map; give at least {FEWEST}")
+    if len(set(lc.object_id)) < len(lc):
+        raise ValueError(f"{len(lc) - len(set(lc.object_id)):,} object_ids repeat; stars are found by them")
+    notes, of = [], len(lc)
+    if of > max_stars:
+        lc = lc[np.sort(np.random.default_rng(seed).choice(of, max_stars, replace=False))]
+        notes.append(f"{max_stars:,} of {of:,} stars, drawn at random (seed {seed}).")
+    shown = thinned(lc, points)
+    curves = packed(shown)  # refuses impossible times before the long work
+    thin = int((shown.counts.sum(1) < lc.counts.sum(1)).sum())
+    if thin:
+        notes.append(f"Points were left out of {thin:,} light curves: the page holds at most {points} a star.")
+    x = embed(lc, checkpoint, progress=progress)
+    scores = _outlier_scores(x, seed, notes)
+    near, similarity = neighbours(x, NEIGHBOURS)
+    names, labels = np.unique(lc.label, return_inverse=True)
+    classes, of_class = legend(lc.label)
+    columns: dict[str, np.ndarray] = {
+        "xy": umap_map(x, seed).astype("<f4"),
+        "neighbours": near.astype("<u4"),
+        "similarity": similarity.astype("<f4"),
+        "shown": shown.counts.astype("<u4"),
+        "observed": lc.counts.astype("<u4"),
+        "period": lc.period.astype("<f8"),
+        "label": labels.astype("<u4"),
+        "class": of_class,
+        "start": np.floor(first_times(shown)).astype("<f8"),
+        "brightest": brightest(shown).astype("<i4"),
+    }
+    facts: dict[str, Any] = {
+        "encoder": checkpoint.name,
+        "notes": notes,
+        "ids": lc.object_id.tolist(),
+        "labels": names.tolist(),
+        "classes": classes,
+        "bands": [{"name": b, "colour": BAND_COLOURS.get(b, "#555555")} for b in lc.bands],
+    }
+    if head is not None:
+        p = head.probabilities(x.astype(np.float64))
+        facts["predictions"], columns["predicted"] = legend(np.array(head.classes)[p.argmax(1)])
+        columns["probability"] = p.max(1).astype("<f4")
+        facts["flags"] = flags(lc, head.novelty(x.astype(np.float64)))
+    if scores is not None:
+        columns["score"] = scores.astype("<f4")
+    facts["columns"] = {name: [f"{c.dtype.kind}{c.dtype.itemsize}", _base64(c)] for name, c in columns.items()}
+    return filled(facts, curves)
+
+
+def _outlier_scores(x: np.ndarray, seed: int, notes: list[str]) -> np.ndarray | None:
+    """Scores, or None without coniferest, with a note for the page."""
+    from astraclr.analysis.outliers import outlier_scores
+
+    try:
+        return outlier_scores(x, seed)
+    except ImportError as error:
+        warnings.warn(f"the page gets no outlier scores: {error}", stacklevel=3)
+        notes.append("No outlier scores: coniferest was not installed when this page was made.")
+        return None
+
+
+def filled(facts: dict[str, Any], curves: str) -> str:
+    """The template with its title, facts and light curves; no text of theirs can end the element that holds it."""
+    title = f"Map of {len(facts['ids']):,} light curves, {facts['encoder']}"
+    parts = {
+        "TITLE": html.escape(title),
+        "CURVES": curves,
+        "DATA": json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    template = (Path(__file__).parent / "explorer.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(TITLE|DATA|CURVES)\}\}", lambda found: parts[found[1]], template)
+
+
+def thinned(lc: LightCurves, points: int = POINTS) -> LightCurves:
+    """At most `points` observations a star, evenly along each band; bands share them as they share the observations.
+
+    Raises
+    ------
+    ValueError
+        For fewer points than bands.
+    """
+    n_bands = len(lc.bands)
+    if points < n_bands:
+        raise ValueError(f"{points} points for {n_bands} bands; allow at least one a band")
+    counts, total = lc.counts, lc.counts.sum(1, keepdims=True)
+    share = np.where(counts > 0, counts * (points - n_bands) // np.maximum(total, 1) + 1, 0)
+    kept = np.where(total > points, share, counts)
+    length, few = np.diff(lc.offsets)[lc.segment], kept.ravel()[lc.segment]
+    place = np.arange(lc.n_obs) - lc.offsets[lc.segment]
+    keep = place * few % length < few  # as many as `few`, where place * few / length reaches the next whole number
+    return replace(
+        lc,
+        mjd=lc.mjd[keep],
+        mag=lc.mag[keep],
+        magerr=lc.magerr[keep],
+        notes={},
+        offsets=np.concatenate([[0], np.cumsum(kept)]),
+    )
+
+
+def packed(lc: LightCurves) -> str:
+    """Light curves as base64, one piece a star, so that a page decodes the one that it draws.
+
+    A piece holds, bands in order: times since the star's first day as uint32 of `DAY`, magnitudes above its brightest
+    as uint16 of `MAGNITUDE`, errors as uint16 of `MAGNITUDE`; a star of m observations is 8 m bytes.
+    """
+    star = lc.segment // len(lc.bands)
+    times = np.round((lc.mjd - np.floor(first_times(lc))[star]) / DAY)
+    if (far := times > np.iinfo(np.uint32).max).any():
+        raise ValueError(f"star {lc.object_id[star[far][0]]}: its times span more than 1,000 years; give MJD in days")
+    mags = _small(np.round(lc.mag.astype(np.float64) / MAGNITUDE) - brightest(lc)[star])
+    columns = times.astype("<u4"), mags, _small(np.round(lc.magerr.astype(np.float64) / MAGNITUDE))
+    ends = lc.offsets[:: len(lc.bands)]
+    return "".join(
+        base64.b64encode(b"".join(c[a:b].tobytes() for c in columns)).decode()
+        for a, b in zip(ends[:-1], ends[1:], strict=True)
+    )
+
+
+def first_times(lc: LightCurves) -> np.ndarray:
+    """(n_stars,) days, the first observation of every star."""
+    return np.minimum.reduceat(lc.mjd, lc.offsets[:: len(lc.bands)][:-1])
+
+
+def brightest(lc: LightCurves) -> np.ndarray:
+    """(n_stars,) int, smallest magnitude of every star in units of `MAGNITUDE`."""
+    least = np.minimum.reduceat(lc.mag, lc.offsets[:: len(lc.bands)][:-1]).astype(np.float64)
+    return np.round(least / MAGNITUDE).astype(int)
+
+
+def _small(values: np.ndarray) -> np.ndarray:
+    return np.minimum(values, np.iinfo(np.uint16).max).astype("<u2")  # 65 magnitudes, more than any sky has
+
+
+def _base64(column: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(column).tobytes()).decode()
+
+
+def legend(labels: np.ndarray) -> tuple[list[dict[str, str]], np.ndarray]:
+    """Entries of a legend, name and colour, and which of them each of the (n,) labels belongs to, uint32.
+
+    Labels that name a class of the taxonomy take its name and colour; the most frequent others keep their own.
+    """
+    own = {str(label): to_class(label) or str(label) for label in np.unique(labels)}
+    foreign = Counter(name for name in map(own.__getitem__, labels.tolist()) if name and name not in CLASSES)
+    colours = {c: COLOURS[c] for c in CLASSES if c in own.values()}
+    colours |= {name: colour for (name, _), colour in zip(foreign.most_common(), _SPARE, strict=False)}
+    if len(foreign) > len(_SPARE):
+        colours["other labels"] = _GREY
+    if "" in own:
+        colours["unlabelled"] = _GREY
+    number = {name: k for k, name in enumerate(colours)}
+    place = {label: number.get(name or "unlabelled", number.get("other labels", 0)) for label, name in own.items()}
+    return (
+        [{"name": name, "colour": colour} for name, colour in colours.items()],
+        np.array([place[label] for label in labels.tolist()], "<u4"),
+    )

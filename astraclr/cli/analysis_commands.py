@@ -1,0 +1,194 @@
+"""Commands that read embeddings: a probe, predictions, the map of stars."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astraclr.cli import inputs, parsing
+from astraclr.cli import terminal as term
+from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknown, File, Seed, Threads
+
+
+def probe(
+    embeddings: Annotated[
+        Path,
+        typer.Argument(
+            show_default=False,
+            help="Labelled table that `astraclr embed` wrote; with --checkpoint, light curves as for `info`.",
+        ),
+    ],
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            show_default=False,
+            help="Embed light curves with this encoder, and as a control with random weights; a folder, "
+            "or the name of a shipped one.",
+        ),
+    ] = None,
+    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of light curves that holds labels.")] = "label",
+    test: Annotated[
+        Path | None,
+        typer.Option(show_default=False, help="Test on this file, and train on all of EMBEDDINGS but its stars."),
+    ] = None,
+    C: Annotated[float, typer.Option("--C", help="Inverse regularisation of the logistic regression.")] = 10.0,
+    bootstraps: Annotated[int, typer.Option(min=0, help="Refits on resampled training stars, as in the paper.")] = 50,
+    test_share: Annotated[float, typer.Option(help="Share of the stars of each class to test on.")] = 0.3,
+    seed: Seed = 0,
+    save_head: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR|FILE",
+            show_default=False,
+            help="Keep a head for `astraclr predict`, fitted on all labelled stars of EMBEDDINGS: into "
+            "a checkpoint's folder, or a .safetensors file.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the metrics, as JSON.", show_default=False)] = None,
+    band: Band = None,
+    drop_unknown_bands: DropUnknown = False,
+    drop_repeated: DropRepeated = False,
+) -> None:
+    """Measure how well embeddings tell classes.
+
+    Stars are split by object and class; a linear probe (the paper's), a weighted k-NN and the most frequent class are
+    compared on the same test stars. Unlabelled stars are left out, with a count.
+
+    \b
+    Example: astraclr probe embeddings.parquet --save-head head.safetensors --out metrics.json
+    Light curves: astraclr probe stars.parquet --checkpoint tiny --label type
+    """
+    if out is not None:
+        term.check_output(out, [".json"], embeddings, test)
+    if checkpoint is None and (label != "label" or band or drop_unknown_bands or drop_repeated):
+        raise ValueError(
+            "--label, --band, --drop-unknown-bands and --drop-repeated are for light curves: name the "
+            "encoder that is to embed them with --checkpoint"
+        )
+    from astraclr.cli import report
+    from astraclr.evaluate import embeddings as evaluation
+    from astraclr.evaluate.splits import labelled, train_and_test
+
+    files, control = [embeddings] if test is None else [embeddings, test], None
+    if checkpoint is None:
+        tables = [evaluation.read_embeddings(file) for file in files]
+        head_file = None if save_head is None else inputs.head_place(save_head, tables[0].checkpoint, tables[0].fusion)
+    else:
+        encoder, _ = inputs.find_checkpoint(checkpoint)
+        head_file = None if save_head is None else inputs.head_place(save_head, encoder.sha256, "mean")
+        curves = [inputs.read_labelled(file, label, band, drop_unknown_bands, drop_repeated) for file in files]
+        tables, control = evaluation.embedded_with_control(curves, encoder, progress=True)
+    train, held, notes = train_and_test(*tables, test_share=test_share, seed=seed)
+    for reason, n in notes.items():
+        term.say(f"note: {reason}: {n:,}")
+    metrics = evaluation.evaluate(train, held, C=C, bootstraps=bootstraps, seed=seed, progress=True)
+    if control is not None:
+        same = train_and_test(*control, test_share=test_share, seed=seed)[:2]
+        beside = evaluation.evaluate(*same, C=C, bootstraps=0, seed=seed)
+        metrics["random_weights"] = {name: beside[name] for name in ("linear_probe", "knn")}
+    typer.echo(report.describe_metrics(metrics))
+    if out is not None:
+        term.write_json(metrics | {"notes": notes}, out)
+        typer.echo(f"metrics: {out}")
+    if head_file is not None:
+        from astraclr.analysis import classifier
+
+        known, _ = labelled(tables[0])
+        head = classifier.fit_head(known.x, known.label, known.checkpoint, C)
+        classifier.save_head(replace(head, accuracy=metrics["linear_probe"]["accuracy"]), head_file)
+        typer.echo(f"head, fitted on all {len(known):,} labelled stars of {embeddings}: {head_file}")
+
+
+def predict(
+    file: File,
+    out: Annotated[Path, typer.Option(help="Parquet or CSV file to write, one row a star.", show_default=False)],
+    checkpoint: CheckpointName = "laptop",
+    head: Annotated[
+        Path | None,
+        typer.Option(
+            show_default=False,
+            help="Head that `astraclr probe --save-head` wrote; by default the one in the checkpoint.",
+        ),
+    ] = None,
+    threads: Threads = 1,
+    band: Band = None,
+    drop_unknown_bands: DropUnknown = False,
+    drop_repeated: DropRepeated = False,
+) -> None:
+    """Give every star class probabilities.
+
+    Stars flagged "few epochs" or "unlike training stars" are guesses. The shipped head learnt from simulated stars.
+
+    \b
+    Example: astraclr predict stars.parquet --out predictions.csv
+    """
+    term.check_output(out, [".parquet", ".csv"], file)
+    parsing.parse_bands(band)
+    from astraclr.analysis.classifier import load_head, prediction_table
+    from astraclr.cli.report import describe_predictions
+
+    term.use_threads(threads)
+    encoder, folder = inputs.find_checkpoint(checkpoint)
+    head_file = head or folder / inputs.HEAD
+    if head is None and not head_file.exists():
+        raise FileNotFoundError(
+            f"{folder} holds no head ({inputs.HEAD}); embed labelled stars, then fit one with "
+            f"`astraclr probe EMBEDDINGS --save-head {folder}`"
+        )
+    reader = load_head(head_file, encoder)
+    stars = inputs.read_stars(file, band, drop_unknown_bands, drop_repeated)
+    table = prediction_table(stars, encoder, reader, progress=True)
+    term.write_table(table, out)
+    typer.echo(f"{describe_predictions(table, reader)}\n\n{len(table):,} predictions: {out}")
+
+
+def explore(
+    file: File,
+    out: Annotated[Path, typer.Option(help="HTML file to write.", show_default=False)],
+    checkpoint: CheckpointName = "laptop",
+    max_stars: Annotated[int, typer.Option(min=16, help="Of more stars, so many are drawn at random.")] = 5_000,
+    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of light curves that holds labels.")] = "label",
+    head: Annotated[
+        Path | None,
+        typer.Option(
+            show_default=False, help="Head that gives predicted classes; by default the one in the checkpoint, if any."
+        ),
+    ] = None,
+    seed: Seed = 42,
+    threads: Threads = 1,
+    band: Band = None,
+    drop_unknown_bands: DropUnknown = False,
+    drop_repeated: DropRepeated = False,
+) -> None:
+    """Write the map of stars as one page.
+
+    A browser shows it without a network: stars coloured by class, predicted class or outlier score; the light curve of
+    each, raw and folded; its neighbours in the embedding; search, and a lasso. OUT holds the light curves themselves,
+    thinned: who gets the page gets them.
+
+    \b
+    Example: astraclr explore stars.parquet --out explorer.html
+    """
+    term.check_output(out, [".html"], file)
+    term.need_extra("plot", "umap")
+    parsing.parse_bands(band)
+    from astraclr.analysis.classifier import load_head
+    from astraclr.analysis.explorer import explorer
+    from astraclr.files import replacing
+
+    term.use_threads(threads)
+    encoder, folder = inputs.find_checkpoint(checkpoint)
+    head_file = head or folder / inputs.HEAD
+    reader = load_head(head_file, encoder) if head is not None or head_file.exists() else None
+    stars = inputs.read_labelled(file, label, band, drop_unknown_bands, drop_repeated)
+    page = explorer(stars, encoder, reader, max_stars=max_stars, seed=seed, progress=True)
+    with replacing(out) as part:
+        part.write_text(page, encoding="utf-8")
+    typer.echo(
+        f"{min(len(stars), max_stars):,} stars of {encoder.name}, {len(page) / 1e6:,.1f} MB; open it in a "
+        f"browser: {out}"
+    )

@@ -1,0 +1,52 @@
+"""The command about the book: any of its figures again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astraclr.cli import terminal as term
+from astraclr.cli._options import Seed
+
+
+def figure(
+    name: Annotated[str | None, typer.Argument(show_default=False, help="Name of a figure, such as fig-views.")] = None,
+    preset: Annotated[str, typer.Option(help="How big: tiny, laptop, gpu or paper.")] = "tiny",
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            show_default=False,
+            help="PNG file to write; by default NAME.png here. FILE.json says what it came from.",
+        ),
+    ] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="Name every figure of the book, and stop.")] = False,
+) -> None:
+    """Draw a figure of the book again.
+
+    Its chapter runs up to it, and no further; a chapter that needs a trained encoder trains it once. Needs the
+    repository, not only the package.
+
+    \b
+    Example: astraclr figure fig-choose-c --preset tiny --out fig-choose-c.png
+    """
+    from astraclr import config
+    from astraclr.tutorial import figure_registry
+
+    book = figure_registry.book_folder()
+    if list_all:
+        for known in figure_registry.figures(book).values():
+            typer.echo(f"{known.name}  ({known.chapter})\n    {known.alt}")
+        return
+    if name is None:
+        raise ValueError("say which figure: `astraclr figure --list` names them all")
+    size, found = config.preset(preset), figure_registry.find(name, book)
+    file = out or Path(f"{found.name}.png")
+    term.check_output(file, [".png"])
+    term.need_extra("book", "papermill", "ipykernel", "myst_nb")
+    term.say(f"running {found.chapter} up to {found.name}, at preset {size.name}, seed {seed}")
+    about = figure_registry.redraw(found.name, file, size.name, seed, book)
+    typer.echo(f"{found.name}: {file}; made from {len(about['inputs'])} files, named in {file.with_suffix('.json')}")

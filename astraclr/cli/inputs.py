@@ -1,0 +1,135 @@
+"""What commands begin with: light curves of a file, folder or shards, a checkpoint by its folder or name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from astraclr.cli import terminal as term
+from astraclr.cli.parsing import parse_bands
+
+if TYPE_CHECKING:  # torch would make `astraclr --help` wait
+    from astraclr.data.lightcurves import LightCurves
+    from astraclr.data.shards import Shards
+    from astraclr.model.checkpoint import Checkpoint
+
+HEAD = "head.safetensors"
+"""A head lies in its checkpoint's folder under this name."""
+
+
+def read_stars(
+    path: Path,
+    band: Sequence[str] | None,
+    drop_unknown_bands: bool,
+    drop_repeated: bool,
+    quiet: bool = False,
+    unread: bool = True,
+) -> LightCurves:
+    """Light curves of a file or folder; unless `quiet`, say how many, what was dropped and, if `unread`, not read."""
+    from astraclr.catalogs import read
+    from astraclr.config import ZTF_BANDS
+
+    bands = parse_bands(band)
+    stars = read(path, bands=bands or ZTF_BANDS, drop_unknown_bands=drop_unknown_bands, drop_repeated=drop_repeated)
+    if bands is not None and bands != stars.bands:
+        term.say(f"note: {path} brings its own bands ({', '.join(stars.bands)}); --band is not used")
+    if quiet:
+        return stars
+    term.say(f"{path}: {len(stars):,} stars, {stars.n_obs:,} observations")
+    for reason, n in stars.notes.items():
+        if unread or not reason.startswith("not read: column"):
+            term.say(f"note: {reason}: {n:,}")
+    return stars
+
+
+def read_labelled(
+    path: Path, column: str, band: Sequence[str] | None, drop_unknown_bands: bool, drop_repeated: bool
+) -> LightCurves:
+    """Light curves as `read_stars`, labels from that column of the file."""
+    from astraclr.catalogs import labelled_by
+
+    stars = read_stars(path, band, drop_unknown_bands, drop_repeated, unread=column == "label")
+    return stars if column == "label" else labelled_by(stars, path, column)
+
+
+def read_source(
+    path: Path, band: Sequence[str] | None, drop_unknown_bands: bool, drop_repeated: bool, quiet: bool = False
+) -> LightCurves | Shards:
+    """What to train on: shards where the folder holds them, else as `read_stars`."""
+    from astraclr.data.shard_manifest import MANIFEST
+    from astraclr.data.shards import Shards
+
+    if not (path / MANIFEST).is_file():
+        return read_stars(path, band, drop_unknown_bands, drop_repeated, quiet)
+    if band or drop_unknown_bands or drop_repeated:
+        raise ValueError(
+            f"{path} holds shards, written with their bands and cuts: leave --band, --drop-unknown-bands "
+            "and --drop-repeated out, or give them to `astraclr shards`"
+        )
+    shards = Shards(path)
+    if not quiet:
+        term.say(f"{path}: {len(shards):,} stars, {shards.n_obs:,} observations, in shards")
+    return shards
+
+
+def pieces(path: Path) -> list[Path]:
+    """The files of a folder if astraclr saved all of them, so that they can be read one by one; else the path."""
+    from astraclr.catalogs import layout
+    from astraclr.catalogs._sources import light_curve_files
+
+    files = light_curve_files(path) if path.is_dir() else [path]
+    return files if all(layout(f) == "own" for f in files) else [path]
+
+
+def find_checkpoint(name: str) -> tuple[Checkpoint, Path]:
+    """The checkpoint of a folder or of a shipped name, and its folder.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, it is incomplete, damaged or of another shape.
+    """
+    from astraclr.files import shipped_file
+    from astraclr.model.checkpoint import load_checkpoint
+
+    folder = Path(name) if Path(name).exists() else shipped_file(f"checkpoints/{name}")
+    if not (folder / "config.json").exists():
+        known = ", ".join(sorted(p.parent.name for p in shipped_file("checkpoints").glob("*/config.json"))) or "none"
+        raise FileNotFoundError(
+            f"no checkpoint {name}: give a folder in which `astraclr pretrain` has finished, or "
+            f"the name of a shipped one ({known})"
+        )
+    return load_checkpoint(name), folder
+
+
+def head_place(where: Path, sha256: str, fusion: str) -> Path:
+    """File for a head: `where`, or in the checkpoint's folder `where`, if the head can be of use there.
+
+    Raises
+    ------
+    ValueError
+        If the embeddings are not of that checkpoint, not joined by mean, or the file cannot be written.
+    """
+    if fusion not in ("mean", ""):
+        raise ValueError(
+            f"`astraclr predict` joins crops by mean, these embeddings are joined by {fusion}; "
+            "embed again with --fusion mean to save a head"
+        )
+    if not sha256:
+        raise ValueError(
+            "the table does not say which checkpoint made it (column checkpoint), so a head of it could "
+            "not be matched; make the table with `astraclr embed`"
+        )
+    file = where / HEAD if where.is_dir() else where
+    term.check_output(file, [".safetensors"])
+    if file.name.startswith("weights-") or file.name in ("state.safetensors", "state-previous.safetensors"):
+        raise ValueError(f"cannot write {file}: files of that name hold an encoder; name it {HEAD}")
+    if where.is_dir():
+        found = find_checkpoint(str(where))[0].sha256
+        if found != sha256:
+            raise ValueError(
+                f"{where} holds checkpoint {found[:8]}, the embeddings come from {sha256[:8]}; embed "
+                f"again with --checkpoint {where}, or name a .safetensors file"
+            )
+    return file

@@ -1,0 +1,197 @@
+"""Results as text for a terminal: what light curves hold, what a probe measured, what was predicted or exported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from astraclr.config import Preset
+from astraclr.config import preset as preset_named
+from astraclr.data.cleaning import MJD_RANGE
+from astraclr.data.lightcurves import PAPER_CUT, LightCurves
+from astraclr.data.taxonomy import to_class
+
+if TYPE_CHECKING:  # they would load torch
+    from astraclr.analysis.classifier import Head
+    from astraclr.model.checkpoint import Checkpoint
+
+
+def describe(lc: LightCurves, cut: Mapping[str, int] | None = None, preset: str | Preset = "tiny") -> str:
+    """Summarise light curves.
+
+    Parameters
+    ----------
+    lc : any number of stars
+    cut : fewest epochs per band, to say how many stars it keeps; without it `PAPER_CUT` and the windows of `preset`
+
+    Returns
+    -------
+    str
+        Lines of text.
+
+    Raises
+    ------
+    ValueError
+        If `cut` names a band that is not there.
+    """
+    low, high = float(lc.mjd.min()), float(lc.mjd.max())
+    is_mjd = MJD_RANGE[0] <= low and high <= MJD_RANGE[1]
+    before, after = ("MJD ", "") if is_mjd else ("", ", not MJD")
+    lines = [
+        f"{len(lc):,} stars, {lc.n_obs:,} observations",
+        f"times: {'MJD ' if is_mjd else ''}{low:.2f} to {high:.2f} ({high - low:,.0f} days)"
+        + ("" if is_mjd else ", not MJD"),
+        "",
+    ]
+    lines += aligned(["band", "angstrom", "stars", "epochs: min", "median", "max"], _band_rows(lc)) + [""]
+    lines += aligned(["class", "stars"], _class_rows(lc)) + [""]
+    lines += [*_blemishes(lc), "", *_cuts(lc, cut, preset_named(preset))]
+    return "\n".join(lines)
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    padded = [[cell.rjust(w) for cell, w in zip(row, widths, strict=True)] for row in (head, *rows)]
+    return ["  ".join([cells[0].strip().ljust(widths[0]), *cells[1:]]) for cells in padded]
+
+
+def repeated_times(lc: LightCurves) -> int:
+    """How many observations repeat the time of an earlier one in the same star and band."""
+    return int(((np.diff(lc.segment) == 0) & (np.diff(lc.mjd) == 0)).sum())
+
+
+def _band_rows(lc: LightCurves) -> list[list[str]]:
+    rows = []
+    for (band, wavelength), counts in zip(lc.bands.items(), lc.counts.T, strict=True):
+        seen = counts[counts > 0]
+        epochs = [f"{seen.min():,}", f"{np.median(seen):,.0f}", f"{seen.max():,}"] if len(seen) else ["-", "-", "-"]
+        rows.append([band, f"{wavelength:.0f}", f"{len(seen):,}", *epochs])
+    return rows
+
+
+def _class_rows(lc: LightCurves) -> list[list[str]]:
+    names, n = np.unique(lc.label, return_counts=True)
+    order = np.lexsort((names, -n, names == ""))  # most frequent first, unlabelled last
+    return [[str(names[k]) or "(unlabelled)", f"{n[k]:,}"] for k in order]
+
+
+def _blemishes(lc: LightCurves) -> list[str]:
+    found = {reason: n for reason, n in lc.notes.items() if not reason.startswith("kept: repeated time")}
+    if repeated := repeated_times(lc):
+        found["kept: repeated time within a band (--drop-repeated drops it)"] = repeated
+    if twice := len(lc) - len(np.unique(lc.object_id)):
+        found["kept: object_id that an earlier star has too"] = twice
+    return [f"{reason}: {n:,}" for reason, n in found.items()] or ["dropped: nothing; no repeated times or ids"]
+
+
+def _cuts(lc: LightCurves, cut: Mapping[str, int] | None, preset: Preset) -> list[str]:
+    windows = {band: preset.window(band, wavelength, lc.bands) for band, wavelength in lc.bands.items()}
+    cuts = {"the paper's cut, ": PAPER_CUT, f"windows of preset {preset.name}, ": windows} if cut is None else {"": cut}
+    lines = []
+    for name, at_least in cuts.items():
+        text = f"{name}at least {', '.join(f'{n} in {band}' for band, n in at_least.items())}"
+        if cut is None and (missing := [b for b in at_least if b not in lc.bands]):
+            lines.append(f"{text}: keeps none, there is no band {', '.join(missing)}")
+        else:
+            lines.append(f"{text}: keeps {len(lc.with_counts(at_least)):,} of {len(lc):,} stars")
+    return lines
+
+
+def describe_metrics(metrics: Mapping[str, Any]) -> str:
+    """What `evaluate.embeddings.evaluate` measured: three classifiers, beside random weights, then every class."""
+    readers = {"linear probe": metrics["linear_probe"], f"weighted {metrics['knn']['k']}-NN": metrics["knn"]}
+    control = metrics.get("random_weights", {})
+    for name in control:
+        readers[f"random weights, {name.replace('_', ' ').replace('knn', 'k-NN')}"] = control[name]
+    readers["most frequent class"] = metrics["majority"]
+
+    def cell(scores: Mapping[str, float], metric: str) -> str:
+        low, high = scores.get(f"{metric}_low"), scores.get(f"{metric}_high")
+        return f"{scores[metric]:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
+
+    rows = [[name, cell(scores, "accuracy"), cell(scores, "macro_f1")] for name, scores in readers.items()]
+    classes = [[name, f"{c['f1']:.3f}", f"{c['train']:,}", f"{c['test']:,}"] for name, c in metrics["classes"].items()]
+    lines = [f"{metrics['n_train']:,} stars to train, {metrics['n_test']:,} to test", ""]
+    lines += aligned(["", "accuracy", "macro-F1"], rows) + [""]
+    if "accuracy_low" in metrics["linear_probe"]:
+        lines += [
+            "in brackets: 95 % of refits on resampled training stars (the paper's bootstrap); a resample holds",
+            "fewer distinct stars, so the refits can all lie below the value itself",
+            "",
+        ]
+    return "\n".join(lines + aligned(["linear probe, class", "F1", "train", "test"], classes))
+
+
+def describe_predictions(table: pd.DataFrame, head: Head | None = None) -> str:
+    """What `analysis.classifier.prediction_table` predicted: counts per class and flag, how far to trust the head."""
+    label, predicted, flag = (table[c].to_numpy(str) for c in ("label", "predicted", "flag"))
+    names, n = np.unique(predicted, return_counts=True)
+    rows = [
+        [str(name), f"{k:,}", f"{np.count_nonzero((flag != '') & (predicted == name)):,}"]
+        for name, k in sorted(zip(names, n, strict=True), key=lambda pair: -pair[1])
+    ]
+    lines = [*aligned(["predicted", "stars", "flagged"], rows), ""]
+    lines += [
+        f"flagged {reason!r}: {np.count_nonzero(np.char.find(flag, reason) >= 0):,} of {len(table):,}"
+        for reason in ("few epochs", "unlike training stars")
+    ]
+    label = np.array([to_class(name) or name for name in label])
+    known = np.isin(label, [c[2:] for c in table.columns if c.startswith("p_")])
+    if head is not None and np.isfinite(head.accuracy):
+        lines.append(
+            f"this head was right for {head.accuracy:.2f} of the held-out stars of its own training kind "
+            f"({len(head.classes)} classes)"
+        )
+    if known.any():
+        right = np.mean(label[known] == predicted[known])
+        lines.append(f"agreement with the labels given: {right:.3f} of {known.sum():,} labelled stars")
+    return "\n".join(lines)
+
+
+def describe_export(checkpoint: Checkpoint, path: Path) -> str:
+    """What was written, its contract, and whether the field's tools take it."""
+    from astraclr.interop.onnx_export import DROP_IN_WIDTH, TOLERANCE
+    from astraclr.interop.onnx_inputs import N_TOKENS
+
+    width = checkpoint.encoder.config.d_embedding
+    fits = (
+        f"a drop-in for light-curve and astra-infer: embeddings of {width} numbers"
+        if width == DROP_IN_WIDTH
+        else f"no drop-in: embeddings of {width} numbers, light-curve and astra-infer document {DROP_IN_WIDTH}"
+    )
+    return (
+        f"{checkpoint.name}, {path.stat().st_size / 1e6:.1f} MB, agrees with torch within {TOLERANCE:.0e}: {path}\n"
+        f"takes input, times, band_info (n, {N_TOKENS}, 1) and mask (n, {N_TOKENS}), float32, mask 1 = padding; "
+        f"gives mean (n, {width})\n{fits}"
+    )
+
+
+def cautions_on_export(checkpoint: Checkpoint, name: str) -> list[str]:
+    """What the user of an exported file should know before relying on it."""
+    from astraclr.interop.onnx_export import trained_shorter
+    from astraclr.interop.onnx_inputs import LAYOUT
+
+    notes, windows = [], dict(checkpoint.preset.windows)
+    if trained_shorter(checkpoint.preset):
+        notes.append(
+            f"trained on windows {'/'.join(str(windows.get(b, 0)) for b in LAYOUT)}, used here at "
+            f"{'/'.join(map(str, LAYOUT.values()))}: probe it at that length before you rely on it: "
+            f"`python benchmarks/exchange.py --checkpoint {name}`"
+        )
+    as_trained = "`astraclr.interop.onnx_runtime.embed_with_onnx` prepares as in training"
+    if checkpoint.recipe.centring == "star":
+        notes.append(
+            f"light-curve centres each band's window by itself, and so hides colour that this encoder was "
+            f"trained with; {as_trained}"
+        )
+    else:
+        notes.append(
+            f"astra-infer subtracts one mean a star, and so shows colour that this encoder was trained "
+            f"without; {as_trained}"
+        )
+    return notes

@@ -1,0 +1,1 @@
+"""Light curves as flat columns: our parquet files, cleaning, labels, tokens, summaries, shards."""

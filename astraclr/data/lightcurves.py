@@ -1,0 +1,380 @@
+"""Many light curves as flat columns plus offsets: validated, sorted, selected, saved and loaded.
+
+Star ``s`` in band ``b`` is the segment ``offsets[s * n_bands + b] : offsets[s * n_bands + b + 1]`` of the columns
+``mjd``, ``mag`` and ``magerr``; segments follow one another, each sorted by time. Nothing is ever padded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from astraclr.config import ZTF_BANDS
+from astraclr.data import cleaning, parquet
+from astraclr.data.columns import columns_of, numbers
+from astraclr.data.names import band_codes, each_name, identifiers, labels
+from astraclr.data.parquet import COLUMNS
+from astraclr.data.times import days
+
+PAPER_CUT: dict[str, int] = {"g": 200, "r": 200}
+"""Fewest detections per band of a light curve that the paper keeps."""
+
+
+@dataclass(frozen=True, eq=False)
+class LightCurves:
+    """Light curves of many stars in named bands.
+
+    Attributes
+    ----------
+    mjd : (n_obs,) float64, days
+    mag, magerr : (n_obs,) float32, magnitudes
+    offsets : (n_stars * n_bands + 1,) int64, where each star's band begins
+    bands : band name -> effective wavelength in angstrom, in the order of the segments
+    object_id, label : (n_stars,) str; a label of "" means unlabelled
+    period : (n_stars,) float64, days; NaN where none is known
+    notes : what tidying dropped or only counted, by reason
+    """
+
+    mjd: np.ndarray
+    mag: np.ndarray
+    magerr: np.ndarray
+    offsets: np.ndarray
+    bands: dict[str, float]
+    object_id: np.ndarray
+    label: np.ndarray
+    period: np.ndarray
+    notes: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.object_id)
+
+    def __repr__(self) -> str:
+        return f"LightCurves({len(self):,} stars, {self.n_obs:,} observations, bands {' '.join(self.bands)})"
+
+    @property
+    def n_obs(self) -> int:
+        """Number of observations of all stars and bands."""
+        return len(self.mjd)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(n_stars, n_bands) number of observations."""
+        return np.diff(self.offsets).reshape(len(self), len(self.bands))
+
+    @property
+    def segment(self) -> np.ndarray:
+        """(n_obs,) number of the segment, star * n_bands + band, of every observation."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def star(self, index: int) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """One star as ``{band: (mjd, mag, magerr)}``, views into the columns; empty bands are left out."""
+        first = range(len(self))[index] * len(self.bands)
+        cuts = {band: slice(*self.offsets[first + k : first + k + 2]) for k, band in enumerate(self.bands)}
+        return {b: (self.mjd[c], self.mag[c], self.magerr[c]) for b, c in cuts.items() if c.stop > c.start}
+
+    def report(self) -> str:
+        """What tidying dropped or counted, in one line."""
+        return "; ".join(f"{reason}: {n:,}" for reason, n in self.notes.items()) or "nothing dropped"
+
+    def __getitem__(self, index: Any) -> LightCurves:
+        """Stars by number, slice, boolean mask or array of numbers; always LightCurves."""
+        stars = np.atleast_1d(np.arange(len(self))[index])
+        n_bands = len(self.bands)
+        segments = (stars[:, None] * n_bands + np.arange(n_bands)).ravel()
+        start, length = self.offsets[segments], np.diff(self.offsets)[segments]
+        offsets = np.concatenate([[0], np.cumsum(length)])
+        rows = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], length)
+        return LightCurves(
+            self.mjd[rows],
+            self.mag[rows],
+            self.magerr[rows],
+            offsets,
+            self.bands,
+            self.object_id[stars],
+            self.label[stars],
+            self.period[stars],
+        )
+
+    def with_counts(self, at_least: Mapping[str, int]) -> LightCurves:
+        """Stars with at least so many observations in the named bands, e.g. `PAPER_CUT`."""
+        names = list(self.bands)
+        if unknown := [b for b in at_least if b not in names]:
+            raise ValueError(f"no band {', '.join(unknown)} here; the bands are {', '.join(names)}")
+        return self[np.all([self.counts[:, names.index(b)] >= n for b, n in at_least.items()], axis=0)]
+
+    def with_labels(self, labels: Iterable[str]) -> LightCurves:
+        """Stars whose label is one of `labels`."""
+        return self[np.isin(self.label, list(labels))]
+
+    @classmethod
+    def from_arrays(
+        cls,
+        star: np.ndarray,
+        band: np.ndarray,
+        mjd: np.ndarray,
+        mag: np.ndarray,
+        magerr: np.ndarray,
+        *,
+        bands: Mapping[str, float] = ZTF_BANDS,
+        object_id: Sequence | np.ndarray | None = None,
+        label: Sequence | np.ndarray | None = None,
+        period: Sequence | np.ndarray | None = None,
+        drop_repeated: bool = False,
+    ) -> LightCurves:
+        """Tidy observations that come in any order.
+
+        Parameters
+        ----------
+        star : (n_obs,) int, row of the star in `object_id`
+        band : (n_obs,) int, position of the band in `bands`
+        mjd, mag, magerr : (n_obs,) days, mag, mag
+        object_id, label, period : (n_stars,) each; numbers, "" and NaN when not given
+        drop_repeated : keep only the observation of smallest error where a band repeats a time
+
+        Returns
+        -------
+        LightCurves
+            Without non-finite values, sentinels, errors <= 0 (see `astraclr.data.cleaning`), and stars that had nothing
+            else; ``notes`` counts each.
+
+        Raises
+        ------
+        ValueError
+            If no star has a usable observation, columns differ in length, there is not one label or period a star, a
+            number of a star or band is out of range, or a wavelength is not positive.
+
+        Warns
+        -----
+        UserWarning
+            If the times do not look like MJD.
+        """
+        n_stars = len(object_id) if object_id is not None else int(np.max(star, initial=-1)) + 1
+        cleaning.need_one_each(n_stars, label=label, period=period)
+        if n_stars == 0 or len(mjd) == 0:
+            raise ValueError("no observations: the table is empty; check the file and the cuts made before")
+        key = cleaning.segments(star, band, n_stars, bands)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is dropped as such
+            mjd, mag, magerr = (np.asarray(c, t) for c, t in zip((mjd, mag, magerr), COLUMNS.values(), strict=True))
+        if {len(c) for c in (mjd, mag, magerr)} != {len(key)}:
+            raise ValueError(
+                f"{len(key)} stars, {len(mjd)} times, {len(mag)} magnitudes, {len(magerr)} errors: "
+                "give one of each an observation"
+            )
+        keep, notes = cleaning.usable(mjd, mag, magerr)
+        if notes:
+            key, mjd, mag, magerr = key[keep], mjd[keep], mag[keep], magerr[keep]
+        mjd, mag = cleaning.unsigned_zeros(mjd), cleaning.unsigned_zeros(mag)
+        cleaning.warn_unless_mjd(mjd)
+        (key, mjd, mag, magerr), more = cleaning.in_order(key, mjd, mag, magerr, drop_repeated)
+        length = np.bincount(key, minlength=n_stars * len(bands)).reshape(n_stars, len(bands))
+        seen = length.any(axis=1)
+        if not seen.all():
+            more["dropped: star without a usable observation in these bands"] = int((~seen).sum())
+        notes |= more
+        if not seen.any():
+            reasons = "; ".join(f"{k}: {v}" for k, v in notes.items())
+            raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({reasons})")
+        ids = np.arange(n_stars) if object_id is None else object_id
+        labels = np.full(n_stars, "") if label is None else each_name(label, "label")
+        periods = np.full(n_stars, np.nan) if period is None else numbers(period, "period")
+        return cls(
+            mjd,
+            mag,
+            magerr,
+            np.concatenate([[0], np.cumsum(length[seen])]),
+            dict(bands),
+            each_name(ids, "object_id")[seen],
+            labels[seen],
+            periods[seen],
+            notes,
+        )
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        *,
+        bands: Mapping[str, float] = ZTF_BANDS,
+        drop_unknown_bands: bool = False,
+        drop_repeated: bool = False,
+    ) -> LightCurves:
+        """Build from a tidy table: one row an observation, columns object_id, mjd, mag, magerr, band [label, period].
+
+        The table is pandas' (the object_id may be its index), Arrow's, astropy's, or a structured array as of FITS.
+
+        Raises
+        ------
+        ValueError
+            For a missing column, text where numbers belong, a missing object_id, a star with several labels or
+            periods (rows that leave them empty are no objection), or a band without a wavelength
+            in `bands` (unless `drop_unknown_bands`).
+        """
+        columns = columns_of(table)
+        cleaning.need(columns, ("object_id", *COLUMNS, "band"))
+        star, ids = identifiers(columns["object_id"])
+        return cls._from_columns(star, columns, ids, star, bands, drop_unknown_bands, drop_repeated)
+
+    @classmethod
+    def from_rows(
+        cls,
+        table: Any,
+        *,
+        bands: Mapping[str, float] = ZTF_BANDS,
+        drop_unknown_bands: bool = False,
+        drop_repeated: bool = False,
+    ) -> LightCurves:
+        """Build from one row a star with list columns mjd, mag, magerr, band, and object_id [label, period].
+
+        Rows with one object_id (say, one a band) are joined into one star, with a count.
+
+        Raises
+        ------
+        ValueError
+            As `from_table`, and where the lists of one star differ in length.
+        """
+        columns = columns_of(table)
+        cleaning.need(columns, ("object_id", *COLUMNS, "band"))
+        row, ids = identifiers(columns["object_id"])
+        several = len(row) - len(ids)
+        flat, lengths = {}, {}
+        for column in (*COLUMNS, "band"):
+            flat[column], lengths[column] = cleaning.flatten(columns[column], column)
+            if (uneven := np.flatnonzero(lengths[column] != lengths["mjd"])).size:
+                k = uneven[0]
+                raise ValueError(
+                    f"star {ids[row[k]]}: {lengths[column][k]} values of {column}, {lengths['mjd'][k]} of mjd; "
+                    "the lists of one star must be of one length"
+                )
+        joined = {"joined: row of a star that has several": several} if several else {}
+        star = np.repeat(row, lengths["mjd"])
+        built = cls._from_columns(star, columns | flat, ids, row, bands, drop_unknown_bands, drop_repeated)
+        return replace(built, notes=joined | built.notes)
+
+    @classmethod
+    def from_nested(
+        cls,
+        frame: pd.DataFrame,
+        column: str = "lc",
+        *,
+        bands: Mapping[str, float] = ZTF_BANDS,
+        drop_unknown_bands: bool = False,
+        drop_repeated: bool = False,
+    ) -> LightCurves:
+        """Build from a nested-pandas NestedFrame whose nested `column` holds mjd, mag, magerr, band.
+
+        The object_id is the column of that name, or the index.
+        """
+        cleaning.need(frame.columns, [column])
+        lists = frame[column].nest.to_lists()
+        cleaning.need(lists.columns, (*COLUMNS, "band"))
+        rows = lists[[*COLUMNS, "band"]].reset_index(drop=True)
+        rows["object_id"] = np.asarray(frame["object_id"] if "object_id" in frame else frame.index)
+        for c in ("label", "period"):
+            if c in frame:
+                rows[c] = np.asarray(frame[c])
+        return cls.from_rows(rows, bands=bands, drop_unknown_bands=drop_unknown_bands, drop_repeated=drop_repeated)
+
+    @classmethod
+    def _from_columns(
+        cls,
+        star: np.ndarray,
+        columns: Mapping[str, Any],
+        ids: np.ndarray,
+        row: np.ndarray,
+        bands: Mapping[str, float],
+        drop_unknown: bool,
+        drop_repeated: bool,
+    ) -> LightCurves:
+        """`star` is that of each observation, `row` that of each label and period."""
+        mjd, notes = days(columns["mjd"], "mjd", star, ids)
+        mag, magerr = (numbers(columns[c], c) for c in ("mag", "magerr"))
+        code, known, dropped = band_codes(columns["band"], bands, drop_unknown)
+        if not known.any() and len(known):
+            raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({notes | dropped})")
+        perstar = {}
+        if "label" in columns:
+            perstar["label"] = cleaning.one_a_star(labels(columns["label"], "label"), row, ids, "label")
+        if "period" in columns:
+            perstar["period"] = cleaning.one_a_star(numbers(columns["period"], "period"), row, ids, "period")
+        values = (c[known] for c in (star, code, mjd, mag, magerr))
+        built = cls.from_arrays(*values, bands=bands, object_id=ids, drop_repeated=drop_repeated, **perstar)
+        return replace(built, notes=notes | dropped | built.notes)
+
+    def to_table(self) -> pd.DataFrame:
+        """Tidy table: one row an observation, columns object_id, mjd, mag, magerr, band, label, period."""
+        per_star = self.counts.sum(axis=1)
+        band = self.segment % len(self.bands)
+        columns = {c: getattr(self, c) for c in COLUMNS} | {"band": np.array(list(self.bands))[band]}
+        return pd.DataFrame(
+            {
+                "object_id": np.repeat(self.object_id, per_star),
+                **columns,
+                "label": np.repeat(self.label, per_star),
+                "period": np.repeat(self.period, per_star),
+            }
+        )
+
+    def to_rows(self) -> pd.DataFrame:
+        """One row a star: object_id, label, period and the list columns mjd, mag, magerr, band."""
+        ends, table = self.offsets[:: len(self.bands)][1:], self.to_table()
+        # What follows the last star's end is empty, and is all there is where there are no stars.
+        lists = {c: pd.Series(np.split(table[c].to_numpy(), ends)[:-1], dtype=object) for c in (*COLUMNS, "band")}
+        return pd.DataFrame({"object_id": self.object_id, "label": self.label, "period": self.period, **lists})
+
+    def to_nested(self, column: str = "lc") -> pd.DataFrame:
+        """A nested-pandas NestedFrame: object_id, label, period and the nested `column` (extra ``data``)."""
+        from nested_pandas import NestedFrame
+
+        base = NestedFrame({"object_id": self.object_id, "label": self.label, "period": self.period})
+        nested = self.to_table()[[*COLUMNS, "band"]]
+        nested.index = pd.Index(np.repeat(np.arange(len(self)), self.counts.sum(axis=1)))
+        return base.join_nested(nested, column)
+
+    def save(self, path: str | Path) -> None:
+        """Write our own parquet layout (`astraclr.data.parquet`), whole or not at all."""
+        parquet.write(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> LightCurves:
+        """Read what `save` wrote; what another tool has changed since is cleaned and counted as in any table.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no such file, it is truncated, `save` did not write it, or its lists and counts disagree.
+        """
+        fields, intact = parquet.read(path)
+        loaded = cls(**fields)
+        return loaded if intact else loaded.cleaned()
+
+    def cleaned(self, drop_repeated: bool = False) -> LightCurves:
+        """The same stars cleaned and sorted as `from_arrays` does; notes are added to those that are there."""
+        star, band = np.divmod(self.segment, len(self.bands))
+        per_star = {"object_id": self.object_id, "label": self.label, "period": self.period}
+        values = (star, band, self.mjd, self.mag, self.magerr)
+        made = self.from_arrays(*values, bands=self.bands, **per_star, drop_repeated=drop_repeated)
+        kept = {reason: n for reason, n in self.notes.items() if not reason.startswith("kept: repeated time")}
+        return replace(made, notes=cleaning.add_notes(kept, made.notes))
+
+
+def concatenate(parts: Sequence[LightCurves]) -> LightCurves:
+    """Join light curves in the same bands, in order; notes are added up.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or their bands differ.
+    """
+    if not parts:
+        raise ValueError("nothing to concatenate: give at least one LightCurves")
+    if odd := next((p for p in parts if p.bands != parts[0].bands), None):
+        raise ValueError(f"bands differ: {parts[0].bands} and {odd.bands}; build all with the same `bands`")
+    joined = {c: np.concatenate([getattr(p, c) for p in parts]) for c in (*COLUMNS, "object_id", "label", "period")}
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(p.offsets) for p in parts]))])
+    notes = cleaning.add_notes(*(p.notes for p in parts))
+    return LightCurves(**joined, offsets=offsets, bands=dict(parts[0].bands), notes=notes)

@@ -1,0 +1,1 @@
+"""The encoder: inputs, attention, weights on disk, and the embedding of light curves."""

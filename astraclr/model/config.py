@@ -1,0 +1,61 @@
+"""The shape of an encoder, worked out from a preset and a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from astraclr.config import Preset, Recipe
+from astraclr.data.summaries import n_summaries
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Shape of an encoder; the defaults are the paper's."""
+
+    d_model: int = 512
+    n_layers: int = 4
+    n_heads: int = 8
+    d_ff: int = 2048
+    d_projection: int = 256
+    d_band: int = 32
+    dropout: float = 0.1
+    time_rates: Literal["days", "log", "none"] = "days"
+    error_input: bool = False
+    initial_weights: Literal["glorot", "torch"] = "glorot"
+    inputs: Literal["paper", "steps"] = "paper"
+    norm: Literal["post", "pre"] = "post"
+    pooling: Literal["mean", "mean_std"] = "mean"
+    n_summaries: int = 0
+
+    def __post_init__(self) -> None:
+        if self.d_model % self.n_heads or self.d_model % 2:
+            raise ValueError(f"d_model {self.d_model} must be even and a multiple of n_heads {self.n_heads}")
+
+    @property
+    def d_embedding(self) -> int:
+        """Length of an embedding."""
+        return self.d_model * (2 if self.pooling == "mean_std" else 1)
+
+    @classmethod
+    def of(cls, preset: Preset, recipe: Recipe, n_bands: int | None = None) -> EncoderConfig:
+        """The encoder that a preset and a recipe ask for.
+
+        `n_bands` is that of the light curves whose summaries it learns to predict, by default the preset's.
+        """
+        bands = len(preset.windows) if n_bands is None else n_bands
+        return cls(
+            preset.d_model,
+            preset.n_layers,
+            preset.n_heads,
+            preset.d_ff,
+            preset.d_model // 2,
+            dropout=recipe.dropout,
+            time_rates=recipe.time_rates,
+            error_input=recipe.error_input,
+            initial_weights=recipe.initial_weights,
+            inputs=recipe.inputs,
+            norm=recipe.norm,
+            pooling=recipe.pooling,
+            n_summaries=n_summaries(bands) if recipe.summaries else 0,
+        )

@@ -1,0 +1,198 @@
+"""A light curve becomes a vector: embedding, attention layers, pooling over the tokens, and heads for the losses.
+
+Names in the mathematics are the names in the code; tensors are (batch, length, d_model) unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from astraclr.config import Preset, Recipe
+from astraclr.data.tokens import Tokens
+from astraclr.model.attention import Form, Mix, best_form, norms_remade, over_rows, over_segments, packed
+from astraclr.model.config import EncoderConfig
+from astraclr.model.inputs import Embedding
+
+GROUPS = 8
+"""Groups of like length that a batch is computed in on a CPU."""
+
+WIDE = 256
+"""d_model from which the memory of a training step counts more than a little time."""
+
+
+class Dropout(nn.Dropout):
+    """Drop-out with equal draws that keeps its mask as bytes, where torch's own keeps floats on a CPU.
+
+    Only of wide encoders: it takes longer, which narrow ones notice and whose memory nobody misses.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the shape of `input`."""
+        if self.training and self.p and input.shape[-1] >= WIDE:
+            return torch.native_dropout(input, self.p, True)[0]
+        return super().forward(input)
+
+
+class Attention(nn.Module):
+    """Multi-head scaled dot-product attention."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.n_heads = config.n_heads
+        self.q, self.k, self.v, self.out = (nn.Linear(config.d_model, config.d_model) for _ in range(4))
+
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (..., heads, length, d_model / heads)."""
+        return tuple(f(x).unflatten(-1, (self.n_heads, -1)).transpose(-3, -2) for f in (self.q, self.k, self.v))
+
+    def weights(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(batch, heads, query, key) attention weights, for looking at; `forward` does not build them."""
+        q, k, _ = self.heads(x)
+        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        return scores.masked_fill(mask[:, None, None], -torch.inf).softmax(-1)
+
+    def forward(self, x: Tensor, mix: Mix) -> Tensor:
+        """(..., d_model), of the shape of `x`."""
+        return self.out(mix(*self.heads(x)).transpose(-3, -2).flatten(-2))
+
+
+class EncoderLayer(nn.Module):
+    """Attention and feed-forward, each added to its input: the sum is normalised (post-norm), or what they read (pre).
+
+    Pre-norm as in Xiong et al. 2020 (arXiv 2002.04745), with GELU.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        d = config.d_model
+        self.attention = Attention(config)
+        self.norm1, self.norm2 = (nn.LayerNorm(d, eps=1e-6) for _ in range(2))
+        self.first = config.norm == "pre"
+        between = nn.GELU() if self.first else nn.ReLU(inplace=True)
+        self.ffn = nn.Sequential(nn.Linear(d, config.d_ff), between, nn.Linear(config.d_ff, d))
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, x: Tensor, mix: Mix) -> Tensor:
+        """(..., d_model), of the shape of `x`."""
+        if self.first:
+            x = x + self.dropout(self.attention(self.norm1(x), mix))
+            return x + self.dropout(self.ffn(self.norm2(x)))
+        x = self.norm1(x + self.dropout(self.attention(x, mix)))
+        return self.norm2(x + self.dropout(self.ffn(x)))
+
+
+class Encoder(nn.Module):
+    """The paper's encoder: tokens in, one embedding a light curve out.
+
+    Weights start from Glorot's uniform distribution with zero biases, as Keras has it, or are torch's own. `form` says
+    how batches are computed; None, as it begins, is the fastest on the device.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.form: Form | None = None
+        self.embedding = Embedding(config)
+        self.dropout = Dropout(config.dropout)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.n_layers))
+        self.norm = nn.LayerNorm(config.d_model, eps=1e-6) if config.norm == "pre" else nn.Identity()
+        width = config.d_embedding
+        self.projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.d_projection))
+        self._begin(self)
+        # Made last, so that the other weights are the same without it.
+        self.summaries = nn.Linear(width, config.n_summaries) if config.n_summaries else None
+        if self.summaries is not None:
+            self._begin(self.summaries)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
+    def _begin(self, part: nn.Module) -> None:
+        for module in part.modules():
+            if isinstance(module, nn.Linear) and self.config.initial_weights == "glorot":
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def tokens_out(self, tokens: Tokens, mix: Mix | None = None) -> Tensor:
+        """(..., d_model) after the last layer, one vector a token, of the shape of `tokens`.
+
+        `mix` is the attention; by default that over the rows of a rectangle, where masked keys get no weight.
+        """
+        mix = over_rows(tokens.mask) if mix is None else mix
+        x = self.dropout(self.embedding(tokens))
+        for layer in self.layers:
+            x = layer(x, mix)
+        return self.norm(x)
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        """(batch, d_embedding), pooled over the tokens that are not masked; see `form`."""
+        if torch.compiler.is_compiling() and tokens.mask.device.type == "cpu":
+            form = self.form or "padded"  # groups would each be a graph of its own
+        else:
+            form = self.form or best_form(tokens.mask.device, self.config.d_model // self.config.n_heads)
+        if form == "grouped":
+            return self._grouped(tokens)
+        return self._pooled(self._packed(tokens) if form == "packed" else self.tokens_out(tokens), tokens.mask)
+
+    def _pooled(self, x: Tensor, mask: Tensor) -> Tensor:
+        return masked_mean(x, mask) if self.config.pooling == "mean" else masked_mean_std(x, mask)
+
+    def _packed(self, tokens: Tokens) -> Tensor:
+        """(batch, length, d_model) after the last layer, 0 where a token is masked."""
+        where, flat, filled = packed(tokens)
+        x = self.tokens_out(flat, over_segments(filled, tokens.mask.shape[1]))
+        return x.new_zeros(tokens.mask.numel(), x.shape[-1]).index_copy(0, where, x).unflatten(0, tokens.mask.shape)
+
+    def _grouped(self, tokens: Tokens) -> Tensor:
+        """(batch, d_embedding); light curves of like length together, each group no wider than its longest."""
+        place = torch.arange(1, tokens.mask.shape[1] + 1, device=tokens.mask.device)
+        extent = (place * ~tokens.mask).amax(1)
+        order = extent.argsort(stable=True)
+        parts = []
+        for rows in order.chunk(GROUPS) if tokens.mask.any() else (order,):
+            group = tokens.each(lambda t, rows=rows: t[rows, : int(extent[rows].max())])
+            with norms_remade(self) if self.config.d_model >= WIDE else nullcontext():
+                out = self.tokens_out(group, None if group.mask.any() else over_rows(None))
+            parts.append(self._pooled(out, group.mask))
+        return torch.cat(parts)[order.argsort()]
+
+    def project(self, embedding: Tensor) -> Tensor:
+        """(batch, d_projection) vectors for the contrastive loss only."""
+        return self.projection(embedding)
+
+    def summarise(self, embedding: Tensor) -> Tensor:
+        """(batch, n_summaries) guesses at the standardised `summaries` of the whole light curve, for a loss only."""
+        if self.summaries is None:
+            raise ValueError("this encoder learns no summaries; its recipe gives them no weight")
+        return self.summaries(embedding)
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean of (batch, length, d) over the tokens where `mask` is False; a row that is all masked gives NaN."""
+    keep = (~mask)[..., None].to(x.dtype)
+    return (x * keep).sum(1) / keep.sum(1)
+
+
+def masked_mean_std(x: Tensor, mask: Tensor) -> Tensor:
+    """(batch, 2d) mean and standard deviation over the tokens where `mask` is False; all masked gives NaN.
+
+    As in the pooling of Snyder et al. 2018 (ICASSP). 1e-4 is added to the variance, whose root has no slope at 0.
+    """
+    mean = masked_mean(x, mask)
+    return torch.cat([mean, (masked_mean((x - mean[:, None]).square(), mask) + 1e-4).sqrt()], dim=-1)
+
+
+def new_encoder(preset: Preset, recipe: Recipe, seed: int, n_bands: int | None = None) -> Encoder:
+    """An encoder with random weights that depend on `seed` alone; the global random state is left as it was.
+
+    `n_bands` as in `EncoderConfig.of`.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Encoder(EncoderConfig.of(preset, recipe, n_bands))

@@ -1,0 +1,80 @@
+"""Vectors are compared: V-view NT-Xent with its chance level, and the gauges that tell collapse from learning."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def nt_xent_pairs(z: Tensor, temperature: float = 0.1) -> Tensor:
+    """Loss of every ordered pair of views of one star.
+
+    ``l(a, p) = -log( exp(s_ap / T) / sum_{k != a} exp(s_ak / T) )`` with cosine similarities s: all V B - 1 other
+    vectors stand in the denominator, other positives included (Chen et al. 2020, arXiv 2002.05709, equation 1,
+    for V views).
+
+    Parameters
+    ----------
+    z : (views, batch, d) projections, not normalised
+    temperature : T
+
+    Returns
+    -------
+    (views, views - 1, batch) loss of pair (anchor view, other view, star)
+    """
+    if z.ndim != 3 or z.shape[0] < 2:
+        raise ValueError(f"z has shape {tuple(z.shape)}; expected (views >= 2, batch, d)")
+    n_views, batch, _ = z.shape
+    flat = F.normalize(z.float(), dim=-1).flatten(0, 1)
+    logits = (flat @ flat.T / temperature).fill_diagonal_(-torch.inf)
+    log_p = logits.log_softmax(-1).view(n_views, batch, n_views, batch)
+    same_star = log_p.diagonal(dim1=1, dim2=3)  # (anchor view, other view, star)
+    others = ~torch.eye(n_views, dtype=torch.bool, device=z.device)
+    return -same_star[others].view(n_views, n_views - 1, batch)
+
+
+def nt_xent(z: Tensor, temperature: float = 0.1) -> Tensor:
+    """Mean of `nt_xent_pairs`, a scalar."""
+    return nt_xent_pairs(z, temperature).mean()
+
+
+def chance_level(n_views: int, batch: int) -> float:
+    """Loss when all vectors are equal, ``ln(V B - 1)``: a loss stuck there is collapse."""
+    return math.log(n_views * batch - 1)
+
+
+def floor_level(n_views: int) -> float:
+    """Lowest loss possible, ``ln(V - 1)``: the other positives stay in the denominator."""
+    return math.log(n_views - 1)
+
+
+def alignment(z: Tensor) -> Tensor:
+    """Mean squared distance between unit vectors of one star, (views, batch, d); 0 is best (arXiv 2005.10242)."""
+    unit = F.normalize(z.float(), dim=-1)
+    n_views = len(unit)
+    pairs = [(unit[a] - unit[b]).square().sum(-1) for a in range(n_views) for b in range(a + 1, n_views)]
+    return torch.stack(pairs).mean()
+
+
+def uniformity(x: Tensor) -> Tensor:
+    """``log mean exp(-2 |x_i - x_j|^2)`` over pairs of (n, d) unit vectors; lower is more spread (arXiv 2005.10242)."""
+    unit = F.normalize(x.float(), dim=-1)
+    return torch.pdist(unit).square().mul(-2).exp().mean().log()
+
+
+def effective_rank(x: Tensor) -> Tensor:
+    """exp of the entropy of the normalised singular values of centred (n, d) vectors (Roy & Vetterli 2007).
+
+    Blind to scale: a cloud that has shrunk to almost a point keeps its rank; 1 where all vectors are equal; NaN where a
+    number is not finite.
+    """
+    if not x.isfinite().all():  # of which there is no decomposition
+        return x.new_full((), torch.nan, dtype=torch.float32)
+    s = torch.linalg.svdvals(x.float() - x.float().mean(0))
+    if s.sum() == 0:  # all vectors equal
+        return torch.ones_like(s.sum())
+    p = s / s.sum()
+    return torch.exp(-(p * torch.log(p.clamp(min=1e-12))).sum())

@@ -1,0 +1,46 @@
+"""What a run was begun with: its settings and stars are compared before it is resumed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+from astraclr.config import Preset, Recipe, preset_from_dict, recipe_from_dict
+from astraclr.data.sources import same_stars
+
+_OTHER_RUN = (
+    "{} holds a run with another preset, recipe, seed, number of steps or other stars; "
+    "choose another folder, or remove it to start anew"
+)
+
+
+def need_same_run(out: Path, found: tuple[Preset, Recipe, int, str], wanted: tuple[Preset, Recipe, int, str]) -> None:
+    """Refuse to go on with, or to return, a run of other settings or stars than are wanted.
+
+    Raises
+    ------
+    ValueError
+        Naming each that differs, as it was and as it is wanted now.
+
+    Warns
+    -----
+    UserWarning
+        As `same_stars`.
+    """
+    both = zip(found[:2], wanted[:2], strict=True)
+    pairs = [(f.name, getattr(a, f.name), getattr(b, f.name)) for a, b in both for f in fields(a)]
+    odd = [f"{name} {a!r}, now {b!r}" for name, a, b in (*pairs, ("seed", found[2], wanted[2])) if a != b]
+    if not same_stars(found[3], wanted[3], out):
+        odd.append(f"stars {found[3]!r}, now {wanted[3]!r}")
+    if odd:
+        raise ValueError(f"{_OTHER_RUN.format(out)} ({'; '.join(odd)})")
+
+
+def settings_of(path: Path, text: str) -> tuple[Preset, Recipe, int, str]:
+    """Preset, recipe, seed and stars of a state, also of one that was written before a switch existed."""
+    try:
+        preset, recipe, seed, data = json.loads(text)
+        return preset_from_dict(preset), recipe_from_dict(recipe), int(seed), str(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds settings that cannot be read: {error}") from error

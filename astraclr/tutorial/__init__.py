@@ -1,0 +1,1 @@
+"""What only chapters and pages of the book need: experiments, figures, results, checks of exercises."""

@@ -1,0 +1,94 @@
+"""Graders of the recipe's page: what a loss knows, and who gets the credit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from astraclr.tutorial.checks import grader
+from astraclr.tutorial.experiments import committed_result
+
+_SECOND_TASK = "+ summaries"
+"""First row of the road that is not trained by the contrast alone."""
+_PARTS = {"+ steps": "no steps", "+ jitter": "no jitter"}
+"""Steps of the road that were also taken away, and the rows without them."""
+
+
+def _rows(group: str = "") -> dict[str, dict[str, float]]:
+    """Numbers of the rows of the ablation, all or those of a group, in their order."""
+    rows: dict[str, Any] = committed_result("ablation")["rows"]
+    return {
+        name: {
+            "loss": row["final"]["loss"],
+            "effective rank": row["final"]["effective_rank"],
+            "trained": row["trained"]["linear_probe"],
+            "random": row["random"]["linear_probe"],
+            "k-NN": row["trained"]["knn"],
+        }
+        for name, row in rows.items()
+        if not group or row["group"] == group
+    }
+
+
+def _agreement(rows: list[dict[str, float]], gauge: str, score: str = "trained", rank: bool = True) -> float:
+    """Correlation of a gauge and a score over rows, of their ranks or of their values."""
+    x, y = (pd.Series([row[name] for row in rows]) for name in (gauge, score))
+    if rank:
+        x, y = x.rank(), y.rank()
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+@grader("ex-rec-loss")
+def _loss(agreement: Mapping[str, float]) -> str | None:
+    road = _rows("road")
+    alone = list(road.values())[: list(road).index(_SECOND_TASK)]
+    for gauge in ("loss", "effective rank"):
+        if gauge not in agreement:
+            return f"There is no correlation for {gauge!r}."
+        given, right = float(agreement[gauge]), _agreement(alone, gauge)
+        if abs(given - right) < 0.006:
+            continue
+        mistakes = {
+            "That is of all rows. Losses with the second task are another quantity: leave those rows out.": _agreement(
+                list(road.values()), gauge
+            ),
+            "That is a correlation of the values. Rank them first: how they are spaced should not matter.": _agreement(
+                alone, gauge, rank=False
+            ),
+            "That is with the probe of random weights. Take the trained encoder.": _agreement(alone, gauge, "random"),
+            "That is with k-NN. The probe is asked for.": _agreement(alone, gauge, "k-NN"),
+            f"{gauge}: the sign. Give the correlation as it is, whatever you would call good.": -right,
+        }
+        other = f"{gauge}: over the rows of the contrast alone another correlation of the ranks comes out."
+        return next((hint for hint, value in mistakes.items() if abs(given - value) < 0.006), other)
+    return None
+
+
+@grader("ex-rec-order")
+def _order(brought: Mapping[str, float], missed: Mapping[str, float]) -> str | None:
+    rows, road = _rows(), list(_rows("road"))
+    for step, part in _PARTS.items():
+        pairs = {"brought": (brought, step, road[road.index(step) - 1]), "missed": (missed, road[-1], part)}
+        for name, (answer, more, less) in pairs.items():
+            if step not in answer:
+                return f"`{name}` lacks {step!r}."
+            given = float(answer[step])
+            right, control = (100 * (rows[more][c] - rows[less][c]) for c in ("trained", "random"))
+            if abs(given - right) < 0.06:
+                continue
+            since = 100 * (rows[more]["trained"] - rows[road[0]]["trained"])
+            mistakes = {
+                "the sign. What helps is positive, on the road and when it is missed.": -right,
+                "in points of accuracy, please.": right / 100,
+                "that is what random weights gain. Take the trained encoder.": control,
+                "that is since the beginning of the road. What did this step alone add?": since,
+            }
+            other = f"compare the row with the one {'before it' if name == 'brought' else 'at the end'}."
+            for hint, value in mistakes.items():
+                if abs(given - value) < (6e-4 if "points" in hint else 0.06):
+                    return f"{step}, {name}: {hint}"
+            return f"{step}, {name}: {other}"
+    return None

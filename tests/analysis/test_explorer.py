@@ -1,0 +1,323 @@
+"""The map of stars as a page: what is packed into it comes out again, and a real browser draws it without a network."""
+
+import base64
+import json
+import re
+from dataclasses import replace
+
+import chromium
+import numpy as np
+import pytest
+
+from astraclr.analysis import explorer as room
+from astraclr.analysis.classifier import load_head
+from astraclr.analysis.explorer import DAY, FEWEST, MAGNITUDE, POINTS, explorer, legend, packed, thinned
+from astraclr.analysis.latent_space import neighbours
+from astraclr.data.lightcurves import LightCurves
+from astraclr.data.taxonomy import COLOURS
+from astraclr.model.checkpoint import load_checkpoint
+from astraclr.model.embedding import embed
+
+HOSTILE = '</script><script>document.title="no"</script>'
+TYPES = {"f4": "<f4", "f8": "<f8", "u4": "<u4", "i4": "<i4"}
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    return load_checkpoint("tiny")
+
+
+@pytest.fixture(scope="module")
+def made(stars):
+    """The stars of the page: a third without a known period, one without a label, one with its own, a hostile id."""
+    ids, labels, period = stars.object_id.astype("U80"), stars.label.astype("U20"), stars.period.copy()
+    ids[5], labels[6], labels[7] = HOSTILE, "", "dipper"
+    period[:] = np.where(np.arange(len(stars)) % 3, 0.51234, np.nan)
+    return replace(stars, object_id=ids, label=labels, period=period)
+
+
+@pytest.fixture(scope="module")
+def page(made, checkpoint, tmp_path_factory):
+    """A page with everything on it."""
+    from astraclr.files import shipped_file
+
+    head = load_head(shipped_file("checkpoints/tiny/head.safetensors"), checkpoint)
+    file = tmp_path_factory.mktemp("page") / "explorer.html"
+    file.write_text(explorer(made, checkpoint, head), encoding="utf-8")
+    return file
+
+
+def facts_of(text: str) -> dict:
+    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def columns_of(text: str) -> dict[str, np.ndarray]:
+    return {
+        name: np.frombuffer(base64.b64decode(packed), TYPES[kind])
+        for name, (kind, packed) in facts_of(text)["columns"].items()
+    }
+
+
+def unpacked(text: str, counts: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+    """Times, magnitudes and errors of each star in units of the page: the page's own steps, in Python."""
+    out, begin = [], 0
+    for m in counts.sum(1).tolist():
+        end = begin + 4 * -(-8 * m // 3)
+        raw = base64.b64decode(text[begin:end])
+        out.append(tuple(np.frombuffer(raw, kind, m, at * m) for kind, at in (("<u4", 0), ("<u2", 4), ("<u2", 6))))
+        begin = end
+    assert begin == len(text)
+    return out
+
+
+# --- packing ----------------------------------------------------------------------------------------------------------
+
+
+def test_light_curves_come_out_as_they_went_in(stars):
+    first, least = np.floor(room.first_times(stars)), room.brightest(stars)
+    for s, (t, mag, err) in enumerate(unpacked(packed(stars), stars.counts)):
+        mjd, m, e = (np.concatenate(c) for c in zip(*stars.star(s).values(), strict=True))
+        np.testing.assert_allclose(first[s] + t * DAY, mjd, rtol=0, atol=0.51 * DAY)
+        np.testing.assert_allclose((least[s] + mag.astype(int)) * MAGNITUDE, m, rtol=0, atol=0.51 * MAGNITUDE)
+        np.testing.assert_allclose(err * MAGNITUDE, e, rtol=0, atol=0.51 * MAGNITUDE)
+
+
+def test_times_of_another_unit_are_refused():
+    lc = LightCurves.from_arrays(
+        np.zeros(2, int), np.zeros(2, int), np.array([58_000.0, 58_001.0]), np.full(2, 15.0), np.full(2, 0.1)
+    )
+    assert packed(lc)
+    with pytest.raises(ValueError, match="star 0: its times span more than 1,000 years"):
+        packed(replace(lc, mjd=np.array([58_000.0, 58_000.0 + 430_000])))
+
+
+@pytest.mark.parametrize("points", [3, 20, POINTS])
+def test_thinning_keeps_every_band_and_no_more_than_asked(stars, points):
+    thin = thinned(stars, points)
+    assert thin.counts.sum(1).max() <= points and thin.counts.sum(1).min() >= points - 3
+    assert ((thin.counts > 0) == (stars.counts > 0)).all() and (thin.counts <= stars.counts).all()
+    for s in range(0, len(stars), 10):
+        for band, (mjd, *_) in thin.star(s).items():
+            there = stars.star(s)[band][0]
+            places = np.flatnonzero(np.isin(there, mjd))
+            assert places[0] == 0 and len(places) == len(mjd)
+            if len(mjd) > 1:  # evenly
+                assert np.ptp(np.diff(places)) <= 1
+
+
+def test_short_light_curves_stay_whole(stars):
+    assert thinned(stars, stars.n_obs).mjd.tolist() == stars.mjd.tolist()
+    with pytest.raises(ValueError, match="2 points for 3 bands"):
+        thinned(stars, 2)
+
+
+def test_legend_knows_the_taxonomy_and_labels_of_the_reader():
+    labels = np.array(["RRAB", "EW", "RR", "dipper", "", "dipper", "AGN"])
+    entries, of = legend(labels)
+    assert [e["name"] for e in entries] == ["AGN", "RR", "ECL", "dipper", "unlabelled"]
+    assert entries[1]["colour"] == COLOURS["RR"]
+    assert [entries[k]["name"] for k in of] == ["RR", "ECL", "RR", "dipper", "unlabelled", "dipper", "AGN"]
+    entries, of = legend(np.array([f"type {k}" for k in range(30)] + ["type 29"]))
+    assert entries[-1]["name"] == "other labels" and entries[of[-1]]["name"] == "type 29" and len(entries) == 11
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def test_page_is_whole_in_itself(page, made):
+    text = page.read_text()
+    assert "default-src 'none'" in text and not re.search(r"https?:|\bsrc=|@import|url\(|import\(|fetch\(", text)
+    assert text.count("<script") == text.count("</script>") == 3 and "{{" not in text
+    facts = facts_of(text)
+    assert facts["ids"] == made.object_id.tolist() and facts["encoder"].startswith("tiny-")
+    assert {"dipper", "unlabelled"} <= {entry["name"] for entry in facts["classes"]}
+    assert facts["notes"] == [f"Points were left out of {len(made)} light curves: the page holds at most 150 a star."]
+
+
+def test_page_holds_the_neighbours_and_the_light_curves(page, made, checkpoint):
+    text = page.read_text()
+    columns = columns_of(text)
+    index, similarity = neighbours(embed(made, checkpoint), 10)
+    np.testing.assert_array_equal(columns["neighbours"].reshape(-1, 10), index)
+    np.testing.assert_allclose(columns["similarity"].reshape(-1, 10), similarity, atol=1e-6)
+    np.testing.assert_array_equal(columns["period"], made.period)
+    assert {"predicted", "probability"} < set(columns)
+    np.testing.assert_array_equal(columns["observed"].reshape(-1, 3), made.counts)
+    curves = re.search(r'id="curves">(.*?)</script>', text)[1]
+    assert len(unpacked(curves, columns["shown"].reshape(-1, 3))) == len(made)
+
+
+def test_more_stars_than_asked_are_drawn_at_random(made, checkpoint, monkeypatch):
+    monkeypatch.setattr(room, "umap_map", lambda x, seed: x[:, :2])
+
+    def missing(*_):
+        raise ImportError("outlier scores need the coniferest package")
+
+    monkeypatch.setattr("astraclr.analysis.outliers.outlier_scores", missing)
+    with pytest.warns(UserWarning, match="no outlier scores: outlier scores need the coniferest"):
+        text = explorer(made, checkpoint, max_stars=20, seed=3)
+    facts = facts_of(text)
+    assert len(set(facts["ids"])) == 20 and set(facts["ids"]) < set(made.object_id)
+    assert facts["notes"][0] == "20 of 96 stars, drawn at random (seed 3)." and "coniferest" in facts["notes"][-1]
+    assert not {"score", "predicted"} & set(facts["columns"])
+
+
+def test_stars_that_make_no_map_are_refused(made, checkpoint):
+    with pytest.raises(ValueError, match=f"15 stars are too few for a map; give at least {FEWEST}"):
+        explorer(made[:15], checkpoint)
+    with pytest.raises(ValueError, match="1 object_ids repeat"):
+        explorer(replace(made, object_id=np.array(["a", "a", *made.object_id[2:]])), checkpoint)
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------------
+
+needs_browser = chromium.needs_browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium.Browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def loaded(browser, page):
+    """The page, loaded anew; whatever a test does, the page has complained of nothing and asked for nothing."""
+    browser.errors.clear()
+    browser.requests.clear()
+    browser.open(page)
+    browser.until("document.documentElement.dataset.ready")
+    yield browser
+    assert browser.errors == [] and state(browser)["errors"] == "0"
+    assert {address.split(":")[0] for address in browser.requests} <= {"file", "about", "data", "blob"}
+
+
+def state(browser) -> dict[str, str]:
+    return browser.run("({...document.documentElement.dataset})")
+
+
+def place(browser, s: int) -> tuple[float, float]:
+    x, y, *_ = frame(browser)
+    return x + browser.run(f"sx({s})"), y + browser.run(f"sy({s})")
+
+
+def frame(browser) -> list[float]:
+    """Left, top, width and height of the map in the window."""
+    return browser.run("(({x, y, width, height}) => [x, y, width, height])(map.getBoundingClientRect())")
+
+
+def painted(browser, canvas: str, colour: str) -> int:
+    """Pixels of that colour, more or less, on a canvas."""
+    return browser.run(f"""(() => {{
+      const shown = document.getElementById("{canvas}"), copy = document.createElement("canvas");
+      [copy.width, copy.height] = [shown.width, shown.height];
+      const c = copy.getContext("2d", {{ willReadFrequently: true }});
+      c.drawImage(shown, 0, 0);
+      const p = c.getImageData(0, 0, copy.width, copy.height).data;
+      const [r, g, b] = rgb("{colour}");
+      let n = 0;
+      for (let k = 0; k < p.length; k += 4)
+        n += Math.abs(p[k] - r) + Math.abs(p[k + 1] - g) + Math.abs(p[k + 2] - b) < 90;
+      return n;
+    }})()""")
+
+
+def alone(browser) -> int:
+    """A star with a known period that no other one hides."""
+    return browser.run("shuffled.find((s) => nearestTo(sx(s), sy(s), 12) === s && col.period[s] > 0)")
+
+
+@needs_browser
+def test_map_is_drawn_and_a_hostile_id_is_only_text(loaded, made):
+    assert int(state(loaded)["drawn"]) == len(made) and int(state(loaded)["firstDraw"]) > 0
+    assert all(painted(loaded, "map", COLOURS[c]) > 20 for c in ("RR", "ECL", "LPV"))
+    loaded.run("keep(5)")
+    assert loaded.run("document.getElementById('name').textContent") == f"{HOSTILE} (kept)"
+    assert loaded.run("document.title").startswith("Map of 96 light curves")
+
+
+@needs_browser
+def test_pointing_at_a_star_draws_its_light_curve(loaded, made):
+    s = alone(loaded)
+    assert not state(loaded)["star"] and "points" not in state(loaded)
+    loaded.mouse("mouseMoved", *place(loaded, s))
+    loaded.until("document.documentElement.dataset.points")
+    now = state(loaded)
+    shown = int(thinned(made).counts[s].sum())
+    assert (now["star"], int(now["points"]), int(now["folded"])) == (made.object_id[s], shown, 2 * shown)
+    for canvas in ("raw", "fold"):
+        assert painted(loaded, canvas, "#2a9d5c") > 50 and painted(loaded, canvas, "#d1495b") > 50
+    first = loaded.run(f"curve({s})[0]")
+    mjd, mag, _ = made.star(s)["g"]
+    assert first["mjd"] == pytest.approx(mjd[0], abs=DAY) and first["mag"] == pytest.approx(mag[0], abs=MAGNITUDE)
+    assert loaded.run("document.getElementById('raw').getAttribute('aria-label')").startswith("Light curve of")
+
+
+@needs_browser
+def test_a_typed_period_folds_a_star_without_one(loaded):
+    s = loaded.run("Array.from(col.period.keys()).find((s) => !(col.period[s] > 0))")
+    loaded.run(f"location.hash = 'star=' + encodeURIComponent(data.ids[{s}])")
+    loaded.until("document.documentElement.dataset.kept")
+    assert state(loaded)["folded"] == "0" and loaded.run("document.getElementById('fold').hidden")
+    loaded.run("document.getElementById('period').focus()")
+    loaded.send("Input.insertText", text="0.25")
+    assert int(state(loaded)["folded"]) == 2 * int(state(loaded)["points"]) > 0
+
+
+@needs_browser
+def test_keys_search_step_through_neighbours_and_clear(loaded, page, made):
+    near = columns_of(page.read_text())["neighbours"].reshape(-1, 10)
+    loaded.key("Tab")
+    assert loaded.run("document.activeElement.id") == "search"
+    loaded.send("Input.insertText", text=made.object_id[8])
+    loaded.key("Enter", "\r")
+    assert state(loaded)["kept"] == made.object_id[8]
+    assert state(loaded)["neighbours"] == " ".join(made.object_id[near[8]])
+    loaded.run("map.focus()")
+    for _ in range(2):
+        loaded.key("ArrowRight")
+    assert state(loaded)["star"] == made.object_id[near[8][1]] and state(loaded)["kept"] == made.object_id[8]
+    loaded.key("ArrowLeft")
+    loaded.key("Enter", "\r")
+    assert state(loaded)["kept"] == made.object_id[near[8][0]]
+    loaded.key("Escape")
+    assert state(loaded)["star"] == state(loaded)["kept"] == "" and loaded.run("location.hash") == ""
+
+
+@needs_browser
+def test_lasso_legend_zoom_and_colours(loaded, made):
+    x, y, w, h = frame(loaded)
+    corners = [(x + 2, y + 2), (x + w / 2, y + 2), (x + w / 2, y + h - 2), (x + 2, y + h - 2)]
+    inside = loaded.run("Array.from(shuffled).filter((s) => sx(s) < map.clientWidth / 2).length")
+    loaded.mouse("mousePressed", *corners[0], "left", modifiers=8)
+    for corner in corners[1:]:
+        loaded.mouse("mouseMoved", *corner, "left", modifiers=8)
+    loaded.mouse("mouseReleased", *corners[-1], "left", modifiers=8)
+    assert 0 < inside < len(made) and int(state(loaded)["selected"]) == inside
+    assert loaded.run("document.querySelectorAll('#chosen button').length") == inside
+    loaded.run("document.querySelector('#legend button').click(); drawMap()")
+    assert int(state(loaded)["drawn"]) == len(made) - int((made.label == "AGN").sum())
+    loaded.send("Input.dispatchMouseEvent", type="mouseWheel", x=x + 9, y=y + 9, deltaX=0, deltaY=-3000)
+    loaded.until("view.scale > 10 * view.fitted && document.documentElement.dataset.drawn < 80")
+    for way in ("predicted", "score") if loaded.run("Boolean(col.score)") else ("predicted",):
+        loaded.run(f"colourBy('{way}'); fit(); drawMap()")
+        assert state(loaded)["colour"] == way and int(state(loaded)["drawn"]) > 80
+
+
+@needs_browser
+def test_dark_pages_are_dark_and_show_every_class(loaded):
+    loaded.dark(True)
+    loaded.until("light(theme.bg) < 0.05")
+    loaded.run("drawMap()")
+    assert painted(loaded, "map", "#14171c") > 10_000 and painted(loaded, "map", COLOURS["LPV"]) > 20
+    assert loaded.run("faint('#222222') && !faint('#d62728')")  # so that AGN get a rim
+    loaded.dark(False)
+
+
+@needs_browser
+def test_in_a_frame_the_page_around_it_says_which_theme_is_on(loaded):
+    loaded.dark(False)
+    loaded.run("postMessage({ astraclr: 'theme', theme: 'dark' }, '*')")
+    loaded.until("light(theme.bg) < 0.05")
+    loaded.run("postMessage({ astraclr: 'theme', theme: 'light' }, '*')")
+    loaded.until("light(theme.bg) > 0.9")

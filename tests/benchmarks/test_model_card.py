@@ -1,0 +1,41 @@
+"""The card of a shipped encoder says what its files say."""
+
+import json
+
+import pytest
+from model_card import model_card
+
+from astraclr.files import shipped_file
+from astraclr.model.checkpoint import load_checkpoint
+
+NAMES = sorted(p.parent.name for p in shipped_file("checkpoints").glob("*/README.md"))
+
+
+def test_a_card_holds_the_facts_and_every_row():
+    checkpoint = load_checkpoint("tiny")
+    score = {"accuracy": 0.25, "macro_f1": 0.2}
+    found = {
+        "made_with": {"command": "python some.py", "revision": "abc1234", "python": "3.11", "torch": "2.13"},
+        "training": {"cpu_seconds": 120.0, "device": "cpu", "kwh_estimate": 0.001, "watts_assumed": 30.0},
+        "n_fit": 1500,
+        "n_test": 700,
+        "simulated": {
+            "trained": {"linear_probe_C1": score | {"accuracy_low": 0.2, "accuracy_high": 0.3}},
+            "random weights, seed 0": {"weighted_knn": {"accuracy": 0.125}},
+        },
+        "real ZTF": {"stars": 10, "flagged": 0.5, "labelled": 8, "label_met": 0.25},
+    }
+    card = model_card(checkpoint, found)
+    assert checkpoint.sha256 in card and checkpoint.data in card and "revision abc1234" in card
+    assert "400 steps of 128 stars, 2 CPU minutes on cpu; about 0.001 kWh, if it drew 30 W (assumed)" in card
+    assert "| trained | 0.250 (0.200 to 0.300) |  |  |" in card
+    assert "| random weights, seed 0 |  |  | 0.125 |" in card
+    assert "Of 10 real ZTF stars 50%" in card and "1,500" in card and "700 others" in card
+    plain = model_card(checkpoint, {k: v for k, v in found.items() if k not in ("training", "real ZTF")})
+    assert "kWh" not in plain and "real ZTF" not in plain
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_cards_are_what_their_scores_make(name):
+    scores = json.loads(shipped_file(f"checkpoints/{name}/scores.json").read_text())
+    assert shipped_file(f"checkpoints/{name}/README.md").read_text() == model_card(load_checkpoint(name), scores)

@@ -1,0 +1,76 @@
+"""Options are read strictly, and places that cannot be written are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from astraclr.cli import parsing, terminal
+
+
+def test_bands():
+    assert parsing.parse_bands(None) is None and parsing.parse_bands([]) is None
+    assert parsing.parse_bands(["u=3551", "z=8932.5"]) == {"u": 3551.0, "z": 8932.5}
+
+
+@pytest.mark.parametrize("text", ["g", "g=", "=4746", "g=green", "g=nan", "g=-4746", "g=474.6", "g=0.4746", "g=1e9"])
+def test_a_band_needs_a_name_and_angstrom(text):
+    with pytest.raises(ValueError, match="write NAME=ANGSTROM.*such as --band g=4746.48"):
+        parsing.parse_bands([text])
+
+
+def test_a_band_is_given_once():
+    with pytest.raises(ValueError, match="--band g is given twice"):
+        parsing.parse_bands(["g=4746", "g=4747"])
+
+
+def test_cut():
+    assert parsing.parse_cut("g=200, r=100") == {"g": 200, "r": 100}
+
+
+@pytest.mark.parametrize("text", ["", "g", "g=", "=3", "g=-3", "g=2.5", "g=200;r=200", "g=200,"])
+def test_a_cut_needs_bands_and_whole_numbers(text):
+    with pytest.raises(ValueError, match="write BAND=EPOCHS"):
+        parsing.parse_cut(text)
+
+
+def test_near():
+    assert parsing.parse_near(None) is None
+    assert parsing.parse_near("244.19,-0.27,60") == (244.19, -0.27, 60.0)
+
+
+@pytest.mark.parametrize("text", ["", "1,2", "1,2,3,4", "a,b,c", "nan,0,1", "361,0,6", "10,91,6", "10,0,0", "10,0,-5"])
+def test_near_needs_a_place_on_the_sky_and_a_radius(text):
+    with pytest.raises(ValueError, match="--near"):
+        parsing.parse_near(text)
+
+
+def test_one_line():
+    assert terminal.one_line(ValueError("first\n\t second  third")) == "first second third"
+
+
+def test_an_output_may_be_new_or_replace_an_old_one(tmp_path):
+    (tmp_path / "old.csv").write_text("")
+    terminal.check_output(tmp_path / "old.csv", [".csv"], tmp_path / "missing.csv", None)
+    terminal.check_output(tmp_path / "new" / "deeper" / "out.csv", [".csv"])
+    terminal.check_output(Path("out.csv"), [".csv"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["old.csv"]  # looking changes nothing
+
+
+def test_a_read_only_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(terminal.os, "access", lambda *_: False)  # for root every folder is writable
+    with pytest.raises(ValueError, match=f"cannot write .*out.csv: {tmp_path} is read-only for you"):
+        terminal.check_output(tmp_path / "new" / "out.csv", [".csv"])
+
+
+def test_an_output_reached_by_another_path_is_still_the_input(tmp_path):
+    (tmp_path / "stars.parquet").write_text("")
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "stars.parquet")
+    with pytest.raises(ValueError, match="it is the input"):
+        terminal.check_output(tmp_path / "link.parquet", [".parquet"], tmp_path / "stars.parquet")
+
+
+def test_an_output_among_the_inputs_is_refused(tmp_path):
+    (tmp_path / "stars").mkdir()
+    with pytest.raises(ValueError, match="would lie among the light curves"):
+        terminal.check_output(tmp_path / "stars" / "new.parquet", [".parquet"], tmp_path / "stars")
+    terminal.check_output(tmp_path / "new.parquet", [".parquet"], tmp_path / "stars")

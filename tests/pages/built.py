@@ -1,9 +1,0 @@
-"""The built book, and the names of its pages."""
-
-import os
-from pathlib import Path
-
-from book.build import ROOT, toc_pages
-
-HTML = Path(os.environ.get("ASTRACLR_HTML", ROOT / "_build" / "html"))
-PAGES = [*toc_pages(ROOT / "book"), "search", "genindex"]

@@ -1,0 +1,83 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from astraclr.config import RECIPES, preset
+from astraclr.data.tokens import prepare
+from astraclr.evaluate.metrics import score
+from astraclr.train.counter_rng import Draws
+from astraclr.train.views import make_views
+from astraclr.tutorial import figures
+
+
+@pytest.fixture
+def ax():
+    figures.use_style()
+    figure, axes = plt.subplots()
+    yield axes
+    figure.canvas.draw()
+    plt.close(figure)
+
+
+def test_magnitudes_are_upside_down_and_axes_have_units(ax, stars):
+    figures.draw_star(ax, stars.star(0))
+    assert ax.yaxis_inverted() and "MJD (days)" in ax.get_xlabel() and "magnitude" in ax.get_ylabel()
+
+
+def test_folding_draws_two_turns(ax, stars):
+    figures.draw_star(ax, stars.star(0), period=0.5)
+    x = ax.lines[0].get_xdata()
+    assert len(x) == 2 * len(stars.star(0)["g"][0]) and 0 <= x.min() and 1 < x.max() < 2
+
+
+def test_tokens_are_counted_by_band(ax, stars):
+    view = make_views(prepare(stars[:2]), torch.arange(2), preset("tiny"), RECIPES["corrected"], Draws(0))[0]
+    figures.draw_tokens(ax, view, 0, stars.bands)
+    assert sum(len(line.get_xdata()) for line in ax.lines) == int((~view.mask[0]).sum())
+
+
+def test_training_shows_chance_and_floor(ax):
+    history = pd.DataFrame({"step": [1, 2], "loss": [5.0, 4.0], "val_loss": [np.nan, 4.1]})
+    figures.draw_training(ax, history, 3, 128)
+    labels = " ".join(ax.get_legend_handles_labels()[1])
+    assert "5.95" in labels and "0.69" in labels
+
+
+def test_map_and_confusion(ax):
+    labels = np.array(["RR", "", "ECL"])
+    figures.draw_map(ax, np.arange(6.0).reshape(3, 2), labels)
+    assert ax.get_legend_handles_labels()[1] == ["RR", "ECL", "unlabelled"]
+    figures.draw_confusion(ax, score(np.array(["RR", "ECL"]), np.array(["RR", "RR"])))
+    assert [t.get_text() for t in ax.texts] == ["1", "1"]
+
+
+def test_the_bars_of_a_step_fill_the_whole_step(ax):
+    parts = {
+        "views": 1.0,
+        "encoder forward": 3.0,
+        "loss": 0.0,
+        "backward": 4.0,
+        "waiting": 1.0,
+        "gradient sum": 0.5,
+        "optimiser": 0.5,
+    }
+    rows = [{"preset": "tiny", "ranks": n, "parts": parts} for n in (1, 2)]
+    figures.draw_steps(ax, rows)
+    ends = [bar.get_x() + bar.get_width() for bar in ax.patches]
+    assert len(ends) == 14 and np.isclose(max(ends), 1)
+    assert ax.patches[1].get_width() == pytest.approx(0.3)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["tiny, 1 rank", "tiny, 2 ranks"]
+
+
+def test_rates_are_drawn_with_their_floors_a_line_for_each_group(ax):
+    rows = [
+        {"batch": n, "preset": name, "per_cpu_s": n * 1.0, "floor_per_cpu_s": n * 2.0}
+        for name in ("tiny", "laptop")
+        for n in (8, 16)
+    ]
+    figures.draw_rates(ax, rows, "batch", "preset")
+    assert [line.get_label() for line in ax.lines[::2]] == ["tiny", "laptop"]
+    assert [list(line.get_ydata()) for line in ax.lines] == [[8, 16], [16, 32]] * 2
+    assert ax.get_xscale() == ax.get_yscale() == "log"
