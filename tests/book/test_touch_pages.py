@@ -164,6 +164,13 @@ def test_a_supernova_is_flagged_or_not_as_in_python(opened):
     assert state(browser)["flags"] == expected
 
 
+def test_the_button_of_the_file_shows_the_focus(opened):
+    browser = opened("land")
+    browser.key("Tab")
+    assert browser.run("document.activeElement.id") == "file"
+    assert browser.run("getComputedStyle(document.querySelector('label.file')).outlineStyle") == "solid"
+
+
 def test_what_cannot_be_read_is_refused_with_the_reason(opened):
     browser = opened("land")
     drop(browser, "time,flux\n1,2\n")
