@@ -284,6 +284,7 @@
     addEventListener("message", (e) => {
       if (e.source !== parent || e.data?.astraclr !== "theme") return;
       state.theme = e.data.theme === "dark" ? "dark" : "light";
+      if (embedded) document.documentElement.style.overflowY = "hidden"; // the frame is made as high as the page
       if (dark() !== now) { now = dark(); again(); } else tellHeight();
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (dark() !== now) { now = dark(); again(); } });
