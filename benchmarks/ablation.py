@@ -4,8 +4,8 @@ Usage: python benchmarks/ablation.py [--rows NAME,NAME] [--steps 800] [--out FIL
 
 Short runs of the `tiny` encoder, one seed, each beside the same encoder with random weights, some three CPU minutes a
 row. Scores are of a middle split of the ablation's own stars; no test split is looked at. `predicted` was written
-before the run, though after a prototype. Writes benchmarks/results/ablation.json after every row; rows that were made
-by the same code are kept.
+before the run, though after a prototype. Writes benchmarks/results/ablation.json after every row; rows that
+the code as it is would make again are kept.
 """
 
 import argparse
@@ -26,19 +26,21 @@ from astraclr.evaluate import benchmark
 from astraclr.evaluate.features import features
 from astraclr.evaluate.metrics import score
 from astraclr.evaluate.probes import PAPER_C
+from astraclr.evaluate.row_fingerprint import fingerprints_of, row_differences, row_key
 from astraclr.evaluate.splits import cap_labels
 from astraclr.files import provenance, replacing
 from astraclr.model.checkpoint import Checkpoint, random_control
 from astraclr.model.embedding import embed
 from astraclr.simulation.simulate import simulate
 from astraclr.train.pretrain import pretrain
-from astraclr.tutorial.experiments import method_digest
 
 RESULTS = Path(__file__).parent / "results" / "ablation.json"
 SEED, UNLABELLED, FIT, CHOOSE = 990_000, 8_000, 3_000, 2_000
 FEW, DRAWS = 20, 3
 """Labels a class, and draws of them."""
 SIZE = replace(preset("tiny"), n_stars=UNLABELLED, batch_size=32, steps=800, warmup=400, evaluate_every=200)
+PARTS = ("method", "readers")
+"""Of the fingerprints that tell whether a row would come out the same."""
 PAPER, CORRECTED, RECOMMENDED = (RECIPES[name] for name in ("paper", "corrected", "recommended"))
 
 
@@ -187,6 +189,11 @@ def measured(row: Row, train: LightCurves, fit: LightCurves, choose: LightCurves
     }
 
 
+def settings_of(row: Row, settings: dict[str, Any]) -> list[Preset | Recipe | str | int]:
+    """What a row is made with."""
+    return [row.size, row.recipe, json.dumps(settings)]
+
+
 def rounded(found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         k: rounded(v) if isinstance(v, Mapping) else round(v, 4) if isinstance(v, float) else v
@@ -205,7 +212,8 @@ def main() -> None:
     names = given.rows.split(",") if given.rows else list(table)
     if unknown := [name for name in names if name not in table]:
         parser.error(f"no row {unknown[0]!r}; choose of {', '.join(table)}")
-    before = json.loads(given.out.read_text())["rows"] if given.out.exists() else {}
+    file = json.loads(given.out.read_text()) if given.out.exists() else {}
+    before, known = file.get("rows", {}), file.get("fingerprints", {})
     settings = {
         "seed_of_stars": SEED,
         "unlabelled": UNLABELLED,
@@ -230,14 +238,17 @@ def main() -> None:
     for name in tqdm(names, desc="rows"):
         row = table[name]
         row = replace(row, size=replace(row.size, steps=given.steps or row.size.steps))
-        digest = method_digest(row.size, row.recipe, json.dumps(settings), modules=("embedding", "bench", "probing"))
-        if before.get(name, {}).get("digest") != digest:
-            found = rounded(measured(row, train, fit, choose))
+        what = settings_of(row, settings), PARTS, known
+        if differs := row_differences(before.get(name, {}).get("fingerprint"), *what):
+            if name in before:
+                tqdm.write(f"{name} is made anew: {differs[0]}")
+            key, found = row_key(*what), rounded(measured(row, train, fit, choose))
             said = {"group": row.group, "change": row.change, "predicted": row.predicted}
-            before[name] = {"digest": digest} | said | found
-        kept = {known: before[known] for known in table if known in before}
-        with replacing(given.out) as file:
-            file.write_text(json.dumps(result | {"rows": kept}, indent=1) + "\n")
+            before[name] = {"fingerprint": key} | said | found
+        kept = {each: before[each] for each in table if each in before}
+        told = {"fingerprints": fingerprints_of(kept.values(), known), "rows": kept}
+        with replacing(given.out) as part:
+            part.write_text(json.dumps(result | told, indent=1) + "\n")
         probe = {kind: before[name][kind]["linear_probe"] for kind in ("trained", "random")}
         tqdm.write(f"{name}: probe {probe['trained']:.3f}, random weights {probe['random']:.3f}")
 

@@ -3,14 +3,15 @@
 Usage: python benchmarks/differences.py [--seeds 2] [--steps 200] [--only NAME ...]
 
 Every run trains the `tiny` encoder for fewer steps than the preset, so that all of them take about an hour on one idle
-core, and stands beside the same encoder with random weights. Runs that are there already are not repeated. Writes
-benchmarks/results/differences.json.
+core, and stands beside the same encoder with random weights. Runs that are there, and would come out the same, are not
+repeated. Writes benchmarks/results/differences.json.
 """
 
 import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -19,12 +20,12 @@ from astraclr.config import Recipe, preset, recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.splits import Splits
 from astraclr.evaluate.probes import linear_probe
+from astraclr.evaluate.row_fingerprint import row_differences, row_key
 from astraclr.files import cache_folder, provenance, replacing
 from astraclr.model.checkpoint import Checkpoint, random_control
 from astraclr.model.embedding import embed
 from astraclr.simulation.samples import labelled_stars, training_stars
 from astraclr.train.pretrain import pretrain
-from astraclr.tutorial.experiments import method_digest
 
 RESULTS = Path(__file__).parent / "results" / "differences.json"
 PAPER, CORRECTED = recipe("paper"), recipe("corrected")
@@ -35,6 +36,8 @@ def switched(**fields: object) -> Recipe:
     return replace(CORRECTED, name="corrected, one switch", **fields)  # type: ignore[arg-type]
 
 
+PARTS = ("method", "readers")
+"""Of the fingerprints that tell whether a run would come out the same."""
 RUNS: dict[str, Recipe] = {
     "corrected": CORRECTED,
     "paper": PAPER,
@@ -78,6 +81,21 @@ def run(chosen: Recipe, seed: int, steps: int, train: LightCurves, stars: Splits
     }
 
 
+def kept_in(folder: Path, name: str, seed: int, steps: int) -> Path:
+    return folder / f"{name}-{seed}-{steps}.json"
+
+
+def would_come_out_the_same(file: Path, name: str, steps: int) -> bool:
+    """Whether a run is kept that need not be repeated."""
+    if not file.exists():
+        return False
+    row = json.loads(file.read_text())
+    differs = row_differences(row["fingerprint"], [RUNS[name], steps], PARTS, row["fingerprints"])
+    if differs:
+        tqdm.write(f"{name} is trained anew: {differs[0]}")
+    return not differs
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2)
@@ -89,21 +107,23 @@ def main() -> None:
     stars = labelled_stars("tiny")
     for seed in range(options.seeds):
         for name in tqdm(options.only or RUNS, desc=f"seed {seed}"):
-            file = folder / f"{name}-{seed}-{options.steps}-{method_digest(RUNS[name])}.json"
-            if not file.exists():
-                row = {"trained_at": provenance()["revision"]}  # before it is trained: the tree may change meanwhile
+            file = kept_in(folder, name, seed, options.steps)
+            if not would_come_out_the_same(file, name, options.steps):
+                # Told before it is trained: the tree may change meanwhile.
+                row: dict[str, Any] = {"trained_at": provenance()["revision"], "fingerprints": {}}
+                row["fingerprint"] = row_key([RUNS[name], options.steps], PARTS, row["fingerprints"])
                 row |= run(RUNS[name], seed, options.steps, train[seed], stars)
                 with replacing(file) as part:
                     part.write_text(json.dumps(row))
-    rows, trained_at = {}, set()
+    rows, trained_at, known = {}, set(), {}
     for name in RUNS:
-        files = [
-            folder / f"{name}-{seed}-{options.steps}-{method_digest(RUNS[name])}.json" for seed in range(options.seeds)
-        ]
-        if not all(file.exists() for file in files):
+        files = [kept_in(folder, name, seed, options.steps) for seed in range(options.seeds)]
+        if not all(would_come_out_the_same(file, name, options.steps) for file in files):
             return
         found = [json.loads(file.read_text()) for file in files]
         rows[name] = {key: [round(row[key], 4) for row in found] for key in ("probe", "random", "loss")}
+        rows[name]["fingerprint"] = found[0]["fingerprint"]
+        known |= found[0]["fingerprints"]
         trained_at |= {row.get("trained_at", "unknown") for row in found}
     result = {
         "benchmark": "differences",
@@ -114,6 +134,7 @@ def main() -> None:
         "seeds": options.seeds,
         "n_fit": len(stars.fit),
         "n_test": len(stars.test),
+        "fingerprints": known,
         "results": rows,
     }
     with replacing(RESULTS) as part:

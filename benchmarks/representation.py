@@ -16,7 +16,7 @@ Rows are addressed by name, * stands for any characters:
   DIR, DIR-random                     a finished checkpoint, named with --checkpoint DIR
 By default every row of the recipes paper, corrected and, where there is one, recommended. Preset tiny checks the wiring
 with few stars and steps; its scores mean nothing. Writes benchmarks/results/representation-<preset>.json (of another
-draw of labelled stars, -draw<number> more) after every row: what is there and was made by the same code and settings is
+draw of labelled stars, -draw<number> more) after every row: what is there, and would come out the same, is
 kept, so a stopped run goes on where it was. Encoders are kept, and resumed, where `tutorial.experiments` keeps them.
 With --real, rows are also scored on real stars.
 """
@@ -33,26 +33,27 @@ from typing import Any
 import numpy as np
 import torch
 
-from astraclr.config import RECIPES, Preset, preset, recipe
+from astraclr.config import RECIPES, Preset, Recipe, preset, recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.splits import Splits
 from astraclr.evaluate import benchmark, surveys
 from astraclr.evaluate.features import features
 from astraclr.evaluate.finetune import PAPER_BATCH, finetune
 from astraclr.evaluate.metrics import NATURAL
+from astraclr.evaluate.row_fingerprint import fingerprints_of, row_differences, row_key
 from astraclr.files import provenance, replacing
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
 from astraclr.model.device import own_device
 from astraclr.model.embedding import embed, shown
 from astraclr.model.encoder import new_encoder
+from astraclr.simulation.samples import TRAINING_STARS
 from astraclr.train.run_state import LOG
 from astraclr.tutorial.cost import Assumed, cost
-from astraclr.tutorial.experiments import COST, method_digest, run_folder, trained
+from astraclr.tutorial.experiments import COST, run_folder, trained
 
 RESULTS = Path(__file__).parent / "results"
 FEATURES = ("features", "features-period", "features-windows", "features-windows-period")
 DEFAULT = [name for name in ("paper", "corrected", "recommended") if name in RECIPES]
-READ_BY = ("bench", "probing", "evaluation", "protocol", "embedding", "features", "finetuning", "surveys")
 WATTS = {"cpu": 30.0, "cuda": 1_000.0}
 """Assumed, not measured: of one busy core, and of one GPU under load, each with its share of host and cooling."""
 SUPERVISED = {"learning_rate": 1e-3, "patience": 15}
@@ -95,14 +96,18 @@ class Table:
         recipe(method)
         return method, kind, replace(self.size, steps=int(steps)) if steps else self.size
 
-    def digest(self, name: str) -> str:
-        """Changes with the code and the settings that a row depends on."""
-        facts = json.dumps([name, asdict(self.sizes), benchmark.BENCH_SEED + self.draw, SUPERVISED])
-        if name == "majority" or name in FEATURES:
-            return method_digest(facts, self.size, modules=READ_BY)
+    def settings(self, name: str) -> list[Preset | Recipe | str | int]:
+        """What a row is made with."""
+        facts = [json.dumps([name, asdict(self.sizes), SUPERVISED]), benchmark.BENCH_SEED + self.draw, TRAINING_STARS]
+        if not self.has_encoder(name):
+            return [*facts, self.size]
         base, _, size = self.parts(name)
-        method = load_checkpoint(self.folders[base]).sha256 if base in self.folders else recipe(base)
-        return method_digest(facts, size, method, modules=READ_BY)
+        return [*facts, size, load_checkpoint(self.folders[base]).sha256 if base in self.folders else recipe(base)]
+
+    def depends(self, name: str) -> list[str]:
+        """The fingerprints that tell whether a row would come out as it is."""
+        more = {"features": name in FEATURES, "fine-tuning": name.endswith("-supervised")}
+        return ["method", "readers", *(part for part, there in more.items() if there)]
 
     def seeds(self, name: str, n: int) -> range:
         """Training seeds of a row; without an encoder of its own to draw there is one."""
@@ -232,25 +237,31 @@ def rounded(value: Any) -> Any:
 
 
 class Results:
-    """The JSON file of a preset: rows of the same digest are kept, others go when theirs is made anew."""
+    """The JSON file of a preset: rows that would come out the same are kept, others go when theirs is made anew."""
 
     def __init__(self, path: Path, head: dict[str, Any]) -> None:
         before = json.loads(path.read_text()) if path.exists() else {}
         self.path, self.rows, self.head = path, before.get("rows", {}), head
+        self.fingerprints = before.get("fingerprints", {})
 
-    def place(self, name: str, digest: str, seed: int) -> dict[str, Any]:
+    def place(self, name: str, table: Table, seed: int) -> dict[str, Any]:
         """Where a row's scores with a seed go, empty if they must be made."""
-        if self.rows.get(name, {}).get("digest") != digest:
-            self.rows[name] = {"digest": digest, "seeds": {}}
+        what = table.settings(name), table.depends(name), self.fingerprints
+        before = self.rows.get(name)
+        if before is None or (differs := row_differences(before.get("fingerprint"), *what)):
+            if before is not None:
+                print(f"{name} is made anew: {differs[0]}", flush=True)
+            self.rows[name] = {"fingerprint": row_key(*what), "over_seeds": {}, "seeds": {}}
         return self.rows[name]["seeds"].setdefault(str(seed), {})
 
     def write(self) -> None:
         rows = {}
         for name, row in self.rows.items():
             if seeds := {seed: scores for seed, scores in row["seeds"].items() if scores}:
-                rows[name] = {"digest": row["digest"], "over_seeds": over_seeds(seeds), "seeds": seeds}
+                rows[name] = row | {"over_seeds": over_seeds(seeds), "seeds": seeds}
+        known = fingerprints_of(rows.values(), self.fingerprints)
         with replacing(self.path) as part:
-            part.write_text(json.dumps(self.head | {"rows": rows}, indent=1) + "\n")
+            part.write_text(json.dumps(self.head | {"fingerprints": known, "rows": rows}, indent=1) + "\n")
 
 
 def line_of(name: str, seed: int, scores: dict[str, Any]) -> str:
@@ -299,7 +310,7 @@ def main(words: list[str] | None = None) -> None:
     stars = benchmark.bench_stars(sizes, given.draw)
     for name in names:
         for seed in table.seeds(name, n_seeds):
-            scores = found.place(name, table.digest(name), seed)
+            scores = found.place(name, table, seed)
             if "width" not in scores and "majority" not in scores:
                 scores |= rounded(table.row(name, seed, stars))
                 found.write()

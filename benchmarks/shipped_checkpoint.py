@@ -6,7 +6,8 @@ Trains (minutes at tiny, 20 at laptop), or takes the run that the chapters and b
 labelled simulated stars, and scores it on others, beside the same encoder with random weights (three seeds, and where
 it has a clock once with it stopped, a stronger control), hand-crafted features and the most frequent class. With --real
 also on real ZTF stars: how many are flagged, and how many labels are met; only these two shares are written. Writes
-config.json, weights, history.csv, head.safetensors, scores.json and README.md (the card) into data/checkpoints/PRESET.
+config.json, weights, history.csv, fingerprint.json, head.safetensors, scores.json and README.md (the card) into
+data/checkpoints/PRESET.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from astraclr.files import provenance, replacing
 from astraclr.model.checkpoint import Checkpoint, random_control, save_checkpoint
 from astraclr.model.embedding import embed
 from astraclr.simulation.samples import labelled_stars
+from astraclr.train.fingerprint import load_fingerprint, save_fingerprint
 from astraclr.tutorial.experiments import run_folder, trained
 
 C_HEAD = 1.0
@@ -90,6 +92,7 @@ def main() -> None:
     checkpoint = trained(*run)
     training = cost_of(checkpoint, run_folder(*run))
     save_checkpoint(checkpoint, out)
+    save_fingerprint(load_fingerprint(run_folder(*run)), out)
     stars = labelled_stars(options.preset)
 
     def embedded(which: Checkpoint) -> tuple[np.ndarray, np.ndarray]:

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from astraclr.config import ZTF_BANDS
 from astraclr.data import cleaning, parquet
+from astraclr.data.columns import columns_of, numbers
+from astraclr.data.names import band_codes, each_name, identifiers, labels
 from astraclr.data.parquet import COLUMNS
+from astraclr.data.times import days
 
 PAPER_CUT: dict[str, int] = {"g": 200, "r": 200}
 """Fewest detections per band of a light curve that the paper keeps."""
@@ -177,17 +179,17 @@ class LightCurves:
         if not seen.any():
             reasons = "; ".join(f"{k}: {v}" for k, v in notes.items())
             raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({reasons})")
-        ids = np.arange(n_stars) if object_id is None else np.asarray(object_id)
-        labels = np.full(n_stars, "") if label is None else pd.Series(label, dtype=object).fillna("").to_numpy()
-        periods = np.full(n_stars, np.nan) if period is None else cleaning.numbers(period, "period")
+        ids = np.arange(n_stars) if object_id is None else object_id
+        labels = np.full(n_stars, "") if label is None else each_name(label, "label")
+        periods = np.full(n_stars, np.nan) if period is None else numbers(period, "period")
         return cls(
             mjd,
             mag,
             magerr,
             np.concatenate([[0], np.cumsum(length[seen])]),
             dict(bands),
-            ids.astype(str)[seen],
-            labels.astype(str)[seen],
+            each_name(ids, "object_id")[seen],
+            labels[seen],
             periods[seen],
             notes,
         )
@@ -195,13 +197,15 @@ class LightCurves:
     @classmethod
     def from_table(
         cls,
-        table: pd.DataFrame,
+        table: Any,
         *,
         bands: Mapping[str, float] = ZTF_BANDS,
         drop_unknown_bands: bool = False,
         drop_repeated: bool = False,
     ) -> LightCurves:
         """Build from a tidy table: one row an observation, columns object_id, mjd, mag, magerr, band [label, period].
+
+        The table is pandas' (the object_id may be its index), Arrow's, astropy's, or a structured array as of FITS.
 
         Raises
         ------
@@ -210,16 +214,15 @@ class LightCurves:
             periods (rows that leave them empty are no objection), or a band without a wavelength
             in `bands` (unless `drop_unknown_bands`).
         """
-        cleaning.need(table.columns, ("object_id", *COLUMNS, "band"))
-        star, ids = pd.factorize(cleaning.identifiers(table["object_id"]))
-        perstar = {c: cleaning.one_a_star(table[c], star, ids, c) for c in ("label", "period") if c in table}
-        columns = {c: table[c] for c in (*COLUMNS, "band")}
-        return cls._from_columns(star, columns, np.asarray(ids), perstar, bands, drop_unknown_bands, drop_repeated)
+        columns = columns_of(table)
+        cleaning.need(columns, ("object_id", *COLUMNS, "band"))
+        star, ids = identifiers(columns["object_id"])
+        return cls._from_columns(star, columns, ids, star, bands, drop_unknown_bands, drop_repeated)
 
     @classmethod
     def from_rows(
         cls,
-        table: pd.DataFrame | pa.Table,
+        table: Any,
         *,
         bands: Mapping[str, float] = ZTF_BANDS,
         drop_unknown_bands: bool = False,
@@ -234,36 +237,22 @@ class LightCurves:
         ValueError
             As `from_table`, and where the lists of one star differ in length.
         """
-        names = table.column_names if isinstance(table, pa.Table) else list(table.columns)
-        cleaning.need(names, ("object_id", *COLUMNS, "band"))
-        ids = cleaning.identifiers(table["object_id"])
+        columns = columns_of(table)
+        cleaning.need(columns, ("object_id", *COLUMNS, "band"))
+        row, ids = identifiers(columns["object_id"])
+        several = len(row) - len(ids)
         flat, lengths = {}, {}
         for column in (*COLUMNS, "band"):
-            flat[column], lengths[column] = cleaning.flatten(table[column], column)
+            flat[column], lengths[column] = cleaning.flatten(columns[column], column)
             if (uneven := np.flatnonzero(lengths[column] != lengths["mjd"])).size:
                 k = uneven[0]
                 raise ValueError(
-                    f"star {ids[k]}: {lengths[column][k]} values of {column}, {lengths['mjd'][k]} of mjd; "
+                    f"star {ids[row[k]]}: {lengths[column][k]} values of {column}, {lengths['mjd'][k]} of mjd; "
                     "the lists of one star must be of one length"
                 )
-        perstar = {
-            c: table[c].to_pandas() if isinstance(table, pa.Table) else table[c].to_numpy()
-            for c in ("label", "period")
-            if c in names
-        }
-        code, distinct = pd.factorize(ids)
-        several = len(ids) - len(distinct)
         joined = {"joined: row of a star that has several": several} if several else {}
-        perstar = {c: cleaning.one_a_star(values, code, distinct, c) for c, values in perstar.items()}
-        built = cls._from_columns(
-            np.repeat(code, lengths["mjd"]),
-            flat,
-            np.asarray(distinct),
-            perstar,
-            bands,
-            drop_unknown_bands,
-            drop_repeated,
-        )
+        star = np.repeat(row, lengths["mjd"])
+        built = cls._from_columns(star, columns | flat, ids, row, bands, drop_unknown_bands, drop_repeated)
         return replace(built, notes=joined | built.notes)
 
     @classmethod
@@ -291,15 +280,30 @@ class LightCurves:
         return cls.from_rows(rows, bands=bands, drop_unknown_bands=drop_unknown_bands, drop_repeated=drop_repeated)
 
     @classmethod
-    def _from_columns(cls, star, columns, ids, perstar, bands, drop_unknown, drop_repeated) -> LightCurves:  # noqa: ANN001
-        code, known, notes = cleaning.band_codes(columns["band"], bands, drop_unknown)
-        values = [cleaning.numbers(columns[c], c)[known] for c in COLUMNS]
+    def _from_columns(
+        cls,
+        star: np.ndarray,
+        columns: Mapping[str, Any],
+        ids: np.ndarray,
+        row: np.ndarray,
+        bands: Mapping[str, float],
+        drop_unknown: bool,
+        drop_repeated: bool,
+    ) -> LightCurves:
+        """`star` is that of each observation, `row` that of each label and period."""
+        mjd, notes = days(columns["mjd"], "mjd", star, ids)
+        mag, magerr = (numbers(columns[c], c) for c in ("mag", "magerr"))
+        code, known, dropped = band_codes(columns["band"], bands, drop_unknown)
         if not known.any() and len(known):
-            raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({notes})")
-        built = cls.from_arrays(
-            star[known], code[known], *values, bands=bands, object_id=ids, drop_repeated=drop_repeated, **perstar
-        )
-        return replace(built, notes=notes | built.notes)
+            raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({notes | dropped})")
+        perstar = {}
+        if "label" in columns:
+            perstar["label"] = cleaning.one_a_star(labels(columns["label"], "label"), row, ids, "label")
+        if "period" in columns:
+            perstar["period"] = cleaning.one_a_star(numbers(columns["period"], "period"), row, ids, "period")
+        values = (c[known] for c in (star, code, mjd, mag, magerr))
+        built = cls.from_arrays(*values, bands=bands, object_id=ids, drop_repeated=drop_repeated, **perstar)
+        return replace(built, notes=notes | dropped | built.notes)
 
     def to_table(self) -> pd.DataFrame:
         """Tidy table: one row an observation, columns object_id, mjd, mag, magerr, band, label, period."""
@@ -337,14 +341,25 @@ class LightCurves:
 
     @classmethod
     def load(cls, path: str | Path) -> LightCurves:
-        """Read what `save` wrote.
+        """Read what `save` wrote; what another tool has changed since is cleaned and counted as in any table.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is no such file, it is truncated, or `save` did not write it.
+            If there is no such file, it is truncated, `save` did not write it, or its lists and counts disagree.
         """
-        return cls(**parquet.read(path))
+        fields, intact = parquet.read(path)
+        loaded = cls(**fields)
+        return loaded if intact else loaded.cleaned()
+
+    def cleaned(self, drop_repeated: bool = False) -> LightCurves:
+        """The same stars cleaned and sorted as `from_arrays` does; notes are added to those that are there."""
+        star, band = np.divmod(self.segment, len(self.bands))
+        per_star = {"object_id": self.object_id, "label": self.label, "period": self.period}
+        values = (star, band, self.mjd, self.mag, self.magerr)
+        made = self.from_arrays(*values, bands=self.bands, **per_star, drop_repeated=drop_repeated)
+        kept = {reason: n for reason, n in self.notes.items() if not reason.startswith("kept: repeated time")}
+        return replace(made, notes=cleaning.add_notes(kept, made.notes))
 
 
 def concatenate(parts: Sequence[LightCurves]) -> LightCurves:

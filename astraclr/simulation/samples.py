@@ -12,6 +12,8 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.data.splits import Splits
 from astraclr.simulation.simulate import simulate
 
+TRAINING_STARS, LABELLED_STARS = 1_000, 900_000
+"""Seeds of the simulated stars, plus the seed of the run."""
 _BYTES_PER_STAR = 4 * 620 * 16
 """Some 620 epochs of 16 bytes; the simulator joins its chunks, and training holds a centred copy."""
 
@@ -31,14 +33,14 @@ def training_stars(preset: str | Preset, seed: int = 0, progress: bool = False) 
             f"preset {chosen.name} trains on {chosen.n_stars:,} simulated stars, about {needed:.0f} GiB "
             f"of memory; this machine has {there:.0f} GiB. Choose a smaller preset, such as laptop"
         )
-    return simulate(chosen.n_stars, seed=1_000 + seed, progress=progress)
+    return simulate(chosen.n_stars, seed=TRAINING_STARS + seed, progress=progress)
 
 
 def labelled_stars(preset: str | Preset, seed: int = 0) -> Splits:
     """Simulated stars to probe with; none of them is among `training_stars`."""
     n = preset_named(preset).n_probe
     cuts = np.cumsum([n, n // 3, n])
-    stars = simulate(int(cuts[-1]), seed=900_000 + seed)
+    stars = simulate(int(cuts[-1]), seed=LABELLED_STARS + seed)
     return Splits(stars[: cuts[0]], stars[cuts[0] : cuts[1]], stars[cuts[1] :])
 
 

@@ -2,74 +2,83 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
-from astraclr.config import Preset, Recipe, to_dict
+from astraclr.config import Preset
 from astraclr.config import preset as preset_named
 from astraclr.config import recipe as recipe_named
 from astraclr.files import cache_folder, replacing, repository_file
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint
-from astraclr.simulation.samples import training_stars
-from astraclr.train.pretrain import pretrain
-
-_METHOD = (
-    "cadence",
-    "kinds",
-    "simulate",
-    "preparation",
-    "draws",
-    "views",
-    "ragged",
-    "inputs",
-    "encoder",
-    "losses",
-    "summaries",
-    "presets",
-    "schedules",
-    "pretraining",
-    "runs",
-    "distributed",
+from astraclr.simulation.samples import TRAINING_STARS, training_stars
+from astraclr.train.fingerprint import (
+    FINGERPRINT,
+    Fingerprint,
+    load_fingerprint,
+    method_fingerprint,
+    save_fingerprint,
+    settings_digest,
 )
-"""Modules whose text decides what a trained encoder is."""
+from astraclr.train.pretrain import pretrain
 
 COST = "cost.json"
 """In the folder of a run: the CPU seconds that it took."""
 
 
 def run_folder(preset: str | Preset, recipe: str = "corrected", seed: int = 0) -> Path:
-    """Folder of a run; its name changes with the settings and with the code of the method."""
-    preset, chosen = preset_named(preset), recipe_named(recipe)
-    name = f"{preset.name}-{chosen.name}-{seed}-{method_digest(preset, chosen)}"
-    return cache_folder() / "runs" / name
+    """Folder of the run of these settings that the method, as it is now, has made, or is to make.
 
-
-def method_digest(*settings: Preset | Recipe | str, modules: Sequence[str] = ()) -> str:
-    """Eight characters that change with the settings, with the code of the method, and of more `modules`."""
-    here = Path(__file__).parent
-    text = json.dumps([s if isinstance(s, str) else to_dict(s) for s in settings], sort_keys=True)
-    # The syntax tree leaves out comments and layout, which change nothing.
-    code = "".join(ast.dump(ast.parse((here / f"{name}.py").read_text())) for name in (*_METHOD, *modules))
-    return hashlib.sha256(f"{text}{code}".encode()).hexdigest()[:8]
+    Its name holds a digest of the settings and of the exact part of `train.fingerprint.method_fingerprint`. Where a run
+    of that name has another close part, the folder has a number more.
+    """
+    return _run_folder(preset, recipe, seed)[0]
 
 
 def trained(
     preset: str | Preset = "tiny", recipe: str = "corrected", seed: int = 0, progress: bool = True
 ) -> Checkpoint:
     """The encoder that chapter 4 trains: loaded if it is there, trained once, with a progress bar, if not."""
-    folder = run_folder(preset, recipe, seed)
+    folder, differs = _run_folder(preset, recipe, seed)
     if (folder / "config.json").exists():
         return load_checkpoint(folder)
+    if differs:
+        more = f" (and {len(differs) - 1} more)" if len(differs) > 1 else ""
+        print(f"{folder.name} is trained anew, the kept one is of code that did something else, {differs[0]}{more}")
     stars = training_stars(preset, seed, progress)
+    save_fingerprint(_run_fingerprint(preset, recipe, seed), folder)
     with _cost_noted(folder / COST):
         return pretrain(stars, preset, recipe, seed=seed, out=folder, progress=progress)
+
+
+def _run_folder(preset: str | Preset, recipe: str, seed: int) -> tuple[Path, list[str]]:
+    """The folder; where it is to be made and another run of these names is kept, also in what that one differs."""
+    now, runs = _run_fingerprint(preset, recipe, seed), cache_folder() / "runs"
+    name = f"{preset_named(preset).name}-{recipe_named(recipe).name}-{seed}-"
+    kept = sorted(runs.glob(f"{escape(name)}*/{FINGERPRINT}"), key=lambda path: path.stat().st_mtime)
+    differs: list[str] = []
+    for path in reversed(kept):
+        found = now.differences(load_fingerprint(path.parent))
+        if not found:
+            return path.parent, []
+        differs = differs or found
+    folder, number = runs / f"{name}{now.digest}", 1
+    while folder.exists():
+        number += 1
+        folder = runs / f"{name}{now.digest}-{number}"
+    return folder, differs
+
+
+def _run_fingerprint(preset: str | Preset, recipe: str, seed: int) -> Fingerprint:
+    """What the method does, and the settings that it does it with."""
+    method = method_fingerprint()
+    settings = settings_digest(preset_named(preset), recipe_named(recipe), seed, TRAINING_STARS)
+    return Fingerprint({"settings": settings} | method.exact, method.close)
 
 
 @contextmanager

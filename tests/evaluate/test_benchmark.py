@@ -184,19 +184,19 @@ def test_a_row_of_other_settings_goes(script, tmp_path, monkeypatch):
         json.dumps(
             {
                 "rows": {
-                    "majority": {"digest": "old", "seeds": {"0": {"majority": {}}, "9": {"x": 1}}},
-                    "other": {"digest": "kept", "seeds": {"0": {"x": 1}}},
+                    "majority": {"fingerprint": {"settings": "old"}, "seeds": {"0": {"majority": {}}, "9": {"x": 1}}},
+                    "other": {"fingerprint": None, "reason": "kept", "seeds": {"0": {"x": 1}}},
                 }
             }
         )
     )
     script.main(["--rows", "majority", "--out", str(out)])
     first = json.loads(out.read_text())
-    assert set(first["rows"]["majority"]["seeds"]) == {"0"} and first["rows"]["other"]["digest"] == "kept"
+    assert set(first["rows"]["majority"]["seeds"]) == {"0"} and first["rows"]["other"]["reason"] == "kept"
     script.main(["--rows", "majority", "--draw", "1", "--out", str(out)])
     other = json.loads(out.read_text())
     assert other["seed_of_labelled_stars"] == first["seed_of_labelled_stars"] + 1
-    assert other["rows"]["majority"]["digest"] != first["rows"]["majority"]["digest"]
+    assert other["rows"]["majority"]["fingerprint"] != first["rows"]["majority"]["fingerprint"]
 
 
 def test_supervised_learns_in_all_layers(script, splits):
@@ -211,8 +211,10 @@ def test_rows_by_name(script):
     table = script.Table("tiny", SIZES, {})
     assert table.chosen("features*,paper-random") == [*script.FEATURES, "paper-random"]
     assert table.chosen("paper-two-views@7") == ["paper-two-views@7"] and table.parts("paper@7")[2].steps == 7
-    assert table.digest("paper@7") != table.digest("paper") != table.digest("paper-random")
-    assert script.Table("tiny", SIZES, {}, draw=1).digest("features") != table.digest("features")
+    assert table.settings("paper@7") != table.settings("paper") != table.settings("paper-random")
+    assert script.Table("tiny", SIZES, {}, draw=1).settings("features") != table.settings("features")
+    assert table.depends("features") == ["method", "readers", "features"] and len(table.depends("paper")) == 2
+    assert table.depends("paper-supervised") == ["method", "readers", "fine-tuning"]
     assert len(table.seeds("features", 3)) == 1 and len(table.seeds("paper-random", 3)) == 3
     with pytest.raises(ValueError, match="no recipe 'papper'"):
         table.chosen("papper")

@@ -33,6 +33,27 @@ def test_a_run_is_found_by_its_settings(tmp_path, monkeypatch):
     assert len(folders) == 8
 
 
+def test_a_run_of_code_that_did_something_else_is_trained_anew_and_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ASTRACLR_CACHE", str(tmp_path))
+    first = run_folder(SMALL)
+    weights = trained(SMALL, progress=False).sha256
+    now = experiments.method_fingerprint()
+    name = "learning, plain: loss"
+    other = replace(now, close=now.close | {name: tuple(1.001 * v for v in now.close[name])})
+    monkeypatch.setattr(experiments, "method_fingerprint", lambda: other)
+    second = run_folder(SMALL)
+    assert second != first and second.name == f"{first.name}-2"
+    trained(SMALL, progress=False)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{second.name} is trained anew") and f"{name}, number" in line and "before" in line
+    assert (first / "config.json").exists() and run_folder(SMALL) == second
+    monkeypatch.setattr(experiments, "method_fingerprint", lambda: replace(now, exact=now.exact | {"more": "1"}))
+    assert run_folder(SMALL).name not in {first.name, second.name}
+    monkeypatch.setattr(experiments, "method_fingerprint", lambda: now)
+    assert run_folder(SMALL) == first and trained(SMALL, progress=False).sha256 == weights
+    assert not capsys.readouterr().out
+
+
 def test_stars_that_do_not_fit_in_memory_are_refused_before_work(monkeypatch):
     monkeypatch.setattr("astraclr.simulation.samples._memory_gib", lambda: 8.0)
     with pytest.raises(ValueError, match="preset paper trains on 2,100,000 simulated stars, about 78 GiB"):

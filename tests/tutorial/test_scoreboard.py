@@ -32,7 +32,7 @@ def bench_row(*accuracies: float, reader: str = "linear_probe") -> dict:
         }
         for k, a in enumerate(accuracies)
     }
-    return {"digest": "made up", "seeds": seeds}
+    return {"fingerprint": None, "seeds": seeds}
 
 
 @pytest.fixture
