@@ -51,6 +51,7 @@ NOTICED = {
 UNSEEN = {
     ("config", "PRESETS"): "in the settings of every run",
     ("config", "RECIPES"): "in the settings of every run",
+    ("config", "RUBIN_BANDS"): "bands of another survey; no simulated star has them",
     ("config", "_BEFORE"): "how checkpoints of earlier versions are read; no run is made with it",
     ("config", "_FULL"): "in PRESETS",
     ("config", "_JITTER"): "in RECIPES",
