@@ -10,6 +10,16 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 ZTF_BANDS: dict[str, float] = {"g": 4746.48, "r": 6366.38, "i": 7829.03}
 """Effective wavelengths in angstrom (SVO filter profile service)."""
 
+RUBIN_BANDS: dict[str, float] = {
+    "u": 3751.20,
+    "g": 4740.66,
+    "r": 6172.34,
+    "i": 7500.97,
+    "z": 8678.90,
+    "y": 9711.82,
+}
+"""Effective wavelengths in angstrom of Rubin's LSST bands (SVO filter profile service)."""
+
 
 @dataclass(frozen=True)
 class Preset:

@@ -147,17 +147,17 @@ def rows() -> dict[str, Row]:
 
 def scores(fit: np.ndarray, choose: np.ndarray, fit_label: np.ndarray, label: np.ndarray) -> dict[str, float]:
     """Readers on the middle split; C, and whether k-NN standardises, are the best there, for controls as for others."""
-    linear = {C: benchmark.logistic_reader(fit, fit_label, C) for C in benchmark.C_GRID}
+    linear = {C: benchmark.logistic_classifier(fit, fit_label, C) for C in benchmark.C_GRID}
     best, _ = benchmark.best_of(linear, choose, label)
-    near = {kind: benchmark.knn_reader(fit, fit_label, kind) for kind in (False, True)}
+    near = {kind: benchmark.knn_classifier(fit, fit_label, kind) for kind in (False, True)}
     kind, _ = benchmark.best_of(near, choose, label)
     few = []
     for draw in range(DRAWS):
         some = cap_labels(fit_label, FEW, seed=draw)
-        found = (benchmark.logistic_reader(fit[some], fit_label[some], C)(choose).labels for C in benchmark.C_GRID)
+        found = (benchmark.logistic_classifier(fit[some], fit_label[some], C)(choose).labels for C in benchmark.C_GRID)
         few.append(max(score(label, said).macro_f1 for said in found))
 
-    def accuracy(reader: benchmark.Reader) -> float:
+    def accuracy(reader: benchmark.Classifier) -> float:
         return float((reader(choose).labels == label).mean())
 
     return {

@@ -136,7 +136,7 @@ class Table:
         """Scores of a row and a seed on the simulated stars, with the cost of a training."""
         if name == "majority":
             return {
-                "majority": benchmark.judged(
+                "majority": benchmark.scores_with_intervals(
                     majority(stars.fit.label, len(stars.test)), stars.test.label, stars.test.object_id, probable=False
                 )
             }
@@ -164,7 +164,7 @@ class Table:
         x = benchmark.Vectors(*(embed(lc, learnt) for lc in stars))
         epochs, device = len(tuned.history), next(tuned.encoder.parameters()).device.type
         return benchmark.assess(x, stars, few=()) | {
-            "head": benchmark.judged(found, stars.test.label, stars.test.object_id),
+            "head": benchmark.scores_with_intervals(found, stars.test.label, stars.test.object_id),
             "training": spending(*spent, epochs * len(stars.fit), device) | {"epochs": epochs},
         }
 
@@ -176,7 +176,11 @@ class Table:
             lc = self.read_survey(survey, folder, rule == "shifted")
             if name == "majority":
                 said = majority(lc.label, len(lc))
-                out[rule] = {"majority": benchmark.judged(said, lc.label, lc.object_id, probable=False, natural=False)}
+                out[rule] = {
+                    "majority": benchmark.scores_with_intervals(
+                        said, lc.label, lc.object_id, probable=False, natural=False
+                    )
+                }
             else:
                 out[rule] = surveys.out_of_folds(self.vectors(name, seed, lc), lc.label, lc.object_id, repeats=repeats)
         return out

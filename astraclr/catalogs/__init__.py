@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,28 +10,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from astraclr.catalogs import _zubercal
 from astraclr.catalogs._irsa import irsa
 from astraclr.catalogs._macho import MACHO_BANDS, macho_example
+from astraclr.catalogs._matching import columns, matched, recognised
+from astraclr.catalogs._open import Table, open_table
+from astraclr.catalogs._pipeline import Options, built, observations, read_columns
 from astraclr.catalogs._published import published
-from astraclr.catalogs._sources import about, is_parquet, light_curve_files
+from astraclr.catalogs._sources import about, in_folder, is_dataset, regular, skipped, stem
 from astraclr.catalogs._zubercal import is_hats, zubercal
-from astraclr.catalogs._zubercal_tables import OBJECT_IDS
 from astraclr.config import ZTF_BANDS
 from astraclr.data import cleaning
 from astraclr.data.lightcurves import LightCurves, concatenate
-from astraclr.data.parquet import is_own, open_parquet
-from astraclr.files import existing
+from astraclr.data.names import identifiers, labels
 
-__all__ = ["MACHO_BANDS", "irsa", "labelled_by", "macho_example", "published", "read", "zubercal"]
-
-_EPOCH = ("mjd", "mag", "magerr", "band")
-_KNOWN = (
-    "object_id, mjd, mag, magerr, band (one row an observation, or lists in one row a star); "
-    "IRSA's mjd, mag, magerr, catflags, filtercode; Zubercal's objectid, mjd, mag, magerr, info, flag, band; "
-    "a nested column lc of mjd, mag, magerr, band; a HATS folder; what LightCurves.save wrote"
-)
+__all__ = ["MACHO_BANDS", "irsa", "labelled_by", "macho_example", "published", "read", "recognise", "zubercal"]
 
 
 def read(
@@ -65,17 +60,13 @@ def read(
         For an unknown layout (naming the columns found), an empty or truncated file, a folder with nothing to read,
         and all that `LightCurves.from_table` refuses. The message names the file.
     """
-    path = existing(path)
+    path = regular(path)
     how: dict[str, Any] = {"bands": bands, "drop_unknown_bands": drop_unknown_bands, "drop_repeated": drop_repeated}
-    if path.is_dir():
-        if is_hats(path):
-            if _has_flags(path):
-                return zubercal(path, **how)
-            found = zubercal(path, quality_cut=False, **how)
-            return replace(found, notes={"read without a quality cut (no info, flag): star": len(found)} | found.notes)
-        return _read_folder(light_curve_files(path), path, how)
-    with about(path):
-        return _READERS[layout(path)](path, **how)
+    if is_hats(path):
+        return _zubercal.from_hats(path, **how)
+    if path.is_dir() and not is_dataset(path):
+        return _read_folder(path, how)
+    return _read_file(open_table(path), how)
 
 
 def labelled_by(lc: LightCurves, path: str | Path, column: str) -> LightCurves:
@@ -86,132 +77,85 @@ def labelled_by(lc: LightCurves, path: str | Path, column: str) -> LightCurves:
     ValueError
         If it is no file of rows with an object_id and that column, or a star has several labels.
     """
-    path = existing(path)
-    if path.is_dir():
+    path = regular(path)
+    if path.is_dir() and not is_dataset(path):
         raise ValueError(f"{path} is a folder: labels of a column are read from one file; join its files first")
+    table = open_table(path)
     with about(path):
-        wanted = ["object_id", column]
-        if is_parquet(path):
-            file = open_parquet(path)
-            cleaning.need(file.schema_arrow.names, wanted)
-            table = file.read(columns=wanted).to_pandas()
+        cleaning.need(columns(table.schema), [column])
+        match = None if table.own else matched(table.schema, recognised(table), {"label": column})
+        if match and "object_id" not in match.roles:  # its stars are joined from rows of several ids
+            again = irsa(path, label=column, bands=lc.bands, drop_unknown_bands=True)
+            found = pd.Series(again.label, again.object_id)
         else:
-            cleaning.need(pd.read_csv(path, nrows=0).columns, wanted)
-            # Ids as `read` takes them: as numbers they would lose their leading zeros.
-            table = pd.read_csv(path, usecols=wanted, dtype={"object_id": str, column: str})
-        star, ids = pd.factorize(cleaning.identifiers(table["object_id"]))
-        ids = np.asarray(ids).astype(str)
-        said = pd.Series(cleaning.one_a_star(table[column], star, ids, column), dtype=object).fillna("").astype(str)
-    return replace(lc, label=pd.Series(said.to_numpy(), ids).reindex(lc.object_id).fillna("").to_numpy(str))
+            name = match.roles["object_id"].name if match else "object_id"
+            there = columns(table.schema)
+            places = [there[c][0].position for c in (name, column)]
+            wanted = sorted(set(places))
+            read = table.read(wanted, places)
+            star, ids = identifiers(read.column(wanted.index(places[0])), name)
+            said = labels(read.column(wanted.index(places[1])), column)
+            said = cleaning.one_a_star(said, star, ids, column)
+            found = pd.Series(pd.Series(said, dtype=object).fillna("").to_numpy(str), ids.astype(str))
+    return replace(lc, label=found.reindex(lc.object_id).fillna("").to_numpy(str))
 
 
 def layout(path: str | Path) -> str:
-    """Name of the layout of one file: own, irsa, zubercal, nested, rows, tidy.
+    """Name of the format of one file: own, or that of an entry of `FORMATS`.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, it cannot be read, or its columns are of no known layout.
+        If there is no such file, it cannot be read, or its columns are of no known format.
     """
-    path = existing(path)
-    with about(path):
-        if is_parquet(path):
-            file = open_parquet(path)
-            if is_own(file):
-                return "own"
-            kinds: dict[str, Any] = {f.name: f.type for f in file.schema_arrow}
-        else:
-            kinds = dict.fromkeys(pd.read_csv(path, nrows=0).columns, pa.null())
-        names = set(kinds)
-        if "catflags" in names:
-            return "irsa"
-        if pa.types.is_struct(kinds.get("lc", pa.null())):
-            inside = {f.name for f in kinds["lc"]}
-            return "zubercal" if {"info", "flag"} <= inside else "nested"
-        if {"info", "flag"} <= names and is_parquet(path):
-            return "zubercal"
-        if "object_id" in names or len(names & set(_EPOCH)) > 1:
-            nested = any(cleaning.is_list_type(t) for t in kinds.values())
-            return "rows" if nested else "tidy"
-        found = ", ".join(sorted(names)) or "(none)"
-        raise ValueError(f"unknown layout: found the columns {found}. Known are {_KNOWN}")
+    table = open_table(path)
+    with about(table.path):
+        return "own" if table.own else recognised(table).name
 
 
-def _read_folder(files: list[Path], folder: Path, how: dict[str, Any]) -> LightCurves:
+def recognise(path: str | Path) -> str:
+    """Which reader `read` takes for a file or folder, and why, in one line."""
+    path = regular(path)
+    if is_hats(path):
+        return "a HATS catalogue (it has hats.properties), read through LSDB"
+    files = in_folder(path)[0] if path.is_dir() and not is_dataset(path) else [path]
+    said = [_reason(open_table(f)) for f in files]
+    return "; ".join(f"{line} ({n} files)" if len(files) > 1 else line for line, n in Counter(said).items())
+
+
+def _reason(table: Table) -> str:
+    if table.own:
+        return "saved by astraclr (parquet with its header)"
+    with about(table.path):
+        match = matched(table.schema, recognised(table))
+    used = ", ".join(dict.fromkeys([c.name for c in (*match.roles.values(), *match.flags.values())]))
+    return f"{match.format.title}, {table.container} (columns {used})"
+
+
+def _read_file(table: Table, how: dict[str, Any]) -> LightCurves:
+    if table.own:
+        loaded = LightCurves.load(table.path)
+        return loaded.cleaned(drop_repeated=True) if how["drop_repeated"] else loaded
+    with about(table.path):
+        fmt = recognised(table)
+        if fmt.name == "irsa":
+            return irsa(table.path, **how)
+        if fmt.name == "zubercal":
+            return zubercal(table.path, **how)
+        match, options = matched(table.schema, fmt), Options(**how)
+        found = observations(read_columns(table, match), match, options)
+        return built([found], found.units["name"].fillna(stem(table.path)).to_numpy(), options, options.bands_of(fmt))
+
+
+def _read_folder(folder: Path, how: dict[str, Any]) -> LightCurves:
+    files, others = in_folder(folder)
     layouts = {layout(f) for f in files}
-    if layouts == {"irsa"}:
-        return irsa(folder, **how)
-    if layouts == {"zubercal"}:
-        return zubercal(folder, **how)
-    if layouts & {"irsa", "zubercal"}:
+    if layouts <= {"irsa"} or layouts <= {"zubercal"}:
+        found = (irsa if layouts == {"irsa"} else zubercal)(files, **how)
+    elif layouts & {"irsa", "zubercal"}:
         raise ValueError(f"{folder} mixes layouts ({', '.join(sorted(layouts))}); read its files one by one")
-    parts = []
-    for file in files:
-        with about(file):
-            parts.append(_READERS[layout(file)](file, **how))
-    joined = concatenate(parts)
-    if len(np.unique(joined.object_id)) < len(joined):
-        raise ValueError(f"{folder}: a star lies in several files; join the tables and read the one file")
-    return joined
-
-
-def _own(path: Path, **how: Any) -> LightCurves:
-    loaded = LightCurves.load(path)
-    if not how["drop_repeated"]:
-        return loaded
-    star, band = np.divmod(loaded.segment, len(loaded.bands))
-    built = LightCurves.from_arrays(
-        star,
-        band,
-        loaded.mjd,
-        loaded.mag,
-        loaded.magerr,
-        bands=loaded.bands,
-        object_id=loaded.object_id,
-        label=loaded.label,
-        period=loaded.period,
-        drop_repeated=True,
-    )
-    kept = {reason: n for reason, n in loaded.notes.items() if not reason.startswith("kept: repeated")}
-    return replace(built, notes=cleaning.add_notes(kept, built.notes))
-
-
-def _rows(path: Path, **how: Any) -> LightCurves:
-    file = open_parquet(path)
-    wanted = ("object_id", *_EPOCH, "label", "period")
-    return LightCurves.from_rows(file.read(columns=[c for c in wanted if c in file.schema_arrow.names]), **how)
-
-
-def _tidy(path: Path, **how: Any) -> LightCurves:
-    if is_parquet(path):
-        return LightCurves.from_table(open_parquet(path).read().to_pandas(), **how)
-    # Names that look like numbers keep their leading zeros.
-    table = pd.read_csv(path, dtype={"object_id": str, "band": str, "label": str}, low_memory=False)
-    return LightCurves.from_table(table, **how)
-
-
-def _nested(path: Path, **how: Any) -> LightCurves:
-    table = open_parquet(path).read()
-    names = table.column_names
-    fields = [f.name for f in table.schema.field("lc").type]
-    cleaning.need(fields, _EPOCH)
-    ids = next((c for c in OBJECT_IDS if c in names), None)
-    if ids is None:
-        raise ValueError(f"missing column object_id (or {', '.join(OBJECT_IDS[1:])}); the table has {', '.join(names)}")
-    columns = {"object_id": table[ids], **{c: table[c] for c in ("label", "period") if c in names}}
-    lists = table.select(["lc"]).flatten()
-    columns |= {c: lists[f"lc.{c}"] for c in _EPOCH}
-    return LightCurves.from_rows(pa.table(columns), **how)
-
-
-def _has_flags(path: Path) -> bool:
-    """Whether the detections of a HATS catalogue carry one of Zubercal's quality columns (`zubercal` wants both)."""
-    with about(path):
-        files = sorted(path.rglob("_common_metadata")) or sorted(path.rglob("*.parquet"))[:1]
-        schemas = [open_parquet(p).schema_arrow for p in files]
-    fields = [field for schema in schemas for field in schema]
-    fields += [inner for field in fields if pa.types.is_struct(field.type) for inner in field.type]
-    return not {"info", "flag"}.isdisjoint(field.name for field in fields)
-
-
-_READERS = {"own": _own, "irsa": irsa, "zubercal": zubercal, "rows": _rows, "tidy": _tidy, "nested": _nested}
+    else:
+        found = concatenate([_read_file(open_table(f), how) for f in files])
+        if len(np.unique(found.object_id)) < len(found):
+            raise ValueError(f"{folder}: a star lies in several files; join the tables and read the one file")
+    return replace(found, notes=cleaning.add_notes(found.notes, skipped(others, folder)))

@@ -1,48 +1,66 @@
-"""What the readers share: which files, which of them is at fault, and how notes add up."""
+"""What the readers share: which files of a folder are read, and which file an error is about."""
 
 from __future__ import annotations
 
+import lzma
+import stat
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 import pandas as pd
+import pyarrow as pa
 
 from astraclr.files import existing
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet", ".parq", ".pq")
+SUFFIXES = (".csv", ".tsv", ".tbl", ".parquet", ".parq", ".pq", ".fits", ".xml", ".vot")
+"""Files of a folder with these suffixes are read, in any case; compressed ones too."""
+
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
+_NOT_DATA = ("_metadata", "_common_metadata", "_SUCCESS")
+_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, BadZipFile)
 
 
 @contextmanager
 def about(path: str | Path) -> Iterator[None]:
-    """Let a ValueError raised inside name `path`; pandas' errors about broken CSV become ValueErrors too."""
+    """Let an error raised inside name `path`; errors of libraries about a broken file become ValueErrors too."""
     try:
         yield
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path} is empty: nothing was written to it, or the download failed") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is neither parquet nor text; convert it to CSV or parquet first") from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except _DAMAGED as error:
+        raise ValueError(f"{path} is damaged or cut off ({error}); copy or download it again") from error
+    except (ValueError, pd.errors.ParserError, pa.ArrowException, RecursionError) as error:
+        said = str(error)
+        between = " " if said.startswith(("is ", "holds ")) else ": "
+        raise ValueError(said if str(path) in said else f"{path}{between}{said}") from error
+    except OSError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path} cannot be read ({error}); is it complete?") from error
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether the file says it is parquet, whatever its name.
+def regular(path: str | Path) -> Path:
+    """The path of a file or folder.
 
     Raises
     ------
+    FileNotFoundError
+        If there is none.
     ValueError
-        If the file is empty.
+        If it is a pipe or a device: reading could wait for ever, and layouts are recognised by looking twice.
     """
-    with existing(path).open("rb") as file:
-        magic = file.read(4)
-    if not magic:
-        raise ValueError(f"{path} is empty: nothing was written to it, or the download failed")
-    return magic == b"PAR1" or path.suffix in (".parquet", ".parq", ".pq")
+    path = existing(path)
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError(f"{path} is a pipe or a device, not a file: write its content into a file and read that")
+    return path
 
 
 def light_curve_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
-    """The files of a folder (CSV and parquet, sub-folders too, sorted), of a list, or the one file.
+    """The files of a folder (see `in_folder`), of a list, or the one file.
 
     Raises
     ------
@@ -52,17 +70,64 @@ def light_curve_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
         If there is no such file in the folder, or the list is empty.
     """
     if not isinstance(paths, str | Path):
-        if files := [existing(p) for p in paths]:
+        if files := [regular(p) for p in paths]:
             return files
         raise ValueError("no file to read: the list of paths is empty")
-    folder = existing(paths)
-    if not folder.is_dir():
-        return [folder]
-    files = sorted(p for p in folder.rglob("*") if p.name.endswith(SUFFIXES) and not p.name.startswith((".", "_")))
-    if not files:
+    found = regular(paths)
+    return in_folder(found)[0] if found.is_dir() and not is_dataset(found) else [found]
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether a folder is one table in several parquet files, as Dask and Spark write it: it has a parquet suffix."""
+    return path.is_dir() and path.suffix.lower() in (".parquet", ".parq", ".pq")
+
+
+def in_folder(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files of a folder and its sub-folders that are read, and those that are not, both sorted.
+
+    A data set in a folder of its own counts as one file. Hidden files and what Dask, Spark and macOS leave are neither.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to read.
+    """
+    wanted, others = [], []
+    for path in _walk(folder):
+        (wanted if _suffix(path) in SUFFIXES else others).append(path)
+    if not wanted:
         names = sorted(p.name for p in folder.iterdir())
         listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
         raise ValueError(
             f"nothing to read in the folder {folder}: no {', '.join(SUFFIXES)} file (it holds {listed or 'nothing'})"
         )
-    return files
+    return wanted, others
+
+
+def skipped(others: list[Path], folder: Path) -> dict[str, int]:
+    """A note that names the files of a folder that are not read."""
+    if not others:
+        return {}
+    listed = ", ".join(str(p.relative_to(folder)) for p in others[:5]) + (", ..." if len(others) > 5 else "")
+    return {f"not read: file without a known suffix ({listed})": len(others)}
+
+
+def stem(path: Path) -> str:
+    """The name of a file without its suffix, and without that of the compression."""
+    return Path(path.stem).stem if path.suffix.lower() in _COMPRESSED else path.stem
+
+
+def _suffix(path: Path) -> str:
+    """The last suffix in lower case, that before ``.gz`` where the file is compressed."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix in _COMPRESSED else suffix
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in (*_NOT_DATA, "__MACOSX"):
+            continue
+        if path.is_dir() and not is_dataset(path):
+            yield from _walk(path)
+        else:
+            yield path

@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
+from astraclr.catalogs._formats import Format
+from astraclr.catalogs._irsa import star_names
+from astraclr.catalogs._matching import matched, recognised
+from astraclr.catalogs._open import Table, open_table
+from astraclr.catalogs._pipeline import Observations, built
 from astraclr.catalogs._sources import about, light_curve_files
-from astraclr.catalogs._zubercal_tables import Layout, layout_of, need_epochs, tidy, tidy_frame
+from astraclr.catalogs._zubercal_tables import Layout, as_arrow_table, finished, layout_of, observed, tidy, tidy_frame
 from astraclr.config import ZTF_BANDS
 from astraclr.data import cleaning
 from astraclr.data.lightcurves import LightCurves, concatenate
-from astraclr.data.parquet import open_parquet
 
 _BAND_IN_NAME = re.compile(r"ztf_\d+_\d+_([gri])")
 
@@ -99,6 +104,36 @@ def zubercal(
     return replace(found, notes=found.notes | {"not found, or dropped by a cut: id": missing}) if missing else found
 
 
+def from_hats(path: Path, **how: Any) -> LightCurves:
+    """All stars of a HATS catalogue in a folder: its flags are heeded where it has any, and it is said where not."""
+    schema = _opened(str(path)).original_schema
+    with about(path):
+        fmt = recognised(Table(path, "HATS", schema, lambda *_: pa.table({})))
+        options = {"quality_cut": True, **how, "bands": dict(how["bands"]), "at_least": {}}
+        flags = matched(schema, fmt).flags
+        if fmt.name == "irsa":
+            return _irsa_from_hats(str(path), options, fmt)
+        found = _gather(_hats_parts(str(path), (None, "Class", "lc"), options, None, None, None, 1, fmt), None)
+    if flags:
+        return found
+    return replace(found, notes={"read without a quality cut (no info, flag): star": len(found)} | found.notes)
+
+
+def _irsa_from_hats(path: str, options: dict[str, Any], fmt: Format) -> LightCurves:
+    """IRSA's own HATS catalogues: a row an oid, joined into stars by position over all partitions."""
+    partitions, layout = hats_partitions(path, (None, "label", ""), options, fmt=fmt)
+    from dask.base import compute
+
+    parts = []
+    for one in partitions:
+        (frame,) = compute(one, scheduler="synchronous")
+        parts.append(observed(as_arrow_table(frame, layout), layout))
+    units = pd.concat([p.units for p in parts], ignore_index=True)
+    units["file"] = units["stem"] = Path(path).name
+    units["named"] = layout.object_id is not None
+    return built(parts, star_names(units), layout.options)
+
+
 def is_hats(path: str | Path) -> bool:
     """Whether `path` is the folder of a HATS catalogue or collection, or an address (``hf://``, ``https://``)."""
     names = ("hats.properties", "properties", "collection.properties")
@@ -113,9 +148,10 @@ def _hats_parts(
     ids: Sequence[int] | None,
     client: Any,
     n_workers: int,
+    fmt: Format | None = None,
 ) -> Iterator[tuple]:
     """(light curves or None, notes) of each partition, in order, a few at a time so that `limit` can stop early."""
-    partitions, layout = hats_partitions(path, names, options, near, ids)
+    partitions, layout = hats_partitions(path, names, options, near, ids, fmt)
     from dask.delayed import delayed  # comes with LSDB
 
     tidied = [delayed(tidy_frame)(p, layout) for p in partitions]
@@ -130,6 +166,7 @@ def hats_partitions(
     options: dict[str, Any],
     near: Near | None = None,
     ids: Sequence[int] | None = None,
+    fmt: Format | None = None,
 ) -> tuple[list[Any], Layout]:
     """The partitions of a HATS catalogue in order, each a delayed frame of the columns needed, and how to read them.
 
@@ -138,12 +175,11 @@ def hats_partitions(
     names : columns of the object id (None: the first there is of `OBJECT_IDS`), the label and the nested detections
     options : the other fields of `Layout`
     near, ids : as in `zubercal`
+    fmt : the format of its columns; Zubercal's by default
     """
     lsdb = _lsdb()
-    whole = lsdb.open_catalog(path)
-    layout = layout_of(whole.all_columns, *names, options)
-    fields = whole.original_schema.field(layout.nested).type if layout.nested else whole.original_schema
-    need_epochs([field.name for field in fields], layout)
+    schema = _opened(path).original_schema
+    layout = layout_of(schema, names, options, fmt)
     chosen: dict[str, Any] = {"columns": layout.columns}
     if near is not None:
         chosen["search_filter"] = _cone(near)
@@ -161,7 +197,7 @@ def hats_partitions(
 
 def hats_facts(path: str) -> tuple[dict[str, Any], set[str]]:
     """What tells a HATS catalogue from another wherever it lies (name, rows, pixels), and the names of its columns."""
-    catalogue = _lsdb().open_catalog(path)
+    catalogue = _opened(path)
     pixels = " ".join(map(str, catalogue.get_healpix_pixels()))
     info = catalogue.hc_structure.catalog_info
     inside = [
@@ -174,6 +210,29 @@ def hats_facts(path: str) -> tuple[dict[str, Any], set[str]]:
         "rows": info.total_rows,
         "pixels": hashlib.sha256(pixels.encode()).hexdigest(),
     }, {field.name for field in inside}
+
+
+def _opened(path: str) -> Any:
+    """A catalogue that LSDB has opened; a local folder is read from the disk alone.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be opened, or its collection points to an address elsewhere.
+    """
+    collection = Path(path) / "collection.properties"
+    if "://" not in path and collection.is_file():
+        text = collection.read_text(errors="replace")
+        if away := [line.strip() for line in text.splitlines() if "://" in line and not line.startswith("#")]:
+            raise ValueError(f"{path} points to another place ({away[0][:100]}): open that address, or copy it here")
+    lsdb = _lsdb()
+    try:
+        return lsdb.open_catalog(path)
+    except Exception as error:
+        if "://" in path or isinstance(error, ImportError):
+            raise
+        what = f"{type(error).__name__}: {error}"[:300]  # LSDB, hats, pyarrow and pandas each have errors of their own
+        raise ValueError(f"{path} is a HATS catalogue that cannot be opened ({what}); copy it again") from error
 
 
 def _lsdb() -> Any:
@@ -225,29 +284,42 @@ def _gaia_pixels(ids: Sequence[int]) -> Any:
 
 
 def _parquet_parts(files: list[Path], names: tuple[str | None, str, str], options: dict[str, Any]) -> Iterator[tuple]:
-    """Nested: one part a row group. Flat: everything at once, because a star's rows may lie in several files."""
-    flat = []
+    """Nested: one part a file. Flat: everything at once, because a star's rows may lie in several files."""
+    flat: list[tuple[Layout, Observations]] = []
     for path in files:
         with about(path):
-            file = open_parquet(path)
-            layout = layout_of(file.schema_arrow.names, *names, options)
+            table = open_table(path)
             band = _BAND_IN_NAME.fullmatch(path.stem)
+            schema, constant = table.schema, []
+            if band and "band" not in schema.names:
+                schema, constant = schema.append(pa.field("band", pa.string())), [len(schema)]
+            layout = layout_of(schema, names, options)
+            match = layout.match(schema)
+            used = sorted({c.position for c in (*match.roles.values(), *match.flags.values())} - set(constant))
+            text = [match.roles[r].position for r in ("object_id", "label", "band") if r in match.roles]
+            found = table.read(used, [k for k in text if k not in constant])
+            if constant and band:
+                found = found.append_column("band", pa.repeat(band[1], len(found)))
             if layout.nested:
-                kind = file.schema_arrow.field(layout.nested).type
-                need_epochs([f.name for f in kind] if pa.types.is_struct(kind) else [], layout)
-                for group in range(file.num_row_groups):
-                    columns = list(dict.fromkeys(c.split(".")[0] for c in layout.columns))
-                    yield tidy(file.read_row_group(group, columns=columns), layout)
+                yield tidy(found, layout)
             else:
-                need_epochs([*file.schema_arrow.names, *(["band"] if band else [])], layout)
-                table = file.read(columns=[c for c in layout.columns if c in file.schema_arrow.names])
-                if "band" not in table.column_names and band:
-                    table = table.append_column("band", pa.repeat(band[1], len(table)))
-                flat.append((layout, table))
+                flat.append((layout, observed(found, layout)))
     if flat:
         if len({(layout.object_id, layout.label) for layout, _ in flat}) > 1:
             raise ValueError("the files differ in their object id or label column; read them one by one")
-        yield tidy(pa.concat_tables([t for _, t in flat], promote_options="permissive"), flat[0][0])
+        yield finished(_joined([found for _, found in flat]), flat[0][0])
+
+
+def _joined(parts: list[Observations]) -> Observations:
+    """Observations of several tables as those of one; units of one name are one."""
+    units = pd.concat([p.units for p in parts], ignore_index=True)
+    star, ids = pd.factorize(units["name"])
+    perstar = {c: cleaning.one_a_star(units[c].to_numpy(), star, ids, c) for c in ("label", "period")}
+    first = np.cumsum([0, *(len(p.units) for p in parts)])
+    unit = np.concatenate([star[p.unit + k] for p, k in zip(parts, first[:-1], strict=True)])
+    columns = [np.concatenate([getattr(p, c) for p in parts]) for c in ("band", "mjd", "mag", "magerr")]
+    notes = cleaning.add_notes(*(p.notes for p in parts))
+    return Observations(unit, *columns, units=pd.DataFrame({"name": ids, **perstar}), notes=notes)
 
 
 def _gather(parts: Iterator[tuple], limit: int | None) -> LightCurves:

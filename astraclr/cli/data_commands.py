@@ -49,15 +49,18 @@ def info(
 ) -> None:
     """Say what is in a file of light curves.
 
-    Stars, times, epochs per band, classes, what was dropped or repeats, and how many stars a cut would keep.
+    Stars, times, epochs per band, classes, what was dropped or repeats, how many stars a cut would keep, and as which
+    format the file was read.
 
     \b
     Example: astraclr info stars.parquet --cut g=200,r=200
     """
     at_least = None if cut is None else parsing.parse_cut(cut)
+    from astraclr.catalogs import recognise
     from astraclr.cli.report import describe
 
-    typer.echo(describe(inputs.read_stars(file, band, drop_unknown_bands, drop_repeated, quiet=True), at_least))
+    stars = inputs.read_stars(file, band, drop_unknown_bands, drop_repeated, quiet=True)
+    typer.echo(f"{describe(stars, at_least)}\n\nread as: {recognise(file)}")
 
 
 def shards(

@@ -19,9 +19,14 @@ HEAD = "head.safetensors"
 
 
 def read_stars(
-    path: Path, band: Sequence[str] | None, drop_unknown_bands: bool, drop_repeated: bool, quiet: bool = False
+    path: Path,
+    band: Sequence[str] | None,
+    drop_unknown_bands: bool,
+    drop_repeated: bool,
+    quiet: bool = False,
+    unread: bool = True,
 ) -> LightCurves:
-    """Light curves of a file or folder; unless `quiet`, say how many, and what was dropped."""
+    """Light curves of a file or folder; unless `quiet`, say how many, what was dropped and, if `unread`, not read."""
     from astraclr.catalogs import read
     from astraclr.config import ZTF_BANDS
 
@@ -33,7 +38,8 @@ def read_stars(
         return stars
     term.say(f"{path}: {len(stars):,} stars, {stars.n_obs:,} observations")
     for reason, n in stars.notes.items():
-        term.say(f"note: {reason}: {n:,}")
+        if unread or not reason.startswith("not read: column"):
+            term.say(f"note: {reason}: {n:,}")
     return stars
 
 
@@ -43,7 +49,7 @@ def read_labelled(
     """Light curves as `read_stars`, labels from that column of the file."""
     from astraclr.catalogs import labelled_by
 
-    stars = read_stars(path, band, drop_unknown_bands, drop_repeated)
+    stars = read_stars(path, band, drop_unknown_bands, drop_repeated, unread=column == "label")
     return stars if column == "label" else labelled_by(stars, path, column)
 
 

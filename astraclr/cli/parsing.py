@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from astraclr.config import RUBIN_BANDS
+
 ANGSTROM_RANGE = (1_000.0, 100_000.0)
 """Ultraviolet to mid-infrared: a wavelength outside was probably given in nanometres or micrometres."""
 
 
 def parse_bands(given: Sequence[str] | None) -> dict[str, float] | None:
-    """``["g=4746.48", "r=6366.38"]`` to a dictionary; None when nothing is given.
+    """``["g=4746.48", "r=6366.38"]`` to a dictionary; None when nothing is given. ``rubin`` stands for Rubin's bands.
 
     Raises
     ------
@@ -18,6 +20,8 @@ def parse_bands(given: Sequence[str] | None) -> dict[str, float] | None:
         For anything but NAME=ANGSTROM, a name given twice, or a wavelength outside `ANGSTROM_RANGE`.
     """
     bands: dict[str, float] = {}
+    if list(given or ()) == ["rubin"]:
+        return dict(RUBIN_BANDS)
     for text in given or ():
         name, _, value = text.partition("=")
         angstrom = _number(value)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from astraclr.config import Preset
 from astraclr.config import preset as preset_named
+from astraclr.data.cleaning import MJD_RANGE
 from astraclr.data.lightcurves import PAPER_CUT, LightCurves
 from astraclr.data.taxonomy import to_class
 
@@ -38,9 +39,11 @@ def describe(lc: LightCurves, cut: Mapping[str, int] | None = None, preset: str 
         If `cut` names a band that is not there.
     """
     low, high = float(lc.mjd.min()), float(lc.mjd.max())
+    is_mjd = MJD_RANGE[0] <= low and high <= MJD_RANGE[1]
+    before, after = ("MJD ", "") if is_mjd else ("", ", not MJD")
     lines = [
         f"{len(lc):,} stars, {lc.n_obs:,} observations",
-        f"times: MJD {low:.2f} to {high:.2f} ({high - low:,.0f} days)",
+        f"times: {before}{low:.2f} to {high:.2f} ({high - low:,.0f} days){after}",
         "",
     ]
     lines += aligned(["band", "angstrom", "stars", "epochs: min", "median", "max"], _band_rows(lc)) + [""]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,13 @@ def usable(mjd: np.ndarray, mag: np.ndarray, magerr: np.ndarray) -> tuple[np.nda
     return keep, {reason: int(n.sum()) for reason, n in refused.items() if n.any()}
 
 
+def need_bands(bands: Any) -> None:
+    """Raise TypeError unless `bands` maps names to numbers."""
+    mapping = isinstance(bands, Mapping) and all(isinstance(b, str) and isinstance(w, Real) for b, w in bands.items())
+    if not mapping:
+        raise TypeError(f"bands must map names to wavelengths in angstrom, as {{'g': 4746.48}} does, got {bands!r}")
+
+
 def segments(star: np.ndarray, band: np.ndarray, n_stars: int, bands: Mapping[str, float]) -> np.ndarray:
     """(n_obs,) int64 number of the segment, star * n_bands + band, of every observation.
 
@@ -50,6 +58,7 @@ def segments(star: np.ndarray, band: np.ndarray, n_stars: int, bands: Mapping[st
         For a star or band that does not exist (it would become an observation of another star), or a wavelength that
         has no logarithm.
     """
+    need_bands(bands)
     if odd := [f"{b}={w}" for b, w in bands.items() if not (np.isfinite(w) and w > 0)]:
         raise ValueError(f"wavelength {', '.join(odd)}: give a positive number of angstrom")
     star, band = np.asarray(star, np.int64), np.asarray(band, np.int64)
@@ -157,21 +166,6 @@ def need(columns: Iterable[str], required: Iterable[str]) -> None:
         raise ValueError(f"missing column {', '.join(missing)}; the table has {', '.join(columns) or 'no columns'}")
 
 
-def identifiers(values: Any) -> np.ndarray:
-    """Ids as an array of their own type; a missing one is refused, because it would turn all whole numbers into floats.
-
-    Raises
-    ------
-    ValueError
-        If an id is missing.
-    """
-    column = values if isinstance(values, pa.Array | pa.ChunkedArray) else None
-    missing = column.null_count if column is not None else int(pd.isna(np.asarray(values)).sum())
-    if missing:
-        raise ValueError(f"{missing} rows have no object_id; name them or drop them")
-    return np.asarray(column.to_pandas() if column is not None else values)
-
-
 def is_list_type(kind: pa.DataType) -> bool:
     """Whether an Arrow column of this type holds lists."""
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
@@ -184,54 +178,6 @@ def add_notes(*notes: Mapping[str, int]) -> Notes:
         for reason, n in one.items():
             total[reason] = total.get(reason, 0) + n
     return total
-
-
-def numbers(values: Any, column: str) -> np.ndarray:
-    """`values` as a float64 array; NaN for null. Text is refused with its first offender."""
-    array = values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array | pa.ChunkedArray) else values
-    series: pd.Series = pd.Series(array)
-    if pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_bool_dtype(series.dtype):
-        return series.to_numpy(np.float64, na_value=np.nan)
-    text = next((v for v in series if isinstance(v, str)), None)
-    if text is None and series.dtype == object and not any(np.ndim(v) for v in series):
-        return pd.Series(pd.to_numeric(series)).to_numpy(np.float64, na_value=np.nan)
-    raise ValueError(
-        f"column {column} must hold numbers, found {text if text is not None else series.dtype!r}; "
-        f"convert it first: table['{column}'] = pd.to_numeric(table['{column}'], errors='coerce')"
-    )
-
-
-def band_codes(names: Any, bands: Mapping[str, float], drop_unknown: bool) -> tuple[np.ndarray, np.ndarray, Notes]:
-    """Position of every band name in `bands`.
-
-    Returns
-    -------
-    codes : (n_obs,) int, -1 where unknown
-    known : (n_obs,) bool
-    notes : how many observations of which unknown bands are dropped
-
-    Raises
-    ------
-    ValueError
-        If a name has no wavelength in `bands` and `drop_unknown` is false.
-    """
-    if isinstance(names, pa.Array | pa.ChunkedArray):  # each distinct name becomes a Python object once
-        names = names.dictionary_encode().to_pandas()
-    index, found = pd.factorize(pd.Series(names))
-    found = [b.decode() if isinstance(b, bytes) else str(b) for b in found]
-    position = np.array([list(bands).index(b) if b in bands else -1 for b in found] + [-1])
-    codes = position[index]
-    known = codes >= 0
-    unknown = {str(b): int((index == k).sum()) for k, b in enumerate(found) if b not in bands}
-    if (index == -1).any():
-        unknown["(none)"] = int((index == -1).sum())
-    if unknown and not drop_unknown:
-        listed = ", ".join(f"{b!r} ({n} observations)" for b, n in unknown.items())
-        raise ValueError(
-            f"unknown band {listed}; known: {', '.join(bands)}. Give its effective wavelength in angstrom in `bands`, "
-            "or drop it with drop_unknown_bands=True (on the command line --band NAME=ANGSTROM, --drop-unknown-bands)"
-        )
-    return codes, known, {f"dropped: observation in unknown band {b}": n for b, n in unknown.items()}
 
 
 def flatten(column: Any, name: str) -> tuple[Any, np.ndarray]:

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from astraclr.config import ZTF_BANDS
-from astraclr.data import cleaning, parquet
+from astraclr.data import building, cleaning, parquet
 from astraclr.data.parquet import COLUMNS
 
 PAPER_CUT: dict[str, int] = {"g": 200, "r": 200}
@@ -35,7 +34,7 @@ class LightCurves:
     bands : band name -> effective wavelength in angstrom, in the order of the segments
     object_id, label : (n_stars,) str; a label of "" means unlabelled
     period : (n_stars,) float64, days; NaN where none is known
-    notes : what tidying dropped or only counted, by reason
+    notes : how many observations or stars cleaning dropped, or only counted, by reason
     """
 
     mjd: np.ndarray
@@ -76,7 +75,7 @@ class LightCurves:
         return {b: (self.mjd[c], self.mag[c], self.magerr[c]) for b, c in cuts.items() if c.stop > c.start}
 
     def report(self) -> str:
-        """What tidying dropped or counted, in one line."""
+        """What cleaning dropped or counted, in one line."""
         return "; ".join(f"{reason}: {n:,}" for reason, n in self.notes.items()) or "nothing dropped"
 
     def __getitem__(self, index: Any) -> LightCurves:
@@ -124,7 +123,7 @@ class LightCurves:
         period: Sequence | np.ndarray | None = None,
         drop_repeated: bool = False,
     ) -> LightCurves:
-        """Tidy observations that come in any order.
+        """Build from observations in any order, cleaned and sorted.
 
         Parameters
         ----------
@@ -151,57 +150,21 @@ class LightCurves:
         UserWarning
             If the times do not look like MJD.
         """
-        n_stars = len(object_id) if object_id is not None else int(np.max(star, initial=-1)) + 1
-        cleaning.need_one_each(n_stars, label=label, period=period)
-        if n_stars == 0 or len(mjd) == 0:
-            raise ValueError("no observations: the table is empty; check the file and the cuts made before")
-        key = cleaning.segments(star, band, n_stars, bands)
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is dropped as such
-            mjd, mag, magerr = (np.asarray(c, t) for c, t in zip((mjd, mag, magerr), COLUMNS.values(), strict=True))
-        if {len(c) for c in (mjd, mag, magerr)} != {len(key)}:
-            raise ValueError(
-                f"{len(key)} stars, {len(mjd)} times, {len(mag)} magnitudes, {len(magerr)} errors: "
-                "give one of each an observation"
-            )
-        keep, notes = cleaning.usable(mjd, mag, magerr)
-        if notes:
-            key, mjd, mag, magerr = key[keep], mjd[keep], mag[keep], magerr[keep]
-        mjd, mag = cleaning.unsigned_zeros(mjd), cleaning.unsigned_zeros(mag)
-        cleaning.warn_unless_mjd(mjd)
-        (key, mjd, mag, magerr), more = cleaning.in_order(key, mjd, mag, magerr, drop_repeated)
-        length = np.bincount(key, minlength=n_stars * len(bands)).reshape(n_stars, len(bands))
-        seen = length.any(axis=1)
-        if not seen.all():
-            more["dropped: star without a usable observation in these bands"] = int((~seen).sum())
-        notes |= more
-        if not seen.any():
-            reasons = "; ".join(f"{k}: {v}" for k, v in notes.items())
-            raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({reasons})")
-        ids = np.arange(n_stars) if object_id is None else np.asarray(object_id)
-        labels = np.full(n_stars, "") if label is None else pd.Series(label, dtype=object).fillna("").to_numpy()
-        periods = np.full(n_stars, np.nan) if period is None else cleaning.numbers(period, "period")
-        return cls(
-            mjd,
-            mag,
-            magerr,
-            np.concatenate([[0], np.cumsum(length[seen])]),
-            dict(bands),
-            ids.astype(str)[seen],
-            labels.astype(str)[seen],
-            periods[seen],
-            notes,
-        )
+        per_star = {"object_id": object_id, "label": label, "period": period}
+        return cls(**building.from_arrays(star, band, (mjd, mag, magerr), bands, per_star, drop_repeated))
 
     @classmethod
     def from_table(
         cls,
-        table: pd.DataFrame,
+        table: Any,
         *,
         bands: Mapping[str, float] = ZTF_BANDS,
         drop_unknown_bands: bool = False,
         drop_repeated: bool = False,
     ) -> LightCurves:
         """Build from a tidy table: one row an observation, columns object_id, mjd, mag, magerr, band [label, period].
+
+        The table is pandas' (the object_id may be its index), Arrow's, astropy's, or a structured array as of FITS.
 
         Raises
         ------
@@ -210,16 +173,12 @@ class LightCurves:
             periods (rows that leave them empty are no objection), or a band without a wavelength
             in `bands` (unless `drop_unknown_bands`).
         """
-        cleaning.need(table.columns, ("object_id", *COLUMNS, "band"))
-        star, ids = pd.factorize(cleaning.identifiers(table["object_id"]))
-        perstar = {c: cleaning.one_a_star(table[c], star, ids, c) for c in ("label", "period") if c in table}
-        columns = {c: table[c] for c in (*COLUMNS, "band")}
-        return cls._from_columns(star, columns, np.asarray(ids), perstar, bands, drop_unknown_bands, drop_repeated)
+        return cls(**building.from_table(table, bands, drop_unknown_bands, drop_repeated))
 
     @classmethod
     def from_rows(
         cls,
-        table: pd.DataFrame | pa.Table,
+        table: Any,
         *,
         bands: Mapping[str, float] = ZTF_BANDS,
         drop_unknown_bands: bool = False,
@@ -234,37 +193,7 @@ class LightCurves:
         ValueError
             As `from_table`, and where the lists of one star differ in length.
         """
-        names = table.column_names if isinstance(table, pa.Table) else list(table.columns)
-        cleaning.need(names, ("object_id", *COLUMNS, "band"))
-        ids = cleaning.identifiers(table["object_id"])
-        flat, lengths = {}, {}
-        for column in (*COLUMNS, "band"):
-            flat[column], lengths[column] = cleaning.flatten(table[column], column)
-            if (uneven := np.flatnonzero(lengths[column] != lengths["mjd"])).size:
-                k = uneven[0]
-                raise ValueError(
-                    f"star {ids[k]}: {lengths[column][k]} values of {column}, {lengths['mjd'][k]} of mjd; "
-                    "the lists of one star must be of one length"
-                )
-        perstar = {
-            c: table[c].to_pandas() if isinstance(table, pa.Table) else table[c].to_numpy()
-            for c in ("label", "period")
-            if c in names
-        }
-        code, distinct = pd.factorize(ids)
-        several = len(ids) - len(distinct)
-        joined = {"joined: row of a star that has several": several} if several else {}
-        perstar = {c: cleaning.one_a_star(values, code, distinct, c) for c, values in perstar.items()}
-        built = cls._from_columns(
-            np.repeat(code, lengths["mjd"]),
-            flat,
-            np.asarray(distinct),
-            perstar,
-            bands,
-            drop_unknown_bands,
-            drop_repeated,
-        )
-        return replace(built, notes=joined | built.notes)
+        return cls(**building.from_rows(table, bands, drop_unknown_bands, drop_repeated))
 
     @classmethod
     def from_nested(
@@ -280,26 +209,8 @@ class LightCurves:
 
         The object_id is the column of that name, or the index.
         """
-        cleaning.need(frame.columns, [column])
-        lists = frame[column].nest.to_lists()
-        cleaning.need(lists.columns, (*COLUMNS, "band"))
-        rows = lists[[*COLUMNS, "band"]].reset_index(drop=True)
-        rows["object_id"] = np.asarray(frame["object_id"] if "object_id" in frame else frame.index)
-        for c in ("label", "period"):
-            if c in frame:
-                rows[c] = np.asarray(frame[c])
+        rows = building.rows_of_nested(frame, column)
         return cls.from_rows(rows, bands=bands, drop_unknown_bands=drop_unknown_bands, drop_repeated=drop_repeated)
-
-    @classmethod
-    def _from_columns(cls, star, columns, ids, perstar, bands, drop_unknown, drop_repeated) -> LightCurves:  # noqa: ANN001
-        code, known, notes = cleaning.band_codes(columns["band"], bands, drop_unknown)
-        values = [cleaning.numbers(columns[c], c)[known] for c in COLUMNS]
-        if not known.any() and len(known):
-            raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({notes})")
-        built = cls.from_arrays(
-            star[known], code[known], *values, bands=bands, object_id=ids, drop_repeated=drop_repeated, **perstar
-        )
-        return replace(built, notes=notes | built.notes)
 
     def to_table(self) -> pd.DataFrame:
         """Tidy table: one row an observation, columns object_id, mjd, mag, magerr, band, label, period."""
@@ -333,18 +244,29 @@ class LightCurves:
 
     def save(self, path: str | Path) -> None:
         """Write our own parquet layout (`astraclr.data.parquet`), whole or not at all."""
-        parquet.write(self, path)
+        parquet.write(vars(self), path)
 
     @classmethod
     def load(cls, path: str | Path) -> LightCurves:
-        """Read what `save` wrote.
+        """Read what `save` wrote; what another tool has changed since is cleaned and counted as in any table.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is no such file, it is truncated, or `save` did not write it.
+            If there is no such file, it is truncated, `save` did not write it, or its lists and counts disagree.
         """
-        return cls(**parquet.read(path))
+        fields, intact = parquet.read(path)
+        loaded = cls(**fields)
+        return loaded if intact else loaded.cleaned()
+
+    def cleaned(self, drop_repeated: bool = False) -> LightCurves:
+        """The same stars cleaned and sorted as `from_arrays` does; notes are added to those that are there."""
+        star, band = np.divmod(self.segment, len(self.bands))
+        per_star = {"object_id": self.object_id, "label": self.label, "period": self.period}
+        values = (star, band, self.mjd, self.mag, self.magerr)
+        made = self.from_arrays(*values, bands=self.bands, **per_star, drop_repeated=drop_repeated)
+        kept = {reason: n for reason, n in self.notes.items() if not reason.startswith("kept: repeated time")}
+        return replace(made, notes=cleaning.add_notes(kept, made.notes))
 
 
 def concatenate(parts: Sequence[LightCurves]) -> LightCurves:

@@ -1,41 +1,48 @@
 """Our own parquet layout: one row a star, lists in band order, counts per band; quick to load, little memory beside.
 
-The file's schema carries a JSON header with the bands and what tidying dropped. Columns: object_id, label, period,
-n_epochs (list of one count a band), and the lists mjd, mag, magerr, each band after the other.
+The file's schema carries a JSON header with the bands and what cleaning dropped, and a checksum of the columns: what
+another tool has changed since is cleaned like any other table. Columns: object_id, label, period, n_epochs (list of one
+count a band), and the lists mjd, mag, magerr, each band after the other.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from astraclr.data.cleaning import flatten
+from astraclr.data.columns import numbers
+from astraclr.data.names import each_name
 from astraclr.files import existing, need_known_version, replacing
-
-if TYPE_CHECKING:
-    from astraclr.data.lightcurves import LightCurves
 
 COLUMNS = {"mjd": np.float64, "mag": np.float32, "magerr": np.float32}
 """Columns of an observation and their types: 16 bytes."""
 
 _STARS_PER_GROUP, _STARS_PER_PIECE = 10_000, 2_000
 _MOST = 2**31 - 1  # Arrow counts the elements of its lists in 32 bits
-_FORMAT, _VERSION = b"astraclr.lightcurves", 1
+_FORMAT, _CHECKSUM = b"astraclr.lightcurves", b"astraclr.checksum"
+_VERSION = 1
+_PER_STAR = ["object_id", "label", "period", "n_epochs"]
 
 
-def write(lc: LightCurves, path: str | Path) -> None:
-    """Write light curves, whole or not at all."""
-    layout = schema(lc)
+def write(fields: Mapping[str, Any], path: str | Path) -> None:
+    """Write light curves, given by the fields of a `LightCurves` (``vars``), whole or not at all."""
+    layout = schema(fields)
+    layout = layout.with_metadata(layout.metadata | {_CHECKSUM: checksum(fields)})
     with replacing(path) as part, pq.ParquetWriter(part, layout, compression="none", use_dictionary=False) as out:
-        for first in range(0, len(lc), _STARS_PER_GROUP):
-            out.write_table(as_table(lc, slice(first, min(first + _STARS_PER_GROUP, len(lc))), layout))
+        n_stars = len(fields["object_id"])
+        for first in range(0, n_stars, _STARS_PER_GROUP):
+            out.write_table(as_table(fields, slice(first, min(first + _STARS_PER_GROUP, n_stars)), layout))
 
 
-def as_table(lc: LightCurves, stars: slice, layout: pa.Schema) -> pa.Table:
+def as_table(fields: Mapping[str, Any], stars: slice, layout: pa.Schema) -> pa.Table:
     """Consecutive stars as a table in one piece, its numbers without a copy; `layout` is what `schema` gave.
 
     Raises
@@ -43,7 +50,8 @@ def as_table(lc: LightCurves, stars: slice, layout: pa.Schema) -> pa.Table:
     ValueError
         If the stars have more observations than one piece can count.
     """
-    cuts = lc.offsets[:: len(lc.bands)]
+    offsets, n_bands = fields["offsets"], len(fields["bands"])
+    cuts = offsets[::n_bands]
     rows = slice(cuts[stars.start], cuts[stars.stop])
     if rows.stop - rows.start > _MOST:
         raise ValueError(
@@ -51,65 +59,128 @@ def as_table(lc: LightCurves, stars: slice, layout: pa.Schema) -> pa.Table:
             f"at most {_MOST:,} fit, so write fewer stars a piece"
         )
     starts = pa.array((cuts[stars.start : stars.stop + 1] - cuts[stars.start]).astype(np.int32))
-    lists = {c: pa.ListArray.from_arrays(starts, getattr(lc, c)[rows], type=layout.field(c).type) for c in COLUMNS}
-    counts = pa.FixedSizeListArray.from_arrays(lc.counts[stars].astype(np.int32).ravel(), len(lc.bands))
+    lists = {c: pa.ListArray.from_arrays(starts, fields[c][rows], type=layout.field(c).type) for c in COLUMNS}
+    of_bands = np.diff(offsets[stars.start * n_bands : stars.stop * n_bands + 1])
+    counts = pa.FixedSizeListArray.from_arrays(of_bands.astype(np.int32), n_bands)
     columns = {
-        "object_id": lc.object_id[stars],
-        "label": lc.label[stars],
-        "period": lc.period[stars],
+        "object_id": fields["object_id"][stars],
+        "label": fields["label"][stars],
+        "period": fields["period"][stars],
         "n_epochs": counts.cast(layout.field("n_epochs").type),
         **lists,
     }
     return pa.table(columns, schema=layout)
 
 
-def schema(lc: LightCurves) -> pa.Schema:
+def schema(fields: Mapping[str, Any]) -> pa.Schema:
     """Columns of a table of these light curves, with the header that tells bands and notes."""
-    fields = [
+    columns = [
         ("object_id", pa.string()),
         ("label", pa.string()),
         ("period", pa.float64()),
-        ("n_epochs", pa.list_(pa.int32(), len(lc.bands))),
+        ("n_epochs", pa.list_(pa.int32(), len(fields["bands"]))),
     ]
     for name, t in COLUMNS.items():
-        fields.append((name, pa.list_(pa.field("item", pa.from_numpy_dtype(t), nullable=False))))
-    header = json.dumps({"version": _VERSION, "bands": lc.bands, "notes": lc.notes})
-    return pa.schema(fields, metadata={_FORMAT: header.encode()})
+        columns.append((name, pa.list_(pa.field("item", pa.from_numpy_dtype(t), nullable=False))))
+    header = json.dumps({"version": _VERSION, "bands": fields["bands"], "notes": fields["notes"]})
+    return pa.schema(columns, metadata={_FORMAT: header.encode()})
 
 
-def read(path: str | Path) -> dict[str, Any]:
+def checksum(columns: Mapping[str, Any]) -> bytes:
+    """CRC-32 of the columns of light curves, in hexadecimal digits: tells whether another tool has changed them."""
+    crc = 0
+    for name in (*COLUMNS, "offsets", "period"):
+        crc = zlib.crc32(np.ascontiguousarray(columns[name]).data, crc)
+    for name in ("object_id", "label"):
+        crc = zlib.crc32("\0".join(columns[name].tolist()).encode(), crc)
+    return f"{crc:08x}".encode()
+
+
+def read(path: str | Path) -> tuple[dict[str, Any], bool]:
     """Fields of a LightCurves, read column by column in small pieces, so that memory holds little beside the result.
+
+    Returns
+    -------
+    fields, and whether they are as `write` wrote them; where not, they must be cleaned
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, it is truncated, `write` did not write it, or that of a later version did.
+        If there is no such file, it is truncated, `write` did not write it, a newer version did, or its lists and
+        counts do not agree.
     """
     file = open_parquet(path, buffer_size=2**20)
     if not is_own(file):
         raise ValueError(f"{path} was not written by LightCurves.save; read it with astraclr.read")
     header = header_of(file.schema_arrow, path)
-    stars = file.read(columns=["object_id", "label", "period", "n_epochs"])
-    if not len(stars):
+    try:
+        fields = _fields(file, header)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, pa.ArrowException) as error:
+        raise ValueError(
+            f"{path} was changed since astraclr saved it, and no longer fits together ({error}); go back to the file "
+            "that was saved"
+        ) from error
+    if not len(fields["object_id"]):
         raise ValueError(f"{path} holds no stars; check the selection that was saved")
-    counts = stars["n_epochs"].combine_chunks().flatten().to_numpy()
-    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    columns = {name: np.empty(offsets[-1], t) for name, t in COLUMNS.items()}
-    for name, column in columns.items():
-        done = 0
-        for piece in file.iter_batches(batch_size=_STARS_PER_PIECE, columns=[name]):
-            values = piece[name].flatten().to_numpy()
-            column[done : done + len(values)] = values
-            done += len(values)
+    return fields, (file.schema_arrow.metadata.get(_CHECKSUM) == checksum(fields))
+
+
+def _fields(file: pq.ParquetFile, header: Mapping[str, Any]) -> dict[str, Any]:
+    bands, notes = _checked(header)
+    if missing := [c for c in (*_PER_STAR, *COLUMNS) if c not in file.schema_arrow.names]:
+        raise ValueError(f"missing column {', '.join(missing)}")
+    stars = file.read(columns=_PER_STAR)
+    counts = _counts(stars["n_epochs"], len(bands))
     return {
-        **columns,
-        "offsets": offsets,
-        "bands": header["bands"],
-        "notes": header["notes"],
-        "object_id": np.asarray(stars["object_id"]).astype(str),
-        "label": np.asarray(stars["label"]).astype(str),
-        "period": stars["period"].to_numpy(),
+        **{name: _flat(file, name, t, counts.sum(axis=1)) for name, t in COLUMNS.items()},
+        "offsets": np.concatenate([[0], np.cumsum(counts.ravel(), dtype=np.int64)]),
+        "bands": bands,
+        "notes": notes,
+        "object_id": each_name(stars["object_id"], "object_id"),
+        "label": each_name(stars["label"], "label"),
+        "period": numbers(stars["period"], "period"),
     }
+
+
+def _checked(header: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, int]]:
+    """Bands and notes of a header."""
+    bands = {str(b): float(w) for b, w in header["bands"].items()}
+    if not bands or not all(np.isfinite(w) and w > 0 for w in bands.values()):
+        raise ValueError(f"its header holds the wavelengths {bands}, which must be positive")
+    return bands, {str(reason): int(n) for reason, n in (header.get("notes") or {}).items()}
+
+
+def _counts(column: pa.ChunkedArray, n_bands: int) -> np.ndarray:
+    """(n_stars, n_bands) int64 epochs of every star and band."""
+    values, length = flatten(column, "n_epochs")
+    if (odd := np.flatnonzero(length != n_bands)).size:
+        raise ValueError(f"star {odd[0]} has {length[odd[0]]} counts n_epochs for {n_bands} bands")
+    counts = numbers(values, "n_epochs")
+    if not (np.isfinite(counts) & (counts >= 0) & (counts == np.floor(counts)) & (counts < _MOST)).all():
+        raise ValueError("n_epochs must hold whole numbers from 0")
+    return counts.astype(np.int64).reshape(-1, n_bands)
+
+
+def _flat(file: pq.ParquetFile, name: str, kind: type, length: np.ndarray) -> np.ndarray:
+    """(n_obs,) values of a column of lists; NaN for null.
+
+    Raises
+    ------
+    ValueError
+        If a star has more or fewer values than its counts say.
+    """
+    flat, star, done = np.empty(length.sum(), kind), 0, 0
+    for piece in file.iter_batches(batch_size=_STARS_PER_PIECE, columns=[name]):
+        values, n = flatten(pa.chunked_array([piece[name]]), name)
+        if (odd := np.flatnonzero(n != length[star : star + len(n)])).size:
+            k = odd[0]
+            raise ValueError(
+                f"star {star + k} has {n[k]} values of {name}, its counts n_epochs add up to {length[star + k]}"
+            )
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is dropped as such
+            flat[done : done + n.sum()] = numbers(values, name) if values.null_count else np.asarray(values)
+        star, done = star + len(n), done + n.sum()
+    return flat
 
 
 def open_parquet(path: str | Path, buffer_size: int = 0) -> pq.ParquetFile:
@@ -134,7 +205,12 @@ def header_of(layout: pa.Schema, path: str | Path) -> dict[str, Any]:
     text = (layout.metadata or {}).get(_FORMAT)
     if text is None:
         raise ValueError(f"{path} has no header of astraclr; read it with astraclr.read")
-    header = json.loads(text)
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} has a damaged header ({error}); go back to the file that was saved") from error
+    if not isinstance(header, dict):
+        raise ValueError(f"{path} has a damaged header of astraclr; go back to the file that was saved")
     need_known_version(path, header.get("version"), _VERSION)
     return header
 

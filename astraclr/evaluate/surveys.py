@@ -18,7 +18,14 @@ import numpy as np
 from astraclr.catalogs import labelled_by, read
 from astraclr.config import ZTF_BANDS
 from astraclr.data.lightcurves import LightCurves
-from astraclr.evaluate.benchmark import C_GRID, Predictions, best_of, judged, knn_reader, logistic_reader
+from astraclr.evaluate.benchmark import (
+    C_GRID,
+    Predictions,
+    best_of,
+    knn_classifier,
+    logistic_classifier,
+    scores_with_intervals,
+)
 from astraclr.evaluate.splits import split_by_object
 from astraclr.simulation.cadence import MJD_END, MJD_START
 
@@ -85,8 +92,8 @@ def out_of_folds(
     Returns
     -------
     dict
-        ``linear_probe`` and ``knn`` as `bench.judged` on the predictions of all repeats, each star drawn with all of
-        its own; ``n``, ``folds``, ``repeats``.
+        ``linear_probe`` and ``knn`` as `benchmark.scores_with_intervals` on the predictions of all repeats, each star
+        drawn with all of its own; ``n``, ``folds``, ``repeats``.
 
     Raises
     ------
@@ -105,7 +112,7 @@ def out_of_folds(
         for train, test in cut.split(x, label):
             rows.append(test)
             fit, choose = (train[r] for r in split_by_object(object_id[train], label[train], 0.25, seed + repeat))
-            ways = {"linear_probe": (C_GRID, logistic_reader), "knn": ((False, True), knn_reader)}
+            ways = {"linear_probe": (C_GRID, logistic_classifier), "knn": ((False, True), knn_classifier)}
             for name, (grid, reader) in ways.items():
                 trial = {setting: reader(x[fit], label[fit], setting) for setting in grid}
                 chosen, _ = best_of(trial, x[choose], label[choose])
@@ -114,7 +121,11 @@ def out_of_folds(
     pooled = {
         name: Predictions(np.concatenate([p.scores for p in parts]), parts[0].classes) for name, parts in found.items()
     }
-    return {name: judged(p, label[at], object_id[at], name != "knn", False, seed) for name, p in pooled.items()} | {
+    scores = {
+        name: scores_with_intervals(p, label[at], object_id[at], name != "knn", False, seed)
+        for name, p in pooled.items()
+    }
+    return scores | {
         "n": len(label),
         "folds": folds,
         "repeats": repeats,

@@ -11,6 +11,7 @@ import torch
 
 from astraclr.data.taxonomy import BAND_COLOURS
 from astraclr.data.tokens import Tokens
+from astraclr.train.losses import chance_level
 from astraclr.tutorial.figures import draw_rates, draw_training
 
 if TYPE_CHECKING:
@@ -115,6 +116,16 @@ def draw_training_and_gauges(
         axes[key].axhline(untrained[key], ls="--", lw=1, color="#555555", label="random weights")
         axes[key].set(xlabel="optimiser step", title=title)
     axes["uniformity"].legend(fontsize=8)
+
+
+def draw_losses(ax: Axes, runs: Mapping[str, Sequence[float]], n_views: int, batch: int) -> None:
+    """Draw the training losses of two runs, step by step, beside chance, ln(VB - 1) (chapter 4)."""
+    for (name, losses), colour in zip(runs.items(), ("#1f77b4", "#d1495b"), strict=True):
+        ax.plot(range(1, len(losses) + 1), losses, color=colour, label=name)
+    chance = f"chance, ln({n_views}·{batch} - 1)"
+    ax.axhline(chance_level(n_views, batch), ls="--", lw=1, color="#555555", label=chance)
+    ax.set(xlabel="optimiser step", ylabel="NT-Xent loss (nats)")
+    ax.legend()
 
 
 def draw_scaling(axes: np.ndarray, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

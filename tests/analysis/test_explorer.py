@@ -312,3 +312,12 @@ def test_dark_pages_are_dark_and_show_every_class(loaded):
     assert painted(loaded, "map", "#14171c") > 10_000 and painted(loaded, "map", COLOURS["LPV"]) > 20
     assert loaded.run("faint('#222222') && !faint('#d62728')")  # so that AGN get a rim
     loaded.dark(False)
+
+
+@needs_browser
+def test_in_a_frame_the_page_around_it_says_which_theme_is_on(loaded):
+    loaded.dark(False)
+    loaded.run("postMessage({ astraclr: 'theme', theme: 'dark' }, '*')")
+    loaded.until("light(theme.bg) < 0.05")
+    loaded.run("postMessage({ astraclr: 'theme', theme: 'light' }, '*')")
+    loaded.until("light(theme.bg) > 0.9")

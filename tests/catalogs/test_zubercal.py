@@ -303,7 +303,7 @@ def test_read_never_skips_the_quality_cut_of_a_hats_folder(hats, tmp_path):
     shutil.copytree(folder, bare)
     for metadata in bare.rglob("_common_metadata"):
         metadata.unlink()
-    assert catalogs._has_flags(bare)
+    assert catalogs.read(bare).notes[CUT_NOTE] == n_bad(epochs)
 
 
 def test_read_says_when_a_hats_folder_has_no_flags(tmp_path):
@@ -337,3 +337,28 @@ def test_a_star_with_several_labels_is_refused(tmp_path):
 
 def test_rows_that_leave_the_label_empty_are_no_objection(tmp_path):
     assert catalogs.zubercal(conflicting(tmp_path, [None, "RR"])).label.tolist() == ["RR"]
+
+
+def test_a_local_catalogue_never_leads_elsewhere(hats, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(hats[0], tmp_path / "c")
+    (folder / "collection.properties").write_text("obs_collection=x\nhats_primary_table_url=hf://datasets/x/y\n")
+    with pytest.raises(ValueError, match=r"points to another place \(hats_primary_table_url=hf://"):
+        catalogs.read(folder)
+
+
+@pytest.mark.parametrize("damage", ["properties", "cut", "lost"])
+def test_a_damaged_catalogue_is_one_line(hats, tmp_path, damage):
+    import shutil
+
+    folder = shutil.copytree(hats[0], tmp_path / "c")
+    partition = next(folder.rglob("Npix=*.parquet"))
+    if damage == "properties":
+        (folder / "hats.properties").write_text("broken")
+    elif damage == "cut":
+        partition.write_bytes(partition.read_bytes()[:200])
+    else:
+        partition.unlink()
+    with pytest.raises((ValueError, OSError), match=str(folder)):
+        catalogs.read(folder)

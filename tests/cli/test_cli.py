@@ -420,10 +420,34 @@ def test_what_is_dropped_is_counted(tidy, tmp_path):
     assert "dropped: repeated time within a band: 1\n" in text and "2 stars, 10 observations" in text
 
 
-def test_julian_dates_are_a_warning_of_one_line(tidy, tmp_path):
+def test_times_of_unknown_origin_are_a_warning_of_one_line(tidy, tmp_path):
+    tidy.assign(mjd=tidy["mjd"] - 50_000).to_csv(tmp_path / "t.csv", index=False)
+    result = done("info", tmp_path / "t.csv")
+    assert result.stderr.startswith("warning: times run from 8000 to") and len(result.stderr.splitlines()) == 1
+    assert "times: 8000.00 to 8009.00 (9 days), not MJD\n" in result.stdout
+
+
+def test_julian_dates_are_converted_with_a_count_and_the_reader_is_named(tidy, tmp_path):
     tidy.assign(mjd=tidy["mjd"] + 2_400_000.5).to_csv(tmp_path / "t.csv", index=False)
     result = done("info", tmp_path / "t.csv")
-    assert result.stderr.startswith("warning: times run from 2458000.5 to") and len(result.stderr.splitlines()) == 1
+    assert "times: MJD 58000.00 to 58009.00 (9 days)\n" in result.stdout and not result.stderr
+    assert "converted: JD to MJD (JD - 2400000.5): 10\n" in result.stdout
+    assert result.stdout.endswith("read as: tidy table, CSV (columns object_id, mjd, mag, magerr, band)\n")
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        assert "is a pipe or a device, not a file" in refused("info", path)
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.csv.bz2", "t.csv.xz", "t.csv.zip"])
+def test_a_compressed_file_that_was_cut_off_is_named(tidy, tmp_path, name):
+    pd.concat([tidy] * 500).assign(mjd=lambda t: np.arange(len(t)) + 50_000.25).to_csv(tmp_path / name, index=False)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    line = refused("info", tmp_path / name)
+    assert name in line and ("cut off" in line or "cannot be read" in line)
 
 
 @pytest.mark.parametrize(

@@ -107,55 +107,6 @@ def test_a_missing_column_is_named_with_those_found():
         cleaning.need(["mjd", "mag"], ["mjd", "magerr", "band"])
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        np.array(["15.1", "15.2"]),
-        np.array(["15.1", 15.2], dtype=object),
-        pd.Series(["15.1", "15.2"]),
-        pd.Series([15.1, "bad"], dtype=object),
-        pa.array(["15.1", "15.2"]),
-        pa.chunked_array([["15.1"], ["15.2"]]),
-    ],
-)
-def test_text_where_numbers_belong_is_refused_with_a_remedy(values):
-    with pytest.raises(ValueError, match=r"column mag must hold numbers, found .*pd.to_numeric"):
-        cleaning.numbers(values, "mag")
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        [1, None],
-        pd.Series([1.0, np.nan]),
-        pd.array([1, None], dtype="Int64"),
-        np.array([1.0, None], dtype=object),
-        pa.array([1.0, None]),
-        pa.array([1, None], pa.uint16()),
-        pa.chunked_array([[1.0], [None]], type=pa.float32()),
-        pd.Series([1.0, None], dtype=pd.ArrowDtype(pa.float64())),
-    ],
-)
-def test_null_becomes_nan(values):
-    numbers = cleaning.numbers(values, "mag")
-    assert numbers.dtype == np.float64
-    np.testing.assert_array_equal(numbers, [1, np.nan])
-
-
-def test_an_unknown_band_is_named_with_how_to_go_on():
-    with pytest.raises(
-        ValueError, match=r"unknown band 'y' \(2 observations\); known: g, r, i.*drop_unknown_bands=True"
-    ):
-        cleaning.band_codes(pd.Series(["g", "y", "y"]), ZTF_BANDS, drop_unknown=False)
-
-
-@pytest.mark.parametrize("as_type", [pd.Series, pa.array, lambda b: pa.chunked_array([b]), pd.Categorical])
-def test_unknown_bands_are_dropped_on_request_and_counted(as_type):
-    codes, known, notes = cleaning.band_codes(as_type(["i", "g", "y", None]), ZTF_BANDS, drop_unknown=True)
-    assert codes[known].tolist() == [2, 0] and known.tolist() == [True, True, False, False]
-    assert notes == {"dropped: observation in unknown band y": 1, "dropped: observation in unknown band (none)": 1}
-
-
 def test_flatten_counts_null_as_empty():
     values, length = cleaning.flatten(pa.chunked_array([[[1.0, 2.0], None], [[], [3.0]]]), "mag")
     assert np.asarray(values).tolist() == [1, 2, 3] and length.tolist() == [2, 0, 0, 1]

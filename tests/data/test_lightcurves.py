@@ -193,11 +193,15 @@ def test_a_row_without_object_id_is_refused():
 
 
 def test_magnitudes_as_text_are_refused():
-    with pytest.raises(ValueError, match="column mag must hold numbers, found '15.1'"):
-        LightCurves.from_table(table_of(mag=["15.1", "15.2", "15.3"]))
-    rows = pd.DataFrame({"object_id": ["a"], "mjd": [[58000.0]], "mag": [["15.1"]], "magerr": [[0.1]], "band": [["g"]]})
-    with pytest.raises(ValueError, match="column mag must hold numbers, found '15.1'"):
+    with pytest.raises(ValueError, match="column mag must hold numbers, found 'faint' in row 2"):
+        LightCurves.from_table(table_of(mag=["15.1", "faint", "15.3"]))
+    rows = pd.DataFrame(
+        {"object_id": ["a"], "mjd": [[58000.0]], "mag": [["faint"]], "magerr": [[0.1]], "band": [["g"]]}
+    )
+    with pytest.raises(ValueError, match="column mag must hold numbers, found 'faint' in row 1"):
         LightCurves.from_rows(rows)
+    numbers = LightCurves.from_table(table_of(mag=["15.1", "15.2", "15.3"]))
+    assert_same(numbers, LightCurves.from_table(table_of(mag=[15.1, 15.2, 15.3])))
 
 
 def test_lists_with_nulls_lose_only_those_observations():
@@ -241,9 +245,15 @@ def test_an_empty_table_is_refused():
 
 
 def test_times_that_are_not_mjd_are_kept_with_a_warning():
-    with pytest.warns(UserWarning, match="2458000.5 to 2458002.5, not MJD"):
-        lc = LightCurves.from_table(table_of(mjd=[2458000.5, 2458001.5, 2458002.5]))
+    with pytest.warns(UserWarning, match="290.5 to 302.5, not MJD"):
+        lc = LightCurves.from_table(table_of(mjd=[290.5, 301.5, 302.5]))
     assert lc.n_obs == 3
+
+
+def test_julian_dates_become_mjd_with_a_count():
+    lc = LightCurves.from_table(table_of(mjd=[2458000.5, 2458001.5, 2458002.5]))
+    assert sorted(lc.mjd) == [58000.0, 58001.0, 58002.0]
+    assert lc.notes == {"converted: JD to MJD (JD - 2400000.5)": 3}
 
 
 def test_missing_labels_and_periods():

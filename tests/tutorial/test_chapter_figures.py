@@ -58,6 +58,12 @@ def test_gauges_stand_beside_those_of_random_weights():
     plt.close(figure)
 
 
+def test_losses_of_two_runs_stand_beside_chance(ax):
+    chapter_figures.draw_losses(ax, {"ours": [5.0, 4.0], "hers": [5.0, 5.0]}, n_views=3, batch=32)
+    assert ax.get_legend_handles_labels()[1] == ["ours", "hers", "chance, ln(3·32 - 1)"]
+    assert ax.lines[2].get_ydata()[0] == pytest.approx(np.log(95))
+
+
 def test_rates_have_a_panel_for_each_of_four_sizes():
     row = {
         "place": "memory",

@@ -1,0 +1,166 @@
+"""Which format a table has, and which of its columns play which role; nested columns are looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from astraclr.catalogs._formats import FORMATS, Format, Names
+from astraclr.catalogs._open import Table
+from astraclr.catalogs._quality import QUALITY
+
+LABEL_NAMES = ("label", "class", "type", "vartype", "var_type", "classification", "kind")
+"""Names, in lower case, of columns that look like labels: where such a column is not read, that is said."""
+
+
+_NO_ZERO_POINT = (
+    "; fluxes need their zero point: add a column zero_point, the mag of a flux of 1 (23.9 where fluxes are in uJy, "
+    "31.4 in nJy, 27.5 in SNANA's unit)"
+)
+
+_LIKE = {
+    "object_id": ("id", "source_id", "sourceid", "objid", "obj_id", "name", "star", "star_id", "target", "gaia_id"),
+    "mjd": ("time", "t", "date", "obsmjd"),
+    "mag": ("magnitude", "psfmag", "magpsf"),
+    "magerr": ("errmag", "mag_err", "e_mag", "magnitude_error", "err", "error", "sigma", "sigmapsf", "dm"),
+    "band": ("filter", "passband", "fid", "filt", "filtercode"),
+}
+"""Columns that probably play a role under another name: they are named, not taken."""
+
+
+KNOWN = (
+    "object_id, mjd, mag, magerr, band (one row an observation, or lists in one row a star); "
+    "IRSA's mjd, mag, magerr, catflags, filtercode; Zubercal's objectid, mjd, mag, magerr, info, flag, band; "
+    "a nested column of mjd, mag, magerr, band; a HATS folder; what LightCurves.save wrote"
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where a column is: `position` of the top-level column in the file, `field` in it where that is nested."""
+
+    name: str
+    position: int
+    field: str | None = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """A format, and the column that plays each of its roles."""
+
+    format: Format
+    roles: Mapping[str, Column]
+    flags: Mapping[str, Column]
+    unread: Names
+
+
+def columns(schema: pa.Schema) -> dict[str, list[Column]]:
+    """Columns by their name without blanks around it; those inside nested columns too."""
+    found: dict[str, list[Column]] = {}
+    nested: dict[str, list[Column]] = {}
+    for k, one in enumerate(schema):
+        inner = inside(one.type)
+        for f in inner:
+            nested.setdefault(f.strip(), []).append(Column(f.strip(), k, f))
+        if not inner:
+            found.setdefault(one.name.strip(), []).append(Column(one.name.strip(), k))
+    return {**nested, **found}
+
+
+def inside(kind: pa.DataType) -> list[str]:
+    """Names of the fields of a struct of lists, or of a list of structs."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+    return [f.name for f in kind] if pa.types.is_struct(kind) else []
+
+
+def recognised(table: Table) -> Format:
+    """The format of a table.
+
+    Raises
+    ------
+    ValueError
+        For columns of no known format.
+    """
+    names = columns(table.schema)
+    for one in FORMATS:
+        if all(_column(names, (sign,) if isinstance(sign, str) else sign) for sign in one.signs):
+            return one
+    found = _listed(sorted(names)) or "(none)"
+    raise ValueError(f"unknown layout: found the columns {found}. Known are {KNOWN}")
+
+
+def matched(schema: pa.Schema, fmt: Format, chosen: Mapping[str, str] | None = None, quality: bool = True) -> Match:
+    """Which column plays which role.
+
+    Parameters
+    ----------
+    chosen : role -> name of the column, where the caller wants another than the format's
+    quality : whether columns of flags are heeded
+
+    Raises
+    ------
+    ValueError
+        If a needed column is missing, or one of its name is there twice.
+    """
+    names = columns(schema)
+    wanted = {**fmt.roles, **{role: (name,) for role, name in (chosen or {}).items()}}
+    roles = {role: column for role, also in wanted.items() if (column := _column(names, also))}
+    missing = [role for role in fmt.needed if role not in roles]
+    signs = [sign for sign in fmt.signs if isinstance(sign, str) and quality and not _column(names, (sign,))]
+    if missing or signs:
+        listed = _listed(names)
+        what = ", ".join(dict.fromkeys([*(wanted[role][0] for role in missing), *signs]))
+        hint = _hint([role for role in missing if role not in (chosen or {})], names)
+        raise ValueError(f"missing column {what}{hint}; the table has {listed or 'no columns'}")
+    _refuse_unused_ids(fmt, roles, names)
+    flags: dict[str, Column] = {}
+    for rule in (*QUALITY, *fmt.quality) if quality else ():
+        found = {name: _column(names, (name,)) for name in rule.columns}
+        flags |= {name: column for name, column in found.items() if column and None not in found.values()}
+    used = {c.name for c in roles.values()}
+    unread = tuple(
+        n for n in names if n.lower().split(":")[-1] in LABEL_NAMES and n not in used and "label" not in roles
+    )
+    return Match(fmt, roles, flags, unread)
+
+
+def _refuse_unused_ids(fmt: Format, roles: Mapping[str, Column], names: Mapping[str, list[Column]]) -> None:
+    """Raise ValueError where a file would be one star although a column of it looks like ids."""
+    like = [name for name in names if name.lower() in _LIKE["object_id"]]
+    if like and not {"object_id", "oid"} & set(roles):
+        raise ValueError(
+            f"no column of object ids is known, but {like[0]} may be one: rename it to object_id, or remove it if the "
+            "file holds one star"
+        )
+
+
+def _listed(names: Iterable[str], most: int = 300) -> str:
+    """Names of columns between commas, cut after `most` characters."""
+    text = ", ".join(names)
+    return text if len(text) <= most else f"{text[:most]} ..."
+
+
+def _column(names: Mapping[str, list[Column]], also: Iterable[str]) -> Column | None:
+    """The first of these columns that is there; in other letters if it is there once."""
+    lower: dict[str, list[Column]] = {}
+    for name, some in names.items():
+        lower.setdefault(name.lower(), []).extend(some)
+    for name in also:
+        some = names.get(name) or lower.get(name.lower(), [])
+        if len(some) > 1:
+            raise ValueError(f"column {name} is there {len(some)} times; rename or remove all but one of them")
+        if some:
+            return some[0]
+    return None
+
+
+def _hint(missing: Iterable[str], names: Mapping[str, list[Column]]) -> str:
+    lower = {name.lower(): name for name in names}
+    like = {role: lower[n] for role in missing for n in _LIKE.get(role, ()) if n in lower}
+    renames = ", ".join(f"{name} to {role}" for role, name in like.items())
+    return (f" (rename {renames}, if that is what it holds)" if like else "") + (
+        _NO_ZERO_POINT if "zero_point" in missing else ""
+    )
