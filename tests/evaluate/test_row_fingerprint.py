@@ -43,8 +43,8 @@ NOTICED = {
     "train.optimizer": ("steps", "BETAS EPSILON RATE_BATCH"),
     "train.pretrain": ("steps", "CLIP_NORM"),
     "evaluate.metrics": ("classifiers", "CALIBRATION_BINS NATURAL"),
-    "evaluate.probes": ("classifiers", "PAPER_C PAPER_K PAPER_VOTE_TEMPERATURE"),
-    "evaluate.benchmark": ("classifiers", "C_GRID FEW_LABELS"),
+    "evaluate.probes": ("classifiers", "C_GRID PAPER_C PAPER_K PAPER_VOTE_TEMPERATURE"),
+    "evaluate.benchmark": ("classifiers", "FEW_LABELS"),
     "evaluate.features": ("hand-crafted", "MIN_EPOCHS MAX_FREQUENCY"),
     "evaluate.finetune": ("fine-tuned", "PAPER_NOISE PAPER_DROPOUT PAPER_BATCH"),
 }  # fmt: skip
@@ -57,6 +57,7 @@ UNSEEN = {
     ("config", "_PAPER"): "in RECIPES",
     ("config", "_RECOMMENDED"): "in RECIPES",
     ("config", "_TWO_VIEWS"): "in RECIPES",
+    ("config", "RUBIN_BANDS"): "of a survey that is read, not simulated",
     ("data.lightcurves", "PAPER_CUT"): "a cut that readers may make; no simulated star is cut",
     ("data.summaries", "_AT_ONCE"): "how many stars are summarised at once",
     ("model.checkpoint", "VERSION"): "of the format of files",
@@ -70,7 +71,7 @@ UNSEEN = {
     ("train.pretrain", "_DROPOUT_APART"): "between ranks; alone there is one",
     ("train.distributed", "ALONE"): "this process and no other",
     ("evaluate.benchmark", "BENCH_SEED"): "in the settings of every row",
-    ("evaluate.benchmark", "_WIRING"): "in the settings of every row",
+    ("evaluate.benchmark", "_CODE_CHECK"): "in the settings of every row",
     ("evaluate.benchmark", "_FULL"): "in the settings of every row",
     ("evaluate.splits", "PAPER_SEED"): "of the paper's own evaluation, whose numbers no kept row holds",
     ("evaluate.splits", "PAPER_PER_CLASS"): "as PAPER_SEED",
@@ -98,7 +99,7 @@ SPECIAL = {
     ("simulation.cadence", "_SPARSE"): moved,
     ("simulation.classes", "KINDS"): lambda kinds: (*kinds[:-1], replace(kinds[-1], flare_rate=0.003)),
     ("data.summaries", "_SHAPE"): lambda _: (0, 2, 4, 5),
-    ("evaluate.benchmark", "C_GRID"): lambda grid: (0.02, *grid[1:]),
+    ("evaluate.probes", "C_GRID"): lambda grid: (0.02, *grid[1:]),
     ("evaluate.finetune", "PAPER_NOISE"): lambda noise: 1.5 * noise,
 }
 OTHERS = "data.taxonomy model.attention model.checkpoint model.config train.losses train.run_state"
