@@ -24,8 +24,7 @@ FEW_LABELS = (1, 5, 20, 100)
 """Labels per class of the experiments with few labels."""
 
 BENCH_SEED = 700_000
-"""Seed of the simulated labelled stars, to which the benchmark's own seed is added; stars to pre-train on have 1,000
-plus their seed."""
+"""Seed of the simulated labelled stars, plus the benchmark's own; unlabelled stars have 1,000 plus their seed."""
 
 
 @dataclass(frozen=True)
@@ -291,10 +290,10 @@ def assess(x: Vectors, stars: Splits, few: Sequence[int] = FEW_LABELS, draws: in
     def scores(classify: Classifier, probable: bool = True) -> dict[str, Any]:
         return scores_with_intervals(classify(x.test), stars.test.label, stars.test.object_id, probable, seed=seed)
 
-    best_C, accuracies = best_of(linear, x.choose, stars.choose.label)
-    out["linear_probe"] = {"chosen": best_C, "middle": accuracies} | scores(linear[best_C])
-    best_kind, accuracies = best_of(near, x.choose, stars.choose.label)
-    out["knn"] = {"chosen": best_kind, "middle": accuracies} | scores(near[best_kind], probable=False)
+    chosen, accuracies = best_of(linear, x.choose, stars.choose.label)
+    out["linear_probe"] = {"chosen": chosen, "middle": accuracies} | scores(linear[chosen])
+    kind, accuracies = best_of(near, x.choose, stars.choose.label)
+    out["knn"] = {"chosen": kind, "middle": accuracies} | scores(near[kind], probable=False)
     out["linear_probe_C10"] = _without_classes(scores(linear[PAPER_C]))
     fewest = np.unique(fit_y, return_counts=True)[1].min()
     out["few_labels"] = {str(n): few_labels(x, stars, n, draws, seed) for n in few if n <= fewest}

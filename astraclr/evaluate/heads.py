@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PAPER_DROPOUT = 0.2
-"""Drop-out of the paper's head."""
+from astraclr.evaluate.probes import raw_coefficients
 
 Pooling = Literal["mean", "concat", "attention"]
 """How a head joins the windows of a light curve."""
@@ -39,9 +38,9 @@ class WindowAttention(nn.Module):
 
 
 class Standardised(nn.Module):
-    """Standardise vectors with the mean and standard deviation of `x`, which are not trained.
+    """Standardise vectors with the mean and standard deviation of (n, d) vectors `x`, which are not trained.
 
-    Where a column of `x` is constant, drop-out after this layer then removes nothing.
+    Drop-out after this layer replaces a number by its mean, and so removes nothing that is constant.
 
     Examples
     --------
@@ -62,13 +61,14 @@ class Standardised(nn.Module):
         return (x - self.mean) / self.spread
 
 
-def new_head(d: int, windows: int, pooling: Pooling, n_classes: int) -> nn.Sequential:
+def new_head(d: int, windows: int, pooling: Pooling, n_classes: int, dropout: float) -> nn.Sequential:
     """Make a linear head with random weights for embeddings of several windows.
 
     Parameters
     ----------
     d, windows : dimensions of an embedding, and number of windows
     pooling : how the head joins them; only "attention" is done by the head itself, the others by `fuse`
+    dropout : share of inputs that are set to zero in training
 
     Raises
     ------
@@ -77,37 +77,35 @@ def new_head(d: int, windows: int, pooling: Pooling, n_classes: int) -> nn.Seque
 
     Examples
     --------
-    >>> new_head(8, windows=3, pooling="concat", n_classes=5)(torch.zeros(2, 24)).shape
+    >>> new_head(8, windows=3, pooling="concat", n_classes=5, dropout=0.2)(torch.zeros(2, 24)).shape
     torch.Size([2, 5])
     """
     if pooling not in get_args(Pooling):
         raise ValueError(f"no pooling {pooling!r}; choose from {', '.join(get_args(Pooling))}")
     first = [WindowAttention(d)] if pooling == "attention" else []
     width = d * windows if pooling == "concat" else d
-    return nn.Sequential(*first, nn.Dropout(PAPER_DROPOUT), nn.Linear(width, n_classes))
+    return nn.Sequential(*first, nn.Dropout(dropout), nn.Linear(width, n_classes))
 
 
-def probe_head(model: Any, x: np.ndarray, dropout: float = PAPER_DROPOUT) -> nn.Sequential:
+def probe_head(model: Any, x: np.ndarray, dropout: float) -> nn.Sequential:
     """Make a head that gives the class scores of a fitted linear probe, with drop-out for training.
 
     Parameters
     ----------
     model : `fit_logistic` of (n, d) vectors
     x : (n, c d) vectors that the head gets: concatenations of c windows whose mean `model` was fitted on; c may be 1
-    dropout : share of inputs removed in training
+    dropout : share of inputs that are set to zero in training
 
     Examples
     --------
     >>> from astraclr.evaluate.probes import fit_logistic
     >>> x, y = np.array([[0.0], [1.0], [5.0], [6.0], [9.0]], np.float32), np.array(["CV", "CV", "RR", "RR", "S"])
     >>> model = fit_logistic(x, y)
-    >>> scores = probe_head(model, x).eval()(torch.as_tensor(x)).detach().numpy()
+    >>> scores = probe_head(model, x, dropout=0.2).eval()(torch.as_tensor(x)).detach().numpy()
     >>> bool(np.allclose(scores, model.decision_function(x), atol=1e-3))
     True
     """
-    scaler, logistic = (step for _, step in model.steps)
-    weight = torch.as_tensor(logistic.coef_ / scaler.scale_)
-    bias = torch.as_tensor(logistic.intercept_) - weight @ torch.as_tensor(scaler.mean_).to(weight)
+    weight, bias = (torch.as_tensor(array) for array in raw_coefficients(model))
     copies = x.shape[1] // weight.shape[1]
     weight = weight.repeat(1, copies) / copies  # a probe of the mean is one of the concatenation
     first, last = Standardised(x), nn.Linear(weight.shape[1], weight.shape[0])

@@ -160,7 +160,7 @@ def with_intervals(
     Returns
     -------
     dict
-        `metrics`, and ``accuracy_low``, ``accuracy_high``, ``macro_f1_low``, ``macro_f1_high``, ``f1_low``, ``f1_high``.
+        `metrics`, and ``accuracy_low``, ``accuracy_high``, ``macro_f1_low``, ..., ``f1_low``, ``f1_high``.
 
     Examples
     --------

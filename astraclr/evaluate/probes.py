@@ -90,6 +90,34 @@ def fit_logistic(x: np.ndarray, y: np.ndarray, C: float = PAPER_C) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000)).fit(x, y)
 
 
+def raw_coefficients(model: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients of a linear probe on raw embeddings, its standardisation folded in.
+
+    Parameters
+    ----------
+    model : `fit_logistic` of (n, d) embeddings
+
+    Returns
+    -------
+    coefficients, intercepts : (n_classes, d), (n_classes,); their softmax are the probabilities of the probe
+
+    Examples
+    --------
+    >>> x = np.array([[0.0], [1.0], [5.0], [6.0]])
+    >>> model = fit_logistic(x, np.array(["CV", "CV", "RR", "RR"]))
+    >>> coefficients, intercepts = raw_coefficients(model)
+    >>> scores = np.exp(x @ coefficients.T + intercepts)
+    >>> bool(np.allclose(scores / scores.sum(1, keepdims=True), model.predict_proba(x)))
+    True
+    """
+    scaler, logistic = (step for _, step in model.steps)
+    coefficients = logistic.coef_ / scaler.scale_
+    intercepts = logistic.intercept_ - coefficients @ scaler.mean_
+    if len(logistic.classes_) == 2:  # scikit-learn keeps one row for two classes
+        return np.stack([-coefficients[0], coefficients[0]]) / 2, np.array([-intercepts[0], intercepts[0]]) / 2
+    return coefficients, intercepts
+
+
 def best_setting(predicted: Mapping[Setting, np.ndarray], truth: np.ndarray) -> tuple[Setting, dict[Setting, float]]:
     """Choose the setting whose predictions on the validation set have the best accuracy, the first of equals.
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.splits import split
-from astraclr.evaluate.embeddings import Embeddings
 
 PAPER_SEED, PAPER_PER_CLASS, PAPER_LIMIT, PAPER_CAP = 42, 10_000, 18.0, 4_000
 """The paper's seed of the split and objects per class (about 120,000 in 12); for fine-tuning, its magnitude limit and
@@ -128,123 +127,6 @@ def split_objects(
             part[ordered[chosen]] = number
     train, validation, test = (np.flatnonzero(part[object_of] == number) for number in range(3))
     return train, validation, test
-
-
-def train_and_test(
-    stars: Embeddings, other: Embeddings | None = None, test_share: float = 0.3, seed: int = 0
-) -> tuple[Embeddings, Embeddings, dict[str, int]]:
-    """Training and test set of labelled stars that share no object, and notes on what was left out.
-
-    Parameters
-    ----------
-    stars : split by object if there is no `other`; else the training set, without the objects of `other`
-    other : the test set
-    test_share, seed : of the split, see `split_by_object`
-
-    Returns
-    -------
-    train, test : Embeddings
-    notes : reason -> number of rows left out
-
-    Raises
-    ------
-    ValueError
-        If too few labelled classes remain, or the two tables hold embeddings of different kinds.
-
-    Examples
-    --------
-    >>> label = np.array(["RR", "ECL"] * 4 + ["", "CV"])
-    >>> stars = Embeddings(np.arange(10).astype(str), label, np.zeros((10, 2), np.float32), "", "mean")
-    >>> train, test, notes = train_and_test(stars, test_share=0.25)
-    >>> len(train), len(test), sum(notes.values())
-    (6, 2, 2)
-    """
-    if other is None:
-        known, notes = labelled(stars)
-        train, test = split_by_object(known.object_id, known.label, test_share, seed)
-        return known[train], known[test], notes
-    known, notes = labelled(stars, rare=1)
-    test, more = labelled(other, rare=1, n_classes=1)
-    train, shared = unshared(known, test)
-    return train, test, notes | {f"{reason}, in the test table": n for reason, n in more.items()} | shared
-
-
-def labelled(stars: Embeddings, rare: int = 2, n_classes: int = 2) -> tuple[Embeddings, dict[str, int]]:
-    """Stars that a probe can use, and how many were left out for which reason.
-
-    Left out are unlabelled stars and classes of fewer than `rare` objects, which a split cannot put into both sets.
-
-    Parameters
-    ----------
-    stars : embeddings and labels
-    rare : smallest number of objects per class
-    n_classes : smallest number of classes
-
-    Returns
-    -------
-    known : Embeddings
-    notes : reason -> number of rows left out
-
-    Raises
-    ------
-    ValueError
-        If fewer than `n_classes` classes remain.
-
-    Examples
-    --------
-    >>> label = np.array(["RR", "RR", "ECL", "ECL", "CV", ""])
-    >>> known, notes = labelled(Embeddings(np.arange(6).astype(str), label, np.zeros((6, 2)), "", "mean"))
-    >>> len(known), notes["left out: unlabelled star"]
-    (4, 1)
-    """
-    known = stars.label != ""
-    notes = {"left out: unlabelled star": int((~known).sum())} if not known.all() else {}
-    objects = {c: len(np.unique(stars.object_id[stars.label == c])) for c in np.unique(stars.label[known])}
-    for name, n in objects.items():
-        if n < rare:
-            known &= stars.label != name
-            notes[f"left out: class {name}, which has fewer than {rare} stars"] = n
-    classes = np.unique(stars.label[known])
-    if len(classes) < n_classes:
-        what = "; ".join(f"{reason}: {n:,}" for reason, n in notes.items()) or "all stars are labelled"
-        raise ValueError(
-            f"a probe needs at least {n_classes} labelled classes of {rare} or more stars, found "
-            f"{len(classes)} among {len(stars):,} stars ({what})"
-        )
-    return stars[known], notes
-
-
-def unshared(train: Embeddings, test: Embeddings) -> tuple[Embeddings, dict[str, int]]:
-    """Remove from a training set the objects that the test set holds too.
-
-    Returns
-    -------
-    train : Embeddings
-    notes : reason -> number of rows left out
-
-    Raises
-    ------
-    ValueError
-        If the two come from different checkpoints, or embeddings have different lengths.
-
-    Examples
-    --------
-    >>> label, x = np.array(["RR", "CV"]), np.zeros((2, 3))
-    >>> a, b = (Embeddings(np.array(ids), label, x, "", "mean") for ids in (["1", "2"], ["2", "3"]))
-    >>> unshared(a, b)[0].object_id.tolist()
-    ['1']
-    """
-
-    def kind(e: Embeddings) -> str:
-        return f"checkpoint {e.checkpoint[:8] or 'unknown'}, {e.fusion} of {e.x.shape[1]} numbers"
-
-    if train.checkpoint != test.checkpoint or train.fusion != test.fusion or train.x.shape[1] != test.x.shape[1]:
-        raise ValueError(
-            f"training and test embeddings are not of one kind ({kind(train)}; {kind(test)}); "
-            "embed both with the same checkpoint and fusion"
-        )
-    shared = np.isin(train.object_id, test.object_id)
-    return train[~shared], {"left out of training: star of the test table": int(shared.sum())} if shared.any() else {}
 
 
 def cap_labels(label: np.ndarray, cap: int = PAPER_CAP, seed: int = 0, *, exact: bool = False) -> np.ndarray:

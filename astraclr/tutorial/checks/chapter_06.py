@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from astraclr.data.splits import Splits
-from astraclr.evaluate.benchmark import C_GRID, Vectors, best_of, logistic_classifier
-from astraclr.evaluate.probes import linear_probe, weighted_knn
+from astraclr.evaluate.benchmark import Vectors, best_of, logistic_classifier
+from astraclr.evaluate.probes import C_GRID, linear_probe, weighted_knn
 from astraclr.model.checkpoint import Checkpoint, random_control
 from astraclr.model.embedding import embed
 from astraclr.tutorial.checks import grader

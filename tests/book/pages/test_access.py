@@ -72,12 +72,12 @@ def test_page_can_be_read_by_all(browser, html, axe, page):
 
 
 def test_map_of_stars_can_be_read_by_all(browser, axe, stars, tmp_path, monkeypatch):
-    from astraclr.analysis import explorer as room
+    from astraclr.analysis import explorer as module
     from astraclr.model.checkpoint import load_checkpoint
 
-    monkeypatch.setattr(room, "umap_map", lambda x, seed: x[:, :2])
+    monkeypatch.setattr(module, "umap_map", lambda x, seed: x[:, :2])
     file = tmp_path / "explorer.html"
-    file.write_text(room.explorer(stars, load_checkpoint("tiny")), encoding="utf-8")
+    file.write_text(module.explorer(stars, load_checkpoint("tiny")), encoding="utf-8")
     browser.dark(False)
     browser.open(file)
     browser.until("document.documentElement.dataset.ready")
