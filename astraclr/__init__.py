@@ -1,5 +1,7 @@
-"""Astra-CLR, the book: contrastive embeddings of irregular, multi-band light curves (arXiv 2606.31627).
+"""Astra-CLR: contrastive embeddings of irregular, multi-band light curves (arXiv 2606.31627), and a book about them.
 
+Examples
+--------
 >>> import astraclr
 >>> stars = astraclr.read("my_light_curves.parquet")  # doctest: +SKIP
 >>> table = astraclr.embedding_table(stars, astraclr.load_checkpoint("laptop"))  # doctest: +SKIP
@@ -8,11 +10,35 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from astraclr.analysis.classifier import prediction_table
+    from astraclr.catalogs import read
+    from astraclr.data.lightcurves import LightCurves
+    from astraclr.evaluate.probes import linear_probe, weighted_knn
+    from astraclr.interop.keras_weights import load_published
+    from astraclr.model.checkpoint import load_checkpoint
+    from astraclr.model.embedding import embed, embedding_table
+    from astraclr.train.pretrain import pretrain
 
 __version__ = "0.1.0"
 
-_HOME = {
+__all__ = [
+    "LightCurves",
+    "__version__",
+    "embed",
+    "embedding_table",
+    "linear_probe",
+    "load_checkpoint",
+    "load_published",
+    "prediction_table",
+    "pretrain",
+    "read",
+    "weighted_knn",
+]
+
+_MODULE_OF = {
     "LightCurves": "data.lightcurves",
     "read": "catalogs",
     "load_checkpoint": "model.checkpoint",
@@ -24,11 +50,14 @@ _HOME = {
     "weighted_knn": "evaluate.probes",
     "prediction_table": "analysis.classifier",
 }
-__all__ = [*_HOME, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # Looked up when first used, so that `import astraclr` costs nothing.
-    if name not in _HOME:
+    # Imported when first used, so that `import astraclr` takes no time.
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'astraclr' has no attribute {name!r}")
-    return getattr(import_module(f"astraclr.{_HOME[name]}"), name)
+    return getattr(import_module(f"astraclr.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

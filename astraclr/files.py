@@ -1,4 +1,4 @@
-"""Writing without losing: a file appears whole under its name, or not at all."""
+"""Files: written whole or not at all, found in the clone or the installed package, and identified."""
 
 from __future__ import annotations
 
@@ -14,12 +14,23 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` when the block ends well, remove it otherwise.
+    """Replace a file as a whole: the block writes to a temporary path, which is renamed to `path` when it ends.
+
+    Where the block raises, the temporary file is removed and the old file stays as it was.
 
     Raises
     ------
     ValueError
-        If the folder does not exist and cannot be made, or cannot be written to.
+        If the folder does not exist and cannot be made, or cannot be written to, or `path` is a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder) / "new" / "table.csv") as part:
+    ...         _ = part.write_text("a,b")
+    ...     [file.name for file in (Path(folder) / "new").iterdir()]
+    ['table.csv']
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -30,7 +41,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise ValueError(f"cannot write {path}: {error.strerror}; choose a folder that you may write to") from error
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     except IsADirectoryError as error:
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it") from error
     finally:
@@ -38,12 +49,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def cache_folder() -> Path:
-    """Where what was trained or downloaded is kept: ``ASTRACLR_CACHE``, or ``~/.cache/astraclr``."""
+    """Folder for trained encoders and downloads: ``ASTRACLR_CACHE``, or ``~/.cache/astraclr``."""
     return Path(os.environ.get("ASTRACLR_CACHE") or Path.home() / ".cache" / "astraclr").expanduser()
 
 
 def existing(path: str | Path) -> Path:
-    """Return `path` as a Path, or raise FileNotFoundError that names it in full."""
+    """Return `path` as a Path.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file or folder; it says where it was looked for.
+    """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist (looked in {path.absolute().parent})")
@@ -71,13 +88,19 @@ def need_known_version(path: str | Path, found: object, known: int) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
+    """SHA-256 of a file, in hexadecimal digits.
+
+    Examples
+    --------
+    >>> sha256(Path(__file__)) == sha256(Path(__file__)), len(sha256(Path(__file__)))
+    (True, 64)
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def revision(root: Path, *folders: str) -> str:
-    """Git revision of a checkout, with "+" if files of these folders differ from it; "unknown" where git knows none."""
+    """Git revision of a checkout, with "+" if files of `folders` differ from it; "unknown" outside a checkout."""
 
     def git(*words: str) -> str:
         try:
@@ -86,19 +109,19 @@ def revision(root: Path, *folders: str) -> str:
             return ""
         return found.stdout.strip() if found.returncode == 0 else ""
 
-    # Outside a checkout of its own, git would answer for whatever lies around it.
+    # In a folder that is no checkout, git would answer for a checkout that contains it.
     if not (root / ".git").exists() or not (short := git("rev-parse", "--short", "HEAD")):
         return "unknown"
     return short + ("+" if git("status", "--porcelain", *folders) else "")
 
 
 def repository_file(path: str) -> Path:
-    """A file of the repository that does not travel with the package.
+    """Path of a file of the repository that is not part of the installed package.
 
     Raises
     ------
     FileNotFoundError
-        Where the package was installed without its repository.
+        If the package was installed without its repository.
     """
     file = Path(__file__).parents[1] / path
     if not file.exists():
@@ -107,7 +130,13 @@ def repository_file(path: str) -> Path:
 
 
 def provenance() -> dict[str, str]:
-    """What a committed result was made with: command, git revision ("+" if files differ from it), versions, machine."""
+    """Record of how a result was made: command, git revision ("+" if files differ from it), versions, processor.
+
+    Examples
+    --------
+    >>> sorted(provenance())
+    ['command', 'numpy', 'processor', 'python', 'revision', 'torch']
+    """
     import numpy as np
     import torch
 
@@ -124,7 +153,13 @@ def provenance() -> dict[str, str]:
 
 
 def shipped_file(name: str) -> Path:
-    """A file of the repository's data/ folder, from the clone or from the installed wheel."""
+    """Path of a file of the repository's data/ folder, in the clone or in the installed package.
+
+    Examples
+    --------
+    >>> shipped_file("sample.parquet").exists()
+    True
+    """
     package = Path(__file__).parent
     return next(
         (p for p in (package / "_data" / name, package.parent / "data" / name) if p.exists()),

@@ -14,10 +14,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from astraclr.config import Preset, Recipe, preset_from_dict, recipe_from_dict, to_dict
+from astraclr.config import Preset, Recipe, to_dict
 from astraclr.files import existing, need_known_version, replacing, shipped_file
 from astraclr.model.config import EncoderConfig
 from astraclr.model.encoder import Encoder, new_encoder
+from astraclr.model.saved_settings import preset_from_dict, recipe_from_dict
 
 FORMAT, VERSION = "astraclr checkpoint", 1
 

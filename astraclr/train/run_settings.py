@@ -6,8 +6,9 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
-from astraclr.config import Preset, Recipe, preset_from_dict, recipe_from_dict
+from astraclr.config import Preset, Recipe
 from astraclr.data.sources import same_stars
+from astraclr.model.saved_settings import preset_from_dict, recipe_from_dict
 
 _OTHER_RUN = (
     "{} holds a run with another preset, recipe, seed, number of steps or other stars; "

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from astraclr.config import RECIPES, Recipe, View, preset, recipe_from_dict, to_dict
+from astraclr.config import RECIPES, Recipe, View, preset, to_dict
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.sources import InMemory
 from astraclr.data.tokens import prepare
@@ -18,6 +18,7 @@ from astraclr.model.config import EncoderConfig
 from astraclr.model.embedding import CROPS, crop_tokens, embed, embedding_table
 from astraclr.model.encoder import Encoder, new_encoder
 from astraclr.model.inputs import Steps
+from astraclr.model.saved_settings import recipe_from_dict
 from astraclr.train.counter_rng import VALIDATION, Draws
 from astraclr.train.losses import nt_xent, nt_xent_pairs
 from astraclr.train.optimizer import BETAS, new_optimiser, rate_of_step
