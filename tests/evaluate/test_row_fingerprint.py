@@ -58,7 +58,6 @@ UNSEEN = {
     ("config", "_PAPER"): "in RECIPES",
     ("config", "_RECOMMENDED"): "in RECIPES",
     ("config", "_TWO_VIEWS"): "in RECIPES",
-    ("config", "RUBIN_BANDS"): "of a survey that is read, not simulated",
     ("data.lightcurves", "PAPER_CUT"): "a cut that readers may make; no simulated star is cut",
     ("data.summaries", "_AT_ONCE"): "how many stars are summarised at once",
     ("model.checkpoint", "VERSION"): "of the format of files",
