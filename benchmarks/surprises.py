@@ -30,7 +30,7 @@ from astraclr.simulation.simulate import simulate
 from astraclr.train.counter_rng import Draws
 from astraclr.train.losses import chance_level, nt_xent
 from astraclr.train.optimizer import BETAS, EPSILON, learning_rate
-from astraclr.train.pretrain import project_views, validate
+from astraclr.train.step import Training, project_views, validate
 from astraclr.train.views import kept_after_bin_dropout, make_view, make_views
 
 RESULTS = Path(__file__).parent / "results" / "surprises.json"
@@ -148,9 +148,8 @@ def validation(checkpoint: Checkpoint) -> dict[str, float]:
     """9: spread of the validation loss of one encoder over 20 drawings of the views."""
     stars = training_stars("tiny", 0)
     data, held = prepare(stars), torch.as_tensor(split(len(stars))[1])
-    losses = [
-        validate(checkpoint.encoder, data, held, preset("tiny"), checkpoint.recipe, s)["val_loss"] for s in range(20)
-    ]
+    training = Training(checkpoint.encoder, preset("tiny"), checkpoint.recipe)
+    losses = [validate(training, data, held, seed)["val_loss"] for seed in range(20)]
     gain = checkpoint.history["val_loss"].dropna().tail(3).diff().abs()
     return {
         "standard deviation": float(np.std(losses)),

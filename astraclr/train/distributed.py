@@ -2,7 +2,7 @@
 
 Every rank holds the same weights, and takes the same step after gradients were summed over the ranks. It is done by
 hand and not by ``DistributedDataParallel``: an encoder of this size sends its gradient in a small part of a step, and
-what is sent, and when gradients are clipped, stands in plain sight (`astraclr.train.pretrain.update`).
+what is sent, and when gradients are clipped, stands in plain sight (`astraclr.train.step.update`).
 """
 
 from __future__ import annotations

@@ -22,11 +22,13 @@ from astraclr.model.saved_settings import recipe_from_dict
 from astraclr.train.counter_rng import VALIDATION, Draws
 from astraclr.train.losses import nt_xent, nt_xent_pairs
 from astraclr.train.optimizer import BETAS, new_optimiser, rate_of_step
-from astraclr.train.pretrain import CLIP_NORM, pretrain, project_views, update
+from astraclr.train.pretrain import pretrain
+from astraclr.train.step import CLIP_NORM, Training, project_views, update
 from astraclr.train.summary_targets import Summaries
 from astraclr.train.views import in_lost_band, kept_after_thinning, make_view, make_views
 
 SIZE = replace(preset("tiny"), batch_size=16, steps=12, evaluate_every=6)
+FAST = replace(SIZE, warmup=100)
 PLAIN = View("plain")
 
 
@@ -155,8 +157,8 @@ def test_negatives_replica_equals_separate_devices_with_summed_gradients(data, n
         own, losses = gradients(encoder), [*losses, pairs.mean().item()]
         expected = own if expected is None else [a + b for a, b in zip(expected, own, strict=True)]
     optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS)
-    loss, _ = update(encoder, optimiser, views, how, 0, 100, replicas=n_replicas)
-    assert loss.item() == pytest.approx(np.mean(losses), abs=1e-6)
+    taken = update(Training(encoder, replace(FAST, replicas=n_replicas), how), optimiser, views, 0)
+    assert taken.loss.item() == pytest.approx(np.mean(losses), abs=1e-6)
     for ours, theirs in zip(gradients(encoder), expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
 
@@ -166,20 +168,21 @@ def test_negatives_gathered_takes_the_whole_batch_whatever_the_replicas(data):
     encoder = Encoder(EncoderConfig.of(SIZE, how)).train()
     views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
     expected = nt_xent(project_views(encoder, views)).item()
-    loss, _ = update(encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100, replicas=4)
-    assert loss.item() == pytest.approx(expected, abs=1e-6)
+    training = Training(encoder, replace(FAST, replicas=4), how)
+    taken = update(training, torch.optim.Adam(encoder.parameters()), views, 0)
+    assert taken.loss.item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_pretraining_and_validation_share_the_batch_among_the_replicas(stars, monkeypatch):
-    import astraclr.train.pretrain
+    import astraclr.train.step
 
     size, how, batches = replace(SIZE, replicas=4, steps=2, evaluate_every=2), switched(negatives="replica"), []
-    heads = astraclr.train.pretrain.heads
+    heads = astraclr.train.step.heads
     monkeypatch.setattr(
-        astraclr.train.pretrain, "heads", lambda e, views: batches.append(len(views[0].mag)) or heads(e, views)
+        astraclr.train.step, "heads", lambda e, views: batches.append(len(views[0].mag)) or heads(e, views)
     )
     losses = []
-    monkeypatch.setattr(astraclr.train.pretrain, "nt_xent", lambda z, t: losses.append(z.shape[1]) or nt_xent(z, t))
+    monkeypatch.setattr(astraclr.train.step, "nt_xent", lambda z, t: losses.append(z.shape[1]) or nt_xent(z, t))
     pretrain(stars, size, how, progress=False)
     assert batches == [4] * 8 and set(losses) == {4}
 
@@ -214,6 +217,7 @@ def test_embedding_and_fine_tuning_prepare_as_the_recipe_says(stars, switch, mon
 @pytest.mark.parametrize("frozen", [False, True])
 def test_frozen_views_repeat_the_first_epoch(stars, monkeypatch, frozen):
     import astraclr.train.pretrain
+    import astraclr.train.step
 
     seen = []
 
@@ -222,7 +226,8 @@ def test_frozen_views_repeat_the_first_epoch(stars, monkeypatch, frozen):
         seen.append((batch.tolist(), views[0].mag, rest[2].epoch))
         return views
 
-    monkeypatch.setattr(astraclr.train.pretrain, "make_views", spy)
+    for module in (astraclr.train.pretrain, astraclr.train.step):
+        monkeypatch.setattr(module, "make_views", spy)
     pretrain(stars, replace(SIZE, evaluate_every=100), switched(frozen_views=frozen), steps=10, progress=False)
     train_steps = seen[:9]  # 76 training stars, 4 batches of 16 an epoch; the last call may validate
     same = [
@@ -238,7 +243,7 @@ def test_fixed_validation_uses_the_same_views_each_time(stars, monkeypatch, fixe
 
     seeds = []
     validate = astraclr.train.pretrain.validate
-    monkeypatch.setattr(astraclr.train.pretrain, "validate", lambda *a: seeds.append(a[5]) or validate(*a))
+    monkeypatch.setattr(astraclr.train.pretrain, "validate", lambda *a: seeds.append(a[3]) or validate(*a))
     pretrain(stars, SIZE, switched(fixed_validation=fixed), progress=False)
     assert len(seeds) == 2 and (len(set(seeds)) == 1) == fixed
 
@@ -271,7 +276,8 @@ def test_loss_sum_and_keras_adam_change_the_step_and_not_the_reported_loss(data)
         encoder = new_encoder(SIZE, switched(dropout=0.0, **how), 0)
         before = [p.detach().clone() for p in encoder.parameters()]
         optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS)
-        loss[name] = update(encoder, optimiser, views, switched(dropout=0.0, **how), 0, 100)[0].item()
+        training = Training(encoder, FAST, switched(dropout=0.0, **how))
+        loss[name] = update(training, optimiser, views, 0).loss.item()
         moved[name] = max((a - b).abs().max().item() for a, b in zip(before, encoder.parameters(), strict=True))
     assert loss["plain"] == loss["sum"] == loss["keras"]
     assert moved["keras"] == 0 < moved["plain"]
@@ -306,9 +312,9 @@ def test_the_papers_recipe_is_faithful_in_every_row_and_corrected_in_none():
 
 @pytest.mark.parametrize("keras", [False, True])
 def test_keras_adam_adds_epsilon_outside_the_bias_correction(data, monkeypatch, keras):
-    import astraclr.train.pretrain
+    import astraclr.train.optimizer
 
-    monkeypatch.setattr(astraclr.train.pretrain, "EPSILON", 1e-3)  # so large that its place shows
+    monkeypatch.setattr(astraclr.train.optimizer, "EPSILON", 1e-3)  # so large that its place shows
     how = switched(dropout=0.0, keras_adam=keras)
     encoder = new_encoder(SIZE, how, 0)
     views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
@@ -316,7 +322,7 @@ def test_keras_adam_adds_epsilon_outside_the_bias_correction(data, monkeypatch, 
     weight = encoder.layers[0].ffn[0].weight
     expected, m, v = weight.detach().double(), 0.0, 0.0
     for t in (1, 2, 3):
-        _, rate = update(encoder, optimiser, views, how, t - 1, 100)
+        rate = update(Training(encoder, FAST, how), optimiser, views, t - 1).rate
         g = weight.grad.double()
         m, v = 0.9 * m + 0.1 * g, 0.98 * v + 0.02 * g**2
         if keras:
@@ -579,7 +585,7 @@ def test_weight_decay_shrinks_weights_beside_adam(data, decay):
         how = switched(dropout=0.0, weight_decay=value)
         encoder = new_encoder(SIZE, how, 0)
         before = encoder.layers[0].ffn[0].weight.detach().clone()
-        _, rate = update(encoder, new_optimiser(encoder, how, "cpu"), views, how, 0, 100)
+        rate = update(Training(encoder, FAST, how), new_optimiser(encoder, how, "cpu"), views, 0).rate
         found[value] = encoder.layers[0].ffn[0].weight.detach()
     torch.testing.assert_close(found[decay], found[0.0] - rate * decay * before, atol=1e-6, rtol=0)
 
@@ -591,20 +597,19 @@ def test_contrast_and_summaries_weigh_the_parts_of_the_loss(stars, data):
         encoder = new_encoder(SIZE, how, 0)
         views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
         assert (encoder.summaries is not None) == bool(weight)
-        loss, _ = update(
-            encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100, truth=truth if weight else None
-        )
-        found[contrast, weight] = loss.tolist()
+        optimiser = torch.optim.Adam(encoder.parameters())
+        taken = update(Training(encoder, FAST, how), optimiser, views, 0, truth if weight else None)
+        found[contrast, weight] = [term.loss.item() for term in taken.terms]
         assert (encoder.projection[0].weight.grad.abs().max() > 0) == bool(contrast)
         if weight:  # the gradient is clipped as a whole, which leaves ratios
             norms = [part.weight.grad.norm().item() for part in (encoder.projection[0], encoder.summaries)]
             ratio[contrast, weight] = norms[0] / norms[1]
     # The other weights are the same with and without the head.
-    assert found[1.0, 0.0] == found[1.0, 1.0][0] == found[0.5, 2.0][0] == found[0.0, 1.0][0]
+    assert found[1.0, 0.0][0] == found[1.0, 1.0][0] == found[0.5, 2.0][0] == found[0.0, 1.0][0]
     assert found[1.0, 1.0][1] == found[0.5, 2.0][1] > 0
     assert ratio[0.5, 2.0] == pytest.approx(ratio[1.0, 1.0] / 4, rel=1e-4) and ratio[0.0, 1.0] == 0
     with pytest.raises(ValueError, match="needs their truth at every step"):
-        update(encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100)
+        update(Training(encoder, FAST, how), torch.optim.Adam(encoder.parameters()), views, 0)
 
 
 @pytest.mark.parametrize(
