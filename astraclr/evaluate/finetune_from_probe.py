@@ -73,7 +73,7 @@ def ranked_probes(
     ('concat', 1.0, 7)
     """
     fusions: tuple[Fusion, ...] = ("mean", "concat")
-    settings = [(fusion, C) for fusion in fusions for C in C_GRID]
+    settings: list[tuple[Fusion, float]] = [(fusion, C) for fusion in fusions for C in C_GRID]
     models = {(fusion, C): fit_logistic(fused(train, fusion), train_y, C) for fusion, C in settings}
     predicted = {(fusion, C): models[fusion, C].predict(fused(validation, fusion)) for fusion, C in settings}
     _, accuracies = best_setting(predicted, validation_y)
