@@ -145,7 +145,8 @@ class _Set:
             self.left, self.passes = self.rng.permutation(len(self.data)), self.passes + 1
         stars = torch.as_tensor(self.left[: self.size], device=self.wanted.device)
         self.left = self.left[self.size :]
-        tokens = make_view(self.data, stars, TRAINING_VIEW, model.preset, model.recipe, Draws(seed, self.passes))
+        draws = Draws(seed, self.passes).of(stars)
+        tokens = make_view(self.data, stars, TRAINING_VIEW, model.preset, model.recipe, draws)
         return F.cross_entropy(model.head(model.encoder(tokens)), self.wanted[stars])
 
 
