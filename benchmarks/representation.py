@@ -5,8 +5,7 @@ Usage: python benchmarks/representation.py [--preset tiny] [--rows 'paper*,featu
 
 Rows are addressed by name, * stands for any characters:
   majority                            the most frequent class
-  features, features-period           hand-crafted, of whole curves; with the best Lomb-Scargle period (needs the extra
-                                      interop, as those below)
+  features, features-period           hand-crafted, of whole curves; with the best Lomb-Scargle period (extra interop)
   features-windows, features-windows-period   the same of the epochs in the encoder's three crops
   RECIPE                              an encoder pre-trained by that recipe (paper, corrected, ...); RECIPE@STEPS takes
                                       so many steps instead of the preset's: for comparisons at equal cost
@@ -15,9 +14,9 @@ Rows are addressed by name, * stands for any characters:
                                       stopped by the second; RECIPE@STEPS-supervised after so many steps at most
   DIR, DIR-random                     a finished checkpoint, named with --checkpoint DIR
 By default every row of the recipes paper, corrected and, where there is one, recommended. Preset tiny checks that the
-script works, with few stars and steps; its scores mean nothing. Writes benchmarks/results/representation-<preset>.json
-(of another draw of labelled stars, -draw<number> more) after every row. Rows that the present code would reproduce are
-kept, so a stopped run can be continued. With --real, rows are also scored on real stars.
+script works; its scores mean nothing. Writes benchmarks/results/representation-<preset>.json (of another draw of
+labelled stars, -draw<number> more) after every row, and keeps rows that the present code would reproduce, so that a
+stopped run can be continued. With --real, rows are also scored on real stars.
 """
 
 import argparse
@@ -132,11 +131,8 @@ class Table:
     def row(self, name: str, seed: int, stars: Splits) -> dict[str, Any]:
         """Scores of a row and a seed on the simulated stars, with the cost of a training."""
         if name == "majority":
-            return {
-                "majority": benchmark.scores_with_intervals(
-                    majority(stars.fit.label, len(stars.test)), stars.test.label, stars.test.object_id, probable=False
-                )
-            }
+            test, always = stars.test, majority(stars.fit.label, len(stars.test))
+            return {"majority": benchmark.scores_with_intervals(always, test.label, test.object_id, probable=False)}
         if name.endswith("-supervised"):
             return self.supervised(name, seed, stars)
         x = benchmark.Vectors(*(self.vectors(name, seed, lc) for lc in stars))
