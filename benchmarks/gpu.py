@@ -34,7 +34,7 @@ from astraclr.model.attention import Form, best_form
 from astraclr.model.encoder import new_encoder
 from astraclr.train.counter_rng import Draws
 from astraclr.train.optimizer import BETAS, EPSILON
-from astraclr.train.pretrain import update
+from astraclr.train.step import Training, update
 from astraclr.train.views import make_views
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
@@ -85,15 +85,8 @@ class Step:
         return make_views(self.data, self.stars, self.size, self.how, Draws(0, self.done))
 
     def train(self, views: list[Tokens]) -> None:
-        update(
-            self.encoder,
-            self.optimiser,
-            views,
-            self.how,
-            self.done,
-            self.size.warmup,
-            mixed=self.way.precision == "bf16",
-        )
+        training = Training(self.encoder, self.size, self.how, mixed=self.way.precision == "bf16")
+        update(training, self.optimiser, views, self.done)
         self.done += 1
 
 

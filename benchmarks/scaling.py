@@ -4,7 +4,7 @@ Usage: python benchmarks/scaling.py        (some four minutes on two idle cores)
 
 One thread a process. Rates are medians over the steps: light curves per second by the clock and by the processor. Each
 stands beside its floor: what the operations of the real tokens take at the rate of large matrix products, measured in
-this run. Steps are those of `train.pretrain.update`, one part at a time. Two ranks are two processes that share
+this run. Steps are those of `train.step.update`, one part at a time. Two ranks are two processes that share
 the same global batch; a rank that waits for the other has a part of its own, so the sum of gradients is the sending
 alone. Stars are simulated (some 620 epochs), but for the rows of epochs a star. Writes benchmarks/results/scaling.json.
 """
@@ -43,7 +43,7 @@ from astraclr.train.counter_rng import Draws
 from astraclr.train.distributed import ALONE, Ranks, joined
 from astraclr.train.losses import nt_xent
 from astraclr.train.optimizer import BETAS, EPSILON, learning_rate
-from astraclr.train.pretrain import CLIP_NORM
+from astraclr.train.step import CLIP_NORM
 from astraclr.train.views import make_views
 
 RESULTS = Path(__file__).parent / "results" / "scaling.json"
@@ -79,7 +79,7 @@ def step_in_parts(
     done: int,
     ranks: Ranks = ALONE,
 ) -> tuple[Clock, list[Tokens]]:
-    """A step of a recipe whose negatives are gathered: what `pretraining.update` does, with a clock between its lines.
+    """A step of a recipe whose negatives are gathered: what `train.step.update` does, with a clock between its lines.
 
     Returns the clock and the views.
     """

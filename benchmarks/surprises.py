@@ -28,11 +28,12 @@ from astraclr.model.encoder import new_encoder
 from astraclr.model.inputs import angular_rates
 from astraclr.simulation.samples import labelled_stars, training_stars
 from astraclr.simulation.simulate import simulate
+from astraclr.train.augmentations import kept_after_bin_dropout
 from astraclr.train.counter_rng import Draws
 from astraclr.train.losses import chance_level, nt_xent
 from astraclr.train.optimizer import BETAS, EPSILON, learning_rate
-from astraclr.train.pretrain import project_views, validate
-from astraclr.train.views import kept_after_bin_dropout, make_view, make_views
+from astraclr.train.step import Training, project_views, validate
+from astraclr.train.views import make_view, make_views
 
 RESULTS = Path(__file__).parent / "results" / "surprises.json"
 PAPER, CORRECTED, SIZE = recipe("paper"), recipe("corrected"), preset("paper")
@@ -55,7 +56,7 @@ def real_points(data: Prepared, stars: Tensor) -> dict[str, float]:
     out = {}
     for name, in_place in (("in place", True), ("before", False)):
         how = replace(CORRECTED, drop_in_place=in_place)
-        out[name] = (~make_view(data, stars, HARD, SIZE, how, Draws(0)).mask).sum(1).double().mean().item()
+        out[name] = (~make_view(data, stars, HARD, SIZE, how, Draws(0).of(stars)).mask).sum(1).double().mean().item()
     return out
 
 
@@ -66,7 +67,7 @@ def windows(data: Prepared, stars: Tensor) -> dict[str, float]:
     starts = (data.segments(stars)[1] - longest + 1).clamp(min=1)
     out = {"starts lost": (1 / starts[starts > 1].double()).mean().item()}
     for name, shared in (("own", False), ("shared", True)):
-        tokens = make_view(data, stars, view, SIZE, replace(CORRECTED, shared_window=shared), Draws(0))
+        tokens = make_view(data, stars, view, SIZE, replace(CORRECTED, shared_window=shared), Draws(0).of(stars))
         spans = []
         for band in wave[:2]:
             there = ~tokens.mask & (tokens.band == band)
@@ -149,9 +150,8 @@ def validation(checkpoint: Checkpoint) -> dict[str, float]:
     """9: spread of the validation loss of one encoder over 20 drawings of the views."""
     stars = training_stars("tiny", 0)
     data, held = prepare(stars), torch.as_tensor(split(len(stars))[1])
-    losses = [
-        validate(checkpoint.encoder, data, held, preset("tiny"), checkpoint.recipe, s)["val_loss"] for s in range(20)
-    ]
+    training = Training(checkpoint.encoder, preset("tiny"), checkpoint.recipe)
+    losses = [validate(training, data, held, seed)["val_loss"] for seed in range(20)]
     gain = checkpoint.history["val_loss"].dropna().tail(3).diff().abs()
     return {
         "standard deviation": float(np.std(losses)),

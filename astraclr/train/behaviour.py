@@ -30,8 +30,9 @@ from astraclr.train.counter_rng import VALIDATION, Draws, Purpose
 from astraclr.train.fixed_cases import RECIPES, SIZE, stars
 from astraclr.train.losses import nt_xent
 from astraclr.train.optimizer import new_optimiser, rate_of_step
-from astraclr.train.pretrain import pretrain, update
+from astraclr.train.pretrain import pretrain
 from astraclr.train.run_state import Run
+from astraclr.train.step import Training, update
 from astraclr.train.summary_targets import REFERENCE, Summaries
 from astraclr.train.views import make_view, make_views
 
@@ -133,7 +134,7 @@ def _inputs() -> Part:
     """What the encoder reads, and what it makes of it before it has learnt anything."""
     lc = stars()
     data, every, rich = prepare(lc), torch.arange(len(lc)), RECIPES["rich"]
-    whole = make_view(data, every, View("whole"), SIZE, rich, Draws(5))
+    whole = make_view(data, every, View("whole"), SIZE, rich, Draws(5).of(every))
     harsh = whole._replace(magerr=None if whole.magerr is None else 2 * whole.magerr)  # beyond both ends of the range
     numbers = Steps.numbers(harsh)[~whole.mask].double()
     close: dict[str, Any] = {
@@ -141,7 +142,7 @@ def _inputs() -> Part:
         "rates of time": torch.cat([angular_rates(16, kind) for kind in ("days", "log")]),
     }
     for name, recipe in RECIPES.items():
-        tokens = make_view(data, every, View("whole"), SIZE, recipe, Draws(5))
+        tokens = make_view(data, every, View("whole"), SIZE, recipe, Draws(5).of(every))
         # Where drop-out drops everything, what is left does not depend on what it draws.
         for rate in (0.0, 1.0):
             encoder = new_encoder(SIZE, replace(recipe, dropout=rate), 4).train()
@@ -179,7 +180,7 @@ def _schedules() -> Part:
     }
     recipe, size = RECIPES["plain"], replace(SIZE, steps=9, evaluate_every=1, patience=3)
     encoder = new_encoder(size, recipe, 0)
-    run = Run(encoder, new_optimiser(encoder, recipe, "cpu"), size, recipe, 0, "", None)
+    run = Run(Training(encoder, size, recipe), new_optimiser(encoder, recipe, "cpu"), 0, "", None)
     stops = []
     for step, loss in enumerate((3.0, 2.0, 2.5, 2.2, 2.0, 1.0), start=1):
         run.note({"step": step, "loss": loss, "val_loss": loss}, 1.0, 8)
@@ -236,10 +237,11 @@ def _one_step(recipe: Recipe) -> list[float]:
     optimiser = new_optimiser(encoder, recipe, "cpu")
     truth = Summaries(source, rows).of(rows) if recipe.summaries else None
     views = make_views(source.prepared(rows), torch.arange(8), SIZE, recipe, Draws(1), torch.as_tensor(rows))
-    loss, rate = update(encoder, optimiser, views, recipe, 1, 30, 2, steps=6, truth=truth)
+    taken = update(Training(encoder, replace(SIZE, steps=6), recipe), optimiser, views, 1, truth)
     gradient = torch.cat([p.grad.double().ravel() for p in encoder.parameters() if p.grad is not None])
     group = optimiser.param_groups[0]
-    return [*loss.ravel().tolist(), rate, float(gradient.norm()), *group["betas"], group["eps"], group["weight_decay"]]
+    numbers = [*(float(term.loss) for term in taken.terms), taken.rate, float(gradient.norm())]
+    return [*numbers, *group["betas"], group["eps"], group["weight_decay"]]
 
 
 PARTS: dict[str, Callable[[], Part]] = {

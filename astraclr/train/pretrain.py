@@ -1,8 +1,7 @@
-"""The loop: views of unlabelled stars, their losses, Adam; seeded, resumable, on one device or many."""
+"""Pre-training: steps and validations until a run ends; seeded, resumable, on one device or several."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from astraclr.config import Preset, Recipe
@@ -20,156 +19,21 @@ from astraclr.config import recipe as recipe_named
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.sources import InMemory, Source
 from astraclr.data.splits import split
-from astraclr.data.tokens import Prepared, Tokens
+from astraclr.data.tokens import Tokens
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.device import own_device
-from astraclr.model.encoder import Encoder, new_encoder
-from astraclr.train.counter_rng import VALIDATION, Draws
-from astraclr.train.distributed import ALONE, Ranks, joined, shared
-from astraclr.train.losses import alignment, effective_rank, nt_xent, uniformity
-from astraclr.train.optimizer import BETAS, EPSILON, new_optimiser, rate_of_step
-from astraclr.train.run_state import Run, deliver, finished, held_signals
-from astraclr.train.summary_targets import Summaries, summary_loss
+from astraclr.model.encoder import new_encoder
+from astraclr.train.counter_rng import Draws
+from astraclr.train.distributed import joined, shared
+from astraclr.train.optimizer import new_optimiser
+from astraclr.train.run_state import Run, finished
+from astraclr.train.signals import deliver, held_signals
+from astraclr.train.step import VALIDATION_BATCHES, Training, update, validate
+from astraclr.train.summary_targets import Summaries
 from astraclr.train.views import make_views
-
-PARTS = ("nt_xent", "summary_loss")
-"""Of the loss, where a recipe has summaries; in a history beside "loss", and with "val_" beside "val_loss"."""
-
-CLIP_NORM = 1.0
-"""The global gradient norm of the paper's code."""
 
 _DROPOUT_APART = 1_000_000_007
 """Between the seeds of two ranks' drop-out."""
-
-
-def project_views(encoder: Encoder, views: list[Tokens]) -> Tensor:
-    """(views, batch, d_projection); each view runs at its own length."""
-    return heads(encoder, views)[0]
-
-
-def heads(encoder: Encoder, views: list[Tokens]) -> tuple[Tensor, Tensor | None]:
-    """(views, batch, d_projection), and where the encoder learns summaries (views, batch, n_summaries) guesses."""
-    pooled = [encoder(view) for view in views]
-    guesses = None if encoder.summaries is None else torch.stack([encoder.summarise(p) for p in pooled])
-    return torch.stack([encoder.project(p) for p in pooled]), guesses
-
-
-def update(
-    encoder: Encoder,
-    optimiser: torch.optim.Adam,
-    views: list[Tokens],
-    recipe: Recipe,
-    done: int,
-    warmup: int,
-    replicas: int = 1,
-    ranks: Ranks = ALONE,
-    mixed: bool = False,
-    steps: int = 0,
-    truth: Tensor | None = None,
-) -> tuple[Tensor, float]:
-    """One optimiser step after `done` earlier ones; returns the mean pair loss before it, and the learning rate.
-
-    A recipe whose negatives stay in a replica gets `replicas` equal shares of the batch, one after the other: each has
-    its own negatives, divides by the whole batch, and clips its own gradient; then the gradients are summed.
-
-    Of several `ranks` each brings the views of its share of the batch, and takes its share of the replicas. Where
-    `mixed`, the encoder computes in bfloat16. A recipe with summaries is given their `truth`, (batch, n_summaries);
-    both losses are then returned, (2,), as in `PARTS`. `steps` is the length of the run, for a schedule with an end.
-    """
-    if (encoder.summaries is None) != (truth is None):
-        raise ValueError(
-            "an encoder that learns summaries needs their truth at every step, and only such a one; see "
-            "astraclr.train.summary_targets.Summaries"
-        )
-    parameters, gathered = list(encoder.parameters()), recipe.negatives == "gathered"
-    share, device = len(views[0].mag), views[0].mag.device
-    batch, losses, summed = share * ranks.size, [], []
-    for rows in torch.arange(share, device=device).chunk(max(1, _replicas(recipe, replicas) // ranks.size)):
-        optimiser.zero_grad(set_to_none=True)  # before the forward pass, whose memory comes on top
-        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-            z, guesses = heads(encoder, [view.rows(rows) for view in views])
-        z = ranks.gathered(z.float()) if gathered else z
-        loss, part = nt_xent(z, recipe.temperature), z.shape[1] / batch
-        summed_pairs = len(views) * (len(views) - 1) if recipe.loss_sum else 1
-        total, found = loss * (part * summed_pairs * recipe.contrast), [loss]
-        if guesses is not None and truth is not None:
-            guesses, known = guesses.float(), truth[rows]
-            if gathered:
-                guesses, known = ranks.gathered(guesses), ranks.gathered(known[None])[0]
-            found.append(summary_loss(guesses, known))
-            total = total + found[1] * (part * recipe.summaries)
-        total.backward()
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if gathered:
-            ranks.sum_(gradients)
-        nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
-        summed = [a + b for a, b in zip(summed, gradients, strict=True)] if summed else gradients
-        losses.append(torch.stack(found).detach() * z.shape[1] / batch)
-    loss = torch.stack(losses).sum(0)
-    if not gathered:
-        ranks.sum_([loss, *summed])
-    for p, gradient in zip(parameters, summed, strict=True):
-        p.grad = gradient
-    rate = rate_of_step(recipe, done, encoder.config.d_model, warmup, steps, batch)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-        # Keras adds epsilon before the bias correction: torch's epsilon must grow by its inverse.
-        group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** (done + 1)) if recipe.keras_adam else EPSILON
-    optimiser.step()
-    return loss if len(loss) == len(PARTS) else loss[0], rate
-
-
-def _weighted(recipe: Recipe, parts: Tensor) -> Tensor:
-    """The loss of a recipe with summaries from its `PARTS`."""
-    return recipe.contrast * parts[0] + recipe.summaries * parts[1]
-
-
-def _replicas(recipe: Recipe, replicas: int) -> int:
-    return replicas if recipe.negatives == "replica" else 1
-
-
-@torch.no_grad()
-def validate(
-    encoder: Encoder,
-    data: Prepared,
-    stars: Tensor,
-    preset: Preset,
-    recipe: Recipe,
-    seed: int,
-    mixed: bool = False,
-    keys: Tensor | None = None,
-    ranks: Ranks = ALONE,
-    truth: Tensor | None = None,
-) -> dict[str, float]:
-    """Loss, alignment, uniformity of the projections and effective rank of the embeddings on held-out stars.
-
-    With the `truth` of their summaries the loss is the one that training reduces, and its parts follow; without, it is
-    NT-Xent. `keys` are the numbers of `stars` in the whole set, where `data` is a part of it. Means over at most 4
-    batches of the preset's size (a replica's share of it, where negatives stay there), or of all the stars where there
-    are fewer: then the chance level is lower too. Of several `ranks`, each takes some of the batches.
-    """
-    was_training = encoder.training
-    encoder.eval()
-    size = min(preset.batch_size // _replicas(recipe, preset.replicas), len(stars))
-    keys, draws = stars if keys is None else keys, Draws(seed, VALIDATION)
-    batches = [slice(first, first + size) for first in range(0, min(len(stars) - size + 1, 4 * size), size)]
-    names = ["val_loss", "alignment", "uniformity", "effective_rank"]
-    names += [] if truth is None else [f"val_{part}" for part in PARTS]
-    table = torch.zeros(len(batches), len(names), dtype=torch.float64, device=stars.device)
-    for k in range(ranks.rank, len(batches), ranks.size):
-        part = batches[k]
-        views = make_views(data, stars[part], preset, recipe, draws, keys[part])
-        with torch.autocast(data.mag.device.type, torch.bfloat16, enabled=mixed):
-            pooled = torch.stack([encoder(view) for view in views])
-            z, guesses = encoder.project(pooled), None if truth is None else encoder.summarise(pooled)
-        loss, gauges = nt_xent(z, recipe.temperature), [alignment(z), uniformity(z[0]), effective_rank(pooled[0])]
-        if guesses is not None and truth is not None:
-            parts = torch.stack([loss, summary_loss(guesses.float(), truth[part])])
-            loss, gauges = _weighted(recipe, parts), [*gauges, *parts]
-        table[k] = torch.stack([loss, *gauges])
-    encoder.train(was_training)
-    ranks.sum_([table])  # what another rank computed is 0 here
-    return dict(zip(names, table.mean(0).tolist(), strict=True))
 
 
 def pretrain(
@@ -189,9 +53,9 @@ def pretrain(
 ) -> Checkpoint:
     """Train an encoder on light curves, without labels.
 
-    On a GPU that computes in bfloat16 the encoder does, its loss and weights stay in float32. Started by ``torchrun``,
+    On a GPU that computes in bfloat16 the encoder does; losses and weights stay in float32. Started by ``torchrun``,
     each process takes an equal share of every batch, and the first one writes: the steps are those of one process to
-    rounding, except that each draws the drop-out of its own share.
+    rounding, except that each process draws the drop-out of its own share.
 
     Parameters
     ----------
@@ -204,11 +68,17 @@ def pretrain(
     steps : optimiser steps instead of the preset's
     device : "cpu" or "cuda"; the fastest there is by default
     threads : of a CPU run; two are seldom faster at small sizes, and much slower when another program wants a core
+    progress : show a progress bar
     save_every : steps between two states on disk, by default as many as between validations; a state is also written
         on Ctrl-C and SIGTERM, at the end of the step
     tensorboard : also write scalars into the folder ``tensorboard`` of `out`
     compile : let torch.compile translate the encoder: a minute or more at the start, then faster steps on a GPU; it
         rounds, and draws drop-out, in its own way
+
+    Returns
+    -------
+    Checkpoint
+        The encoder of the best validation loss, with the history of the run.
 
     Raises
     ------
@@ -218,36 +88,27 @@ def pretrain(
         was finite stays in the folder.
     OSError
         For a disk that is full from the start; later, states that cannot be written are skipped with a warning.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> checkpoint = pretrain(simulate(20, seed=0), "tiny", steps=2, progress=False)
+    >>> checkpoint.history["step"].tolist(), checkpoint.name
+    ([1, 2], 'tiny-corrected-0-unsaved')
     """
     preset, recipe = preset_named(preset), recipe_named(recipe)
     preset = preset if steps is None else replace(preset, steps=steps)
-    if len(lc) < 10 or preset.steps < 1:
-        raise ValueError(f"{len(lc)} stars and {preset.steps} steps: pre-training needs at least 10 stars and 1 step")
-    if save_every is not None and save_every < 1:
-        raise ValueError(f"save_every {save_every}: a state is written after 1 step or more")
-    if tensorboard and out is None:
-        raise ValueError("tensorboard=True writes into the run's folder: name one with out=")
+    _check(len(lc), preset, save_every, tensorboard and out is None)
     device = device or own_device()
     source = InMemory(lc, device) if isinstance(lc, LightCurves) else lc
-    train, held = split(len(source))
     folder = None if out is None else Path(out)
     with joined(device) as ranks:
-        preset = shared(preset, recipe, min(preset.batch_size, len(train)), ranks)
+        preset = shared(preset, recipe, min(preset.batch_size, len(split(len(source))[0])), ranks)
         before = None if folder is None else finished(folder, preset, recipe, seed, source.fingerprint)
         encoder = new_encoder(preset, recipe, seed, len(source.bands)).to(device).train()
+        training = Training(encoder, preset, recipe, ranks, mixed_precision_pays(device))
         optimiser = new_optimiser(encoder, recipe, device)
-        run = Run(
-            encoder,
-            optimiser,
-            preset,
-            recipe,
-            seed,
-            source.fingerprint,
-            folder,
-            writes=ranks.rank == 0,
-            save_every=save_every or preset.evaluate_every,
-            tensorboard=tensorboard,
-        )
+        run = Run(training, optimiser, seed, source.fingerprint, folder, save_every=save_every, tensorboard=tensorboard)
         ranks.check_agreement(f"{run.settings} {run.done} {before is None}", device)
         if before is not None:
             return before
@@ -255,22 +116,25 @@ def pretrain(
         if compile:
             encoder.compile(dynamic=True)  # in place, so that names of weights stay; lengths differ from batch to batch
         with _threads(threads), torch.random.fork_rng(_cuda_devices(device)):
-            _train(run, source, train, held, device, ranks, progress and ranks.rank == 0)
+            _train(run, _Stars(run, source, device), progress and ranks.rank == 0)
         checkpoint = run.result()
-        ranks.largest(0, device)  # as they leave, all find it on disk
+        ranks.largest(0, device)  # when the ranks leave, the checkpoint is on disk for all of them
     return checkpoint
 
 
-def _train(
-    run: Run, source: Source, train: np.ndarray, held: np.ndarray, device: str, ranks: Ranks, progress: bool
-) -> None:
-    """Steps until the run is finished, or until a signal asks one of the ranks to stop."""
-    preset, recipe, seed = run.preset, run.recipe, run.seed
-    mixed, batches, stop = mixed_precision_pays(device), _Batches(source, train, preset.batch_size, seed), 0
-    held = held[: 4 * preset.batch_size]  # no more are looked at
-    few, few_rows, keys = source.prepared(held, device), torch.arange(len(held), device=device), torch.as_tensor(held)
-    summaries = Summaries(source, train, device) if recipe.summaries else None
-    few_truth = None if summaries is None else summaries.of(held)
+def _check(n_stars: int, preset: Preset, save_every: int | None, no_place: bool) -> None:
+    """Refuse arguments of `pretrain` that cannot work."""
+    if n_stars < 10 or preset.steps < 1:
+        raise ValueError(f"{n_stars} stars and {preset.steps} steps: pre-training needs at least 10 stars and 1 step")
+    if save_every is not None and save_every < 1:
+        raise ValueError(f"save_every {save_every}: a state is written after 1 step or more")
+    if no_place:
+        raise ValueError("tensorboard=True writes into the run's folder: name one with out=")
+
+
+def _train(run: Run, stars: _Stars, progress: bool) -> None:
+    """Take steps until the run is finished, or until a signal asks one of the ranks to stop."""
+    training, preset, ranks, stop = run.training, run.training.preset, run.training.ranks, 0
     bar = tqdm(
         range(run.done, preset.steps),
         initial=run.done,
@@ -281,58 +145,73 @@ def _train(
     )
     with held_signals() as signalled, closing(run.log):
         for step in bar:
-            if stop or ranks.largest(run.finished, device):
+            if stop or ranks.largest(run.finished, stars.device):
                 break
             began = time.perf_counter()
-            drawn = step % batches.per_epoch if recipe.frozen_views else step
-            torch.manual_seed(seed * 1_000_003 + step + ranks.rank * _DROPOUT_APART)
-            rows = batches[drawn][ranks.share(batches.size)]
-            views = _views_of_step(source, rows, preset, recipe, Draws(seed, drawn // batches.per_epoch), device)
-            truth = None if summaries is None else summaries.of(rows)
-            loss, rate = update(
-                run.encoder,
-                run.optimiser,
-                views,
-                recipe,
-                step,
-                preset.warmup,
-                preset.replicas,
-                ranks,
-                mixed,
-                preset.steps,
-                truth,
-            )
-            total = loss if truth is None else _weighted(recipe, loss)
-            record = {"step": step + 1, "loss": float(total), "learning_rate": rate}
-            if truth is not None:
-                record |= dict(zip(PARTS, loss.tolist(), strict=True))
+            torch.manual_seed(run.seed * 1_000_003 + step + ranks.rank * _DROPOUT_APART)
+            views, truth = stars.of_step(step)
+            record = {"step": step + 1, **update(training, run.optimiser, views, step, truth).record()}
             seconds = time.perf_counter() - began
             if (step + 1) % preset.evaluate_every == 0 or step + 1 == preset.steps:
-                seed_now = 0 if recipe.fixed_validation else step
-                record |= validate(
-                    run.encoder, few, few_rows, preset, recipe, seed_now, mixed, keys.to(device), ranks, few_truth
-                )
-            run.note(record, seconds, batches.size)
+                seed = 0 if training.recipe.fixed_validation else step
+                record |= validate(training, stars.held, stars.rows, seed, stars.keys, stars.held_truth)
+            run.note(record, seconds, stars.batches.size)
             bar.set_postfix_str(run.summary(), refresh=False)
             # Ranks stop after the same step: one that went on would wait for the others for ever.
-            stop = ranks.largest(signalled(), device)
+            stop = ranks.largest(signalled(), stars.device)
         if stop:
             run.save()
-            ranks.largest(0, device)  # nobody leaves before it is on disk
+            ranks.largest(0, stars.device)  # no rank leaves before the state is on disk
     if stop := stop or signalled():  # one may have come during the last writes
         deliver(stop)
 
 
-def _views_of_step(
-    source: Source, rows: np.ndarray, preset: Preset, recipe: Recipe, draws: Draws, device: str
+class _Stars:
+    """Training stars, as views of each step, and validation stars of a run; with the truth of summaries.
+
+    Attributes
+    ----------
+    held, rows, keys : validation stars, their rows in `held` and their numbers in the whole set
+    held_truth : their summaries, where the recipe learns them
+    """
+
+    def __init__(self, run: Run, source: Source, device: str) -> None:
+        train, held = split(len(source))
+        training, size = run.training, run.training.preset.batch_size
+        held = held[: VALIDATION_BATCHES * size]
+        self.training, self.source, self.device, self.seed = training, source, device, run.seed
+        self.batches = _Batches(source, train, size, run.seed)
+        self.held, self.rows = source.prepared(held, device), torch.arange(len(held), device=device)
+        self.keys = torch.as_tensor(held).to(device)
+        self.summaries = Summaries(source, train, device) if training.recipe.summaries else None
+        self.held_truth = None if self.summaries is None else self.summaries.of(held)
+
+    def of_step(self, step: int) -> tuple[list[Tokens], Tensor | None]:
+        """Views of this rank's stars in a step, and their summaries."""
+        training = self.training
+        drawn = step % self.batches.per_epoch if training.recipe.frozen_views else step
+        rows = self.batches[drawn][training.ranks.share(self.batches.size)]
+        draws = Draws(self.seed, drawn // self.batches.per_epoch)
+        views = views_of(self.source, rows, training, draws, self.device)
+        return views, None if self.summaries is None else self.summaries.of(rows)
+
+
+def views_of(
+    source: Source, rows: np.ndarray, training: Training, draws: Draws, device: torch.device | str = "cpu"
 ) -> list[Tokens]:
-    """Views of this rank's stars; a star's random numbers are its own, whatever the ranks."""
+    """Views of the stars of a source with these numbers; a star's random numbers are its own, whatever the batch."""
     data, keys = source.prepared(rows, device), torch.as_tensor(rows, device=device)
-    return make_views(data, torch.arange(len(rows), device=device), preset, recipe, draws, keys)
+    return make_views(data, torch.arange(len(rows), device=device), training.preset, training.recipe, draws, keys)
 
 
 def mixed_precision_pays(device: torch.device | str) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware; CPUs without it are a hundred times slower so."""
+    """Whether a device multiplies bfloat16 matrices in hardware.
+
+    Examples
+    --------
+    >>> mixed_precision_pays("cpu")
+    False
+    """
     return torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
@@ -344,6 +223,7 @@ def _cuda_devices(device: str) -> list[int]:
 
 @contextmanager
 def _threads(n: int) -> Iterator[None]:
+    """Let torch compute with `n` threads for the length of the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
@@ -353,7 +233,7 @@ def _threads(n: int) -> Iterator[None]:
 
 
 class _Batches:
-    """Numbers of the stars of a step: every epoch is a new order; a last incomplete batch is skipped."""
+    """Numbers of the training stars of each step: every epoch has a new order; a last incomplete batch is skipped."""
 
     def __init__(self, source: Source, rows: np.ndarray, size: int, seed: int) -> None:
         self.source, self.rows, self.size, self.seed = source, rows, min(size, len(rows)), seed

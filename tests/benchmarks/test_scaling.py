@@ -21,7 +21,8 @@ from astraclr.model.checkpoint import load_checkpoint
 from astraclr.model.encoder import new_encoder
 from astraclr.simulation.simulate import simulate
 from astraclr.train.optimizer import BETAS, EPSILON
-from astraclr.train.pretrain import _views_of_step, update
+from astraclr.train.pretrain import views_of
+from astraclr.train.step import Training, update
 
 SRUN = '#!/bin/bash\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n'
 TORCHRUN = f'#!/bin/bash\nexec {sys.executable} -m torch.distributed.run "$@"\n'
@@ -100,8 +101,8 @@ def test_the_step_that_is_taken_apart_is_the_step_of_pretraining(scaling, stars)
                 clock, _ = scaling.step_in_parts(encoder, optimiser, source, rows, size, how, done)
                 assert set(clock.wall) == set(scaling.PARTS) and clock.wall["backward"] > 0
             else:
-                views = _views_of_step(source, rows, size, how, scaling.Draws(0, done), "cpu")
-                update(encoder, optimiser, views, how, done, size.warmup)
+                training = Training(encoder, size, how)
+                update(training, optimiser, views_of(source, rows, training, scaling.Draws(0, done)), done)
         weights.append(torch.cat([p.detach().ravel() for p in encoder.parameters()]))
     assert torch.equal(*weights)
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from astraclr import catalogs
-from astraclr.catalogs import _published, _zubercal
+from astraclr.catalogs import _hats, _published
 from astraclr.catalogs._zubercal_tables import in_magnitudes
 from astraclr.data.lightcurves import LightCurves
 
@@ -136,9 +136,7 @@ def test_hats_by_position_and_by_id(hats):
 def test_hats_limit_reads_no_more_partitions_than_it_needs(hats, monkeypatch):
     folder, _, _ = hats
     read = []
-    monkeypatch.setattr(
-        _zubercal, "tidy_frame", lambda f, how, _tidy=_zubercal.tidy_frame: read.append(1) or _tidy(f, how)
-    )
+    monkeypatch.setattr(_hats, "tidy_frame", lambda f, how, _tidy=_hats.tidy_frame: read.append(1) or _tidy(f, how))
     assert len(catalogs.zubercal(folder, limit=3)) == 3
     some = len(read)
     catalogs.zubercal(folder)

@@ -27,7 +27,8 @@ from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_contro
 from astraclr.model.embedding import embed
 from astraclr.model.encoder import new_encoder
 from astraclr.simulation.simulate import simulate
-from astraclr.train.pretrain import pretrain, update
+from astraclr.train.pretrain import pretrain
+from astraclr.train.step import update
 
 COMMANDS = ("simulate", "info", "pretrain", "embed", "probe", "predict", "explore", "export", "fetch", "figure")
 

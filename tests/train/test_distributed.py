@@ -30,7 +30,8 @@ from astraclr.model.encoder import new_encoder
 from astraclr.train.counter_rng import Draws
 from astraclr.data.tokens import prepare
 from astraclr.config import RECIPES, preset
-from astraclr.train.pretrain import _views_of_step, pretrain, update, validate
+from astraclr.train.pretrain import pretrain, views_of
+from astraclr.train.step import Training, update, validate
 from astraclr.data.sources import InMemory
 from astraclr.simulation.simulate import simulate
 from astraclr.train.summary_targets import Summaries
@@ -46,15 +47,16 @@ def gradients(ranks):
     for name, how in recipes.items():
         encoder = new_encoder(size, how, 0)
         rows = np.arange(16)[ranks.share(16)]
-        views = _views_of_step(InMemory(stars), rows, size, how, Draws(0), "cpu")
+        training = Training(encoder, replace(size, warmup=100), how, ranks)
+        views = views_of(InMemory(stars), rows, training, Draws(0))
         optimiser = torch.optim.Adam(encoder.parameters())
         summaries = Summaries(InMemory(stars), np.arange(20)) if how.summaries else None
         truth, all_truth = (None, None) if summaries is None else (summaries.of(rows), summaries.of(np.arange(24)))
-        found[f"{name}/loss"], _ = update(encoder, optimiser, views, how, 5, 100, size.replicas, ranks, False, 8,
-                                                 truth)
+        taken = update(training, optimiser, views, 5, truth)
+        found |= {f"{name}/{term.name}": term.loss for term in taken.terms}
         found |= {f"{name}/{k}": p.grad for k, p in encoder.named_parameters()}
         every, three = torch.arange(24), replace(size, batch_size=8, replicas=1)  # batches, so ranks have two and one
-        seen = validate(encoder, prepare(stars), every, three, how, 0, ranks=ranks, truth=all_truth)
+        seen = validate(Training(encoder, three, how, ranks), prepare(stars), every, 0, truth=all_truth)
         found |= {f"{name}/{k}": torch.tensor(v) for k, v in seen.items()}
     return {k: v.detach().numpy() for k, v in found.items()}
 

@@ -1,21 +1,22 @@
 """Six optimiser steps of the reference's own training loop, and its learning-rate schedule."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from parity import in_the_references_order, keras_weights, tokens_of
 
-from astraclr.config import RECIPES
+from astraclr.config import RECIPES, preset
 from astraclr.model.config import EncoderConfig
 from astraclr.model.encoder import Embedding, Encoder
 from astraclr.train.losses import nt_xent_pairs
 from astraclr.train.optimizer import BETAS, learning_rate
-from astraclr.train.pretrain import project_views, update
+from astraclr.train.step import Training, project_views, update
 
 RECIPE = RECIPES["paper"]
-WARMUP = 100
+SIZE = replace(preset("paper"), warmup=100, replicas=1)
 NOISE = "attention.k.bias"
 """Its gradient is zero in theory and rounding noise in practice, which Adam makes steps of (oracles' README)."""
 
@@ -43,9 +44,9 @@ def six_steps(arrays):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.nn.utils, "clip_grad_norm_", watched)
         for step in range(6):
-            loss, rate = update(encoder, optimiser, views_of(arrays, step), RECIPE, step, WARMUP)
-            seen["losses"].append(float(loss))
-            seen["learning_rates"].append(rate)
+            taken = update(Training(encoder, SIZE, RECIPE), optimiser, views_of(arrays, step), step)
+            seen["losses"].append(float(taken.loss))
+            seen["learning_rates"].append(taken.rate)
             seen["weights"].append({n: w.clone() for n, w in encoder.state_dict().items()})
     return seen
 

@@ -11,9 +11,9 @@ from astraclr.data.tokens import prepare
 from astraclr.model.checkpoint import load_checkpoint
 from astraclr.model.encoder import new_encoder
 from astraclr.train.counter_rng import Draws
-from astraclr.train.distributed import ALONE
 from astraclr.train.losses import nt_xent
-from astraclr.train.pretrain import mixed_precision_pays, pretrain, update
+from astraclr.train.pretrain import mixed_precision_pays, pretrain
+from astraclr.train.step import Training, update
 from astraclr.train.views import make_views
 
 SMALL = replace(preset("tiny"), batch_size=16, steps=6, evaluate_every=3)
@@ -108,7 +108,7 @@ def test_a_damaged_state_is_named(stars, tmp_path):
 
 def test_a_cpu_computes_in_float32(stars, monkeypatch):
     assert not mixed_precision_pays("cpu")
-    monkeypatch.setattr("astraclr.train.pretrain.update", lambda *a: mixed.append(a[8]) or update(*a))
+    monkeypatch.setattr("astraclr.train.pretrain.update", lambda *a: mixed.append(a[0].mixed) or update(*a))
     mixed = []
     pretrain(stars, SMALL, steps=1, progress=False)
     assert mixed == [False]
@@ -123,11 +123,11 @@ def test_in_mixed_precision_only_the_encoder_is_rounded(stars, monkeypatch):
         kinds.append((z.dtype, torch.is_autocast_enabled("cpu")))
         return nt_xent(z, temperature)
 
-    monkeypatch.setattr("astraclr.train.pretrain.nt_xent", spy)
+    monkeypatch.setattr("astraclr.train.step.nt_xent", spy)
     for mixed in (False, True):
         encoder = new_encoder(SMALL, how, 0)
         optimiser = torch.optim.Adam(encoder.parameters())
-        loss[mixed] = update(encoder, optimiser, views, how, 0, 100, 1, ALONE, mixed)[0].item()
+        loss[mixed] = update(Training(encoder, SMALL, how, mixed=mixed), optimiser, views, 0).loss.item()
         assert all(p.dtype == p.grad.dtype == torch.float32 for p in encoder.parameters())
     assert loss[True] != loss[False] and loss[True] == pytest.approx(loss[False], rel=0.02)
     assert kinds == [(torch.float32, False)] * 2

@@ -15,7 +15,9 @@ import torch
 import astraclr.train.run_state
 from astraclr.config import RECIPES, preset
 from astraclr.model.checkpoint import load_checkpoint
-from astraclr.train.pretrain import pretrain, update
+from astraclr.train import state_file
+from astraclr.train.pretrain import pretrain
+from astraclr.train.step import Taken, update
 
 SMALL = replace(preset("tiny"), batch_size=16, steps=6, evaluate_every=3)
 FILES = ["config.json", "history.csv", "log.jsonl"]
@@ -227,7 +229,7 @@ def test_a_full_disk_costs_an_interval_and_not_the_run(stars, tmp_path, monkeypa
         assert f"the state of step {step} could not be written ([Errno 28] No space left" in str(warning.message)
         assert "a resumed run goes on from step 2" in str(warning.message)
     assert not list(tmp_path.glob(".*.part"))
-    begun = astraclr.train.run_state._read(tmp_path / "state.safetensors")[0]
+    begun = state_file.read_state(tmp_path / "state.safetensors")[0]
     assert json.loads(begun["facts"])["done"] == 2
     ends_like(whole, stars, tmp_path)
 
@@ -251,7 +253,7 @@ def test_a_part_left_by_a_killed_process_is_removed(stars, tmp_path, monkeypatch
 def test_a_state_holds_adam_and_the_best_weights(stars, tmp_path, monkeypatch):
     """What a resumed run would lack only later, and silently."""
     stopped(stars, tmp_path, monkeypatch, 4)
-    _, tensors = astraclr.train.run_state._read(tmp_path / "state.safetensors")
+    _, tensors = state_file.read_state(tmp_path / "state.safetensors")
     assert {k.split("/")[0] for k in tensors} == {"last", "best", "adam", "history"}
     assert all(step == 4 for k, step in tensors.items() if k.endswith("/step") and k.startswith("adam"))
     assert not torch.equal(tensors["last/layers.0.ffn.0.weight"], tensors["best/layers.0.ffn.0.weight"])
@@ -294,12 +296,12 @@ def of_an_earlier_version(path):
         config["data"] = config["data"].split(", SHA-256")[0]
         path.write_text(json.dumps(config))
         return
-    meta, tensors = astraclr.train.run_state._read(path)
+    meta, tensors = state_file.read_state(path)
     preset_, recipe_, seed, data = json.loads(meta["settings"])
     del preset_["replicas"], recipe_["pooling"], recipe_["negatives"]
     settings = json.dumps([preset_, recipe_, seed, data.split(", SHA-256")[0]], sort_keys=True)
     meta = {"settings": settings, "facts": meta["facts"]}
-    safetensors.torch.save_file(tensors, path, meta | {"checksum": astraclr.train.run_state._checksum(tensors, meta)})
+    safetensors.torch.save_file(tensors, path, meta | {"checksum": state_file.checksum(tensors, meta)})
 
 
 @pytest.mark.filterwarnings("error")
@@ -334,7 +336,7 @@ def test_a_run_of_an_earlier_version_goes_on_and_says_what_was_compared(stars, t
 
 
 def test_a_state_of_a_later_version_is_refused(stars, tmp_path, monkeypatch):
-    monkeypatch.setattr(astraclr.train.run_state, "_VERSION", 2)
+    monkeypatch.setattr(state_file, "_VERSION", 2)
     stopped(stars, tmp_path, monkeypatch, 1)
     with pytest.raises(ValueError, match=r"state.safetensors has format version 2; this version of astraclr reads 1\."):
         train(stars, tmp_path)
@@ -344,13 +346,15 @@ def spoilt_from(monkeypatch, step, loss_too):
     """Weights become NaN in this step and later ones, and its loss where so asked."""
     calls = []
 
-    def spoilt(encoder, *args):
-        loss, rate = update(encoder, *args)
+    def spoilt(training, *args):
+        taken = update(training, *args)
         calls.append(1)
-        if len(calls) >= step:
-            with torch.no_grad():
-                next(encoder.parameters()).fill_(torch.nan)
-        return loss * torch.nan if loss_too and len(calls) >= step else loss, rate
+        if len(calls) < step:
+            return taken
+        with torch.no_grad():
+            next(training.encoder.parameters()).fill_(torch.nan)
+        terms = [term._replace(loss=term.loss * torch.nan) for term in taken.terms]
+        return Taken(terms, taken.rate) if loss_too else taken
 
     monkeypatch.setattr("astraclr.train.pretrain.update", spoilt)
 
@@ -373,19 +377,15 @@ def test_a_run_that_diverges_stops_in_one_line_and_is_resumed(
     assert "\n" not in str(error.value)
     monkeypatch.undo()
     for path in tmp_path.glob("state*"):
-        assert all(
-            v.isfinite().all()
-            for k, v in astraclr.train.run_state._read(path)[1].items()
-            if not k.startswith("history")
-        )
+        assert all(v.isfinite().all() for k, v in state_file.read_state(path)[1].items() if not k.startswith("history"))
     ends_like(whole, stars, tmp_path)
 
 
 def test_a_signal_does_not_save_weights_that_are_not_finite(stars, tmp_path, monkeypatch, whole):
-    def spoilt(encoder, *args):
-        found = update(encoder, *args)
+    def spoilt(training, *args):
+        found = update(training, *args)
         with torch.no_grad():
-            next(encoder.parameters()).fill_(torch.inf)
+            next(training.encoder.parameters()).fill_(torch.inf)
         signal.raise_signal(signal.SIGTERM)
         return found
 
@@ -401,8 +401,8 @@ def test_a_state_that_an_earlier_version_saved_after_divergence_is_left_for_the_
 ):
     stopped(stars, tmp_path, monkeypatch, 4)
     path = tmp_path / "state.safetensors"
-    meta, tensors = astraclr.train.run_state._read(path)
+    meta, tensors = state_file.read_state(path)
     tensors = {k: v * torch.nan if k.startswith("last/") else v for k, v in tensors.items()}
-    safetensors.torch.save_file(tensors, path, meta | {"checksum": astraclr.train.run_state._checksum(tensors, meta)})
+    safetensors.torch.save_file(tensors, path, meta | {"checksum": state_file.checksum(tensors, meta)})
     with pytest.warns(UserWarning, match="not finite: training had diverged.; going on from state-previous"):
         ends_like(whole, stars, tmp_path)

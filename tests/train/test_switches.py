@@ -19,14 +19,17 @@ from astraclr.model.embedding import CROPS, crop_tokens, embed, embedding_table
 from astraclr.model.encoder import Encoder, new_encoder
 from astraclr.model.inputs import Steps
 from astraclr.model.saved_settings import recipe_from_dict
+from astraclr.train.augmentations import in_lost_band, kept_after_thinning
 from astraclr.train.counter_rng import VALIDATION, Draws
 from astraclr.train.losses import nt_xent, nt_xent_pairs
 from astraclr.train.optimizer import BETAS, new_optimiser, rate_of_step
-from astraclr.train.pretrain import CLIP_NORM, pretrain, project_views, update
+from astraclr.train.pretrain import pretrain
+from astraclr.train.step import CLIP_NORM, Training, project_views, update
 from astraclr.train.summary_targets import Summaries
-from astraclr.train.views import in_lost_band, kept_after_thinning, make_view, make_views
+from astraclr.train.views import make_view, make_views
 
 SIZE = replace(preset("tiny"), batch_size=16, steps=12, evaluate_every=6)
+FAST = replace(SIZE, warmup=100)
 PLAIN = View("plain")
 
 
@@ -47,7 +50,7 @@ def data(stars):
 def test_noise_unit_noise_is_in_magnitudes_or_in_errors(data, unit):
     stars = torch.arange(64)
     quiet, noisy = (
-        make_view(data, stars, View("v", 1.0, s), SIZE, switched(noise_unit=unit, error_input=True), Draws(0))
+        make_view(data, stars, View("v", 1.0, s), SIZE, switched(noise_unit=unit, error_input=True), Draws(0).of(stars))
         for s in (0.0, 0.2)
     )
     added = (noisy.mag - quiet.mag)[~quiet.mask]
@@ -63,7 +66,12 @@ def test_shared_window_cuts_all_bands_around_one_time(data, dropped):
     centre_apart = {}
     for shared in (False, True):
         view = make_view(
-            data, stars, View("short", 0.5, bin_dropout=dropped), SIZE, switched(shared_window=shared), Draws(0)
+            data,
+            stars,
+            View("short", 0.5, bin_dropout=dropped),
+            SIZE,
+            switched(shared_window=shared),
+            Draws(0).of(stars),
         )
         centres = []
         for band in data.log_wavelength[:2]:
@@ -75,7 +83,9 @@ def test_shared_window_cuts_all_bands_around_one_time(data, dropped):
 
 def test_shared_window_has_the_lengths_of_an_own_one(data):
     stars = torch.arange(96)
-    own, shared = (make_view(data, stars, PLAIN, SIZE, switched(shared_window=s), Draws(0)) for s in (False, True))
+    own, shared = (
+        make_view(data, stars, PLAIN, SIZE, switched(shared_window=s), Draws(0).of(stars)) for s in (False, True)
+    )
     for band in data.log_wavelength:
         counts = [(~v.mask & (v.band == band)).sum(1) for v in (own, shared)]
         assert torch.equal(*counts)
@@ -88,12 +98,12 @@ def test_centring_window_loses_the_colour_and_star_keeps_it():
     star = LightCurves.from_arrays(
         np.zeros(2 * n, int), band, 58_300 + rng.uniform(0, 900, 2 * n), mag, np.full(2 * n, 0.01)
     )
-    data = prepare(star)
+    data, one = prepare(star), torch.tensor([0])
     for centring, colour in (("star", 1.0), ("window", 0.0)):
         how = switched(centring=centring)
         for tokens in (
-            crop_tokens(data, torch.tensor([0]), SIZE, "start", how),
-            make_view(data, torch.tensor([0]), PLAIN, SIZE, how, Draws(0)),
+            crop_tokens(data, one, SIZE, "start", how),
+            make_view(data, one, PLAIN, SIZE, how, Draws(0).of(one)),
         ):
             g, r = (tokens.mag[tokens.band == b].mean().item() for b in data.log_wavelength[:2])
             assert g - r == pytest.approx(colour, abs=0.02)
@@ -155,8 +165,8 @@ def test_negatives_replica_equals_separate_devices_with_summed_gradients(data, n
         own, losses = gradients(encoder), [*losses, pairs.mean().item()]
         expected = own if expected is None else [a + b for a, b in zip(expected, own, strict=True)]
     optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS)
-    loss, _ = update(encoder, optimiser, views, how, 0, 100, replicas=n_replicas)
-    assert loss.item() == pytest.approx(np.mean(losses), abs=1e-6)
+    taken = update(Training(encoder, replace(FAST, replicas=n_replicas), how), optimiser, views, 0)
+    assert taken.loss.item() == pytest.approx(np.mean(losses), abs=1e-6)
     for ours, theirs in zip(gradients(encoder), expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
 
@@ -166,20 +176,21 @@ def test_negatives_gathered_takes_the_whole_batch_whatever_the_replicas(data):
     encoder = Encoder(EncoderConfig.of(SIZE, how)).train()
     views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
     expected = nt_xent(project_views(encoder, views)).item()
-    loss, _ = update(encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100, replicas=4)
-    assert loss.item() == pytest.approx(expected, abs=1e-6)
+    training = Training(encoder, replace(FAST, replicas=4), how)
+    taken = update(training, torch.optim.Adam(encoder.parameters()), views, 0)
+    assert taken.loss.item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_pretraining_and_validation_share_the_batch_among_the_replicas(stars, monkeypatch):
-    import astraclr.train.pretrain
+    import astraclr.train.step
 
     size, how, batches = replace(SIZE, replicas=4, steps=2, evaluate_every=2), switched(negatives="replica"), []
-    heads = astraclr.train.pretrain.heads
+    heads = astraclr.train.step.heads
     monkeypatch.setattr(
-        astraclr.train.pretrain, "heads", lambda e, views: batches.append(len(views[0].mag)) or heads(e, views)
+        astraclr.train.step, "heads", lambda e, views: batches.append(len(views[0].mag)) or heads(e, views)
     )
     losses = []
-    monkeypatch.setattr(astraclr.train.pretrain, "nt_xent", lambda z, t: losses.append(z.shape[1]) or nt_xent(z, t))
+    monkeypatch.setattr(astraclr.train.step, "nt_xent", lambda z, t: losses.append(z.shape[1]) or nt_xent(z, t))
     pretrain(stars, size, how, progress=False)
     assert batches == [4] * 8 and set(losses) == {4}
 
@@ -214,6 +225,7 @@ def test_embedding_and_fine_tuning_prepare_as_the_recipe_says(stars, switch, mon
 @pytest.mark.parametrize("frozen", [False, True])
 def test_frozen_views_repeat_the_first_epoch(stars, monkeypatch, frozen):
     import astraclr.train.pretrain
+    import astraclr.train.step
 
     seen = []
 
@@ -222,7 +234,8 @@ def test_frozen_views_repeat_the_first_epoch(stars, monkeypatch, frozen):
         seen.append((batch.tolist(), views[0].mag, rest[2].epoch))
         return views
 
-    monkeypatch.setattr(astraclr.train.pretrain, "make_views", spy)
+    for module in (astraclr.train.pretrain, astraclr.train.step):
+        monkeypatch.setattr(module, "make_views", spy)
     pretrain(stars, replace(SIZE, evaluate_every=100), switched(frozen_views=frozen), steps=10, progress=False)
     train_steps = seen[:9]  # 76 training stars, 4 batches of 16 an epoch; the last call may validate
     same = [
@@ -238,7 +251,7 @@ def test_fixed_validation_uses_the_same_views_each_time(stars, monkeypatch, fixe
 
     seeds = []
     validate = astraclr.train.pretrain.validate
-    monkeypatch.setattr(astraclr.train.pretrain, "validate", lambda *a: seeds.append(a[5]) or validate(*a))
+    monkeypatch.setattr(astraclr.train.pretrain, "validate", lambda *a: seeds.append(a[3]) or validate(*a))
     pretrain(stars, SIZE, switched(fixed_validation=fixed), progress=False)
     assert len(seeds) == 2 and (len(set(seeds)) == 1) == fixed
 
@@ -271,7 +284,8 @@ def test_loss_sum_and_keras_adam_change_the_step_and_not_the_reported_loss(data)
         encoder = new_encoder(SIZE, switched(dropout=0.0, **how), 0)
         before = [p.detach().clone() for p in encoder.parameters()]
         optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS)
-        loss[name] = update(encoder, optimiser, views, switched(dropout=0.0, **how), 0, 100)[0].item()
+        training = Training(encoder, FAST, switched(dropout=0.0, **how))
+        loss[name] = update(training, optimiser, views, 0).loss.item()
         moved[name] = max((a - b).abs().max().item() for a, b in zip(before, encoder.parameters(), strict=True))
     assert loss["plain"] == loss["sum"] == loss["keras"]
     assert moved["keras"] == 0 < moved["plain"]
@@ -306,9 +320,9 @@ def test_the_papers_recipe_is_faithful_in_every_row_and_corrected_in_none():
 
 @pytest.mark.parametrize("keras", [False, True])
 def test_keras_adam_adds_epsilon_outside_the_bias_correction(data, monkeypatch, keras):
-    import astraclr.train.pretrain
+    import astraclr.train.optimizer
 
-    monkeypatch.setattr(astraclr.train.pretrain, "EPSILON", 1e-3)  # so large that its place shows
+    monkeypatch.setattr(astraclr.train.optimizer, "EPSILON", 1e-3)  # so large that its place shows
     how = switched(dropout=0.0, keras_adam=keras)
     encoder = new_encoder(SIZE, how, 0)
     views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
@@ -316,7 +330,7 @@ def test_keras_adam_adds_epsilon_outside_the_bias_correction(data, monkeypatch, 
     weight = encoder.layers[0].ffn[0].weight
     expected, m, v = weight.detach().double(), 0.0, 0.0
     for t in (1, 2, 3):
-        _, rate = update(encoder, optimiser, views, how, t - 1, 100)
+        rate = update(Training(encoder, FAST, how), optimiser, views, t - 1).rate
         g = weight.grad.double()
         m, v = 0.9 * m + 0.1 * g, 0.98 * v + 0.02 * g**2
         if keras:
@@ -364,7 +378,8 @@ def test_corrected_and_paper_begin_and_learn_as_they_always_did(stars):
 def noisy_and_not(data, view, recipe=None, n=64, seed=0):
     """A plain view of the first stars, and the same with a switch of `View`."""
     recipe = recipe or switched(error_input=True)
-    return [make_view(data, torch.arange(n), v, SIZE, recipe, Draws(seed)) for v in (PLAIN, view)]
+    stars = torch.arange(n)
+    return [make_view(data, stars, v, SIZE, recipe, Draws(seed).of(stars)) for v in (PLAIN, view)]
 
 
 def test_colour_jitter_shifts_every_band_of_a_view_by_one_draw(data):
@@ -579,7 +594,7 @@ def test_weight_decay_shrinks_weights_beside_adam(data, decay):
         how = switched(dropout=0.0, weight_decay=value)
         encoder = new_encoder(SIZE, how, 0)
         before = encoder.layers[0].ffn[0].weight.detach().clone()
-        _, rate = update(encoder, new_optimiser(encoder, how, "cpu"), views, how, 0, 100)
+        rate = update(Training(encoder, FAST, how), new_optimiser(encoder, how, "cpu"), views, 0).rate
         found[value] = encoder.layers[0].ffn[0].weight.detach()
     torch.testing.assert_close(found[decay], found[0.0] - rate * decay * before, atol=1e-6, rtol=0)
 
@@ -591,20 +606,19 @@ def test_contrast_and_summaries_weigh_the_parts_of_the_loss(stars, data):
         encoder = new_encoder(SIZE, how, 0)
         views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
         assert (encoder.summaries is not None) == bool(weight)
-        loss, _ = update(
-            encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100, truth=truth if weight else None
-        )
-        found[contrast, weight] = loss.tolist()
+        optimiser = torch.optim.Adam(encoder.parameters())
+        taken = update(Training(encoder, FAST, how), optimiser, views, 0, truth if weight else None)
+        found[contrast, weight] = [term.loss.item() for term in taken.terms]
         assert (encoder.projection[0].weight.grad.abs().max() > 0) == bool(contrast)
         if weight:  # the gradient is clipped as a whole, which leaves ratios
             norms = [part.weight.grad.norm().item() for part in (encoder.projection[0], encoder.summaries)]
             ratio[contrast, weight] = norms[0] / norms[1]
     # The other weights are the same with and without the head.
-    assert found[1.0, 0.0] == found[1.0, 1.0][0] == found[0.5, 2.0][0] == found[0.0, 1.0][0]
+    assert found[1.0, 0.0][0] == found[1.0, 1.0][0] == found[0.5, 2.0][0] == found[0.0, 1.0][0]
     assert found[1.0, 1.0][1] == found[0.5, 2.0][1] > 0
     assert ratio[0.5, 2.0] == pytest.approx(ratio[1.0, 1.0] / 4, rel=1e-4) and ratio[0.0, 1.0] == 0
     with pytest.raises(ValueError, match="needs their truth at every step"):
-        update(encoder, torch.optim.Adam(encoder.parameters()), views, how, 0, 100)
+        update(Training(encoder, FAST, how), torch.optim.Adam(encoder.parameters()), views, 0)
 
 
 @pytest.mark.parametrize(
