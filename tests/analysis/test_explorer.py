@@ -12,8 +12,9 @@ from test_explorer_packing import unpacked
 
 from astraclr.analysis import explorer as module
 from astraclr.analysis.classifier import load_head
-from astraclr.analysis.explorer import FEWEST, explorer
+from astraclr.analysis.explorer import DAY, FEWEST, MAGNITUDE, explorer, thinned
 from astraclr.analysis.latent_space import neighbours
+from astraclr.data.taxonomy import COLOURS
 from astraclr.model.checkpoint import load_checkpoint
 from astraclr.model.embedding import embed
 
