@@ -85,7 +85,7 @@ def probe(
         )
     from astraclr.cli import report
     from astraclr.evaluate import embeddings as evaluation
-    from astraclr.evaluate.splits import train_and_test
+    from astraclr.evaluate.embeddings import train_and_test
 
     files, control = [embeddings] if test is None else [embeddings, test], None
     if checkpoint is None:
@@ -115,7 +115,7 @@ def probe(
 def _fit_and_save_head(table: Table, c: float, accuracy: float, file: Path) -> int:
     """Fit a head on all labelled stars of a table, save it with its accuracy, and return their number."""
     from astraclr.analysis import classifier
-    from astraclr.evaluate.splits import labelled
+    from astraclr.evaluate.embeddings import labelled
 
     known, _ = labelled(table)
     head = classifier.fit_head(known.x, known.label, known.checkpoint, c)
