@@ -13,7 +13,7 @@ from astraclr.cli import terminal as term
 from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknown, File, Label, Seed, Threads
 
 if TYPE_CHECKING:  # torch would make `astraclr --help` wait
-    from astraclr.evaluate.embeddings import Embeddings
+    from astraclr.evaluate.embeddings import Table
 
 _Embeddings = Annotated[
     Path,
@@ -85,6 +85,7 @@ def probe(
         )
     from astraclr.cli import report
     from astraclr.evaluate import embeddings as evaluation
+    from astraclr.evaluate.embeddings import train_and_test
 
     files, control = [embeddings] if test is None else [embeddings, test], None
     if checkpoint is None:
@@ -95,11 +96,11 @@ def probe(
         head_file = inputs.head_file_of(save_head, encoder.sha256, "mean")
         curves = [inputs.read_labelled(file, label, band, drop_unknown_bands, drop_repeated) for file in files]
         tables, control = evaluation.embedded_with_control(curves, encoder, progress=True)
-    train, held_out, notes = evaluation.train_and_test(*tables, test_share=test_share, seed=seed)
+    train, held_out, notes = train_and_test(*tables, test_share=test_share, seed=seed)
     term.say_notes(notes)
     metrics = evaluation.evaluate(train, held_out, C=c, bootstraps=bootstraps, seed=seed, progress=True)
     if control is not None:
-        control_train, control_test, _ = evaluation.train_and_test(*control, test_share=test_share, seed=seed)
+        control_train, control_test, _ = train_and_test(*control, test_share=test_share, seed=seed)
         random_weights = evaluation.evaluate(control_train, control_test, C=c, bootstraps=0, seed=seed)
         metrics["random_weights"] = {name: random_weights[name] for name in ("linear_probe", "knn")}
     typer.echo(report.describe_metrics(metrics))
@@ -111,7 +112,7 @@ def probe(
         typer.echo(f"head, fitted on all {n:,} labelled stars of {embeddings}: {head_file}")
 
 
-def _fit_and_save_head(table: Embeddings, c: float, accuracy: float, file: Path) -> int:
+def _fit_and_save_head(table: Table, c: float, accuracy: float, file: Path) -> int:
     """Fit a head on all labelled stars of a table, save it with its accuracy, and return their number."""
     from astraclr.analysis import classifier
     from astraclr.evaluate.embeddings import labelled

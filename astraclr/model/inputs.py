@@ -49,7 +49,8 @@ class Steps(nn.Module):
     @staticmethod
     def numbers(tokens: Tokens) -> Tensor:
         """(..., length, 8): ``asinh 5m, asinh(m/e)/2, log10 e + 1.5, 10 (log10 wavelength - 3.75)``; then of the step
-        ``log10(dt + 0.001) + 0.5, asinh 5dm, asinh(dm/error of dm)/2, 1``, all 0 where there is none before."""
+        ``log10(dt + 0.001) + 0.5, asinh 5dm, asinh(dm/error of dm)/2, 1``, all 0 where there is none before.
+        """
         if tokens.magerr is None or tokens.follows is None:
             raise ValueError(
                 "this encoder reads errors and steps, and the tokens hold none; make them with its own recipe"
