@@ -32,7 +32,7 @@ export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
 help:
 	@echo "make book [PRESET=tiny|laptop|gpu|paper] [SEED=0]  run the chapters, build the pages: _build/html/index.html"
 	@echo "make book ARGS=--accept-figures                    the same, and keep what the figures show, to compare later builds with"
-	@echo "make test [ARGS='-k views'] [JOBS=2]               ruff (rules and format), the tests, stored outputs of chapters"
+	@echo "make test [ARGS='-k views'] [JOBS=2]               ruff, the tests, examples in docstrings, stored outputs of chapters"
 	@echo "make check-site                                    after make book: every page in a real browser, without a network"
 	@echo "make check-processors [ARGS='--settings avx2']      the chapters as other processors round, words and figures checked"
 	@echo "make pdf                                           after make book: the whole book to print, _build/book.pdf"
@@ -40,7 +40,7 @@ help:
 	@echo "make student                                       notebooks without solutions: _build/student/ and _build/student.zip"
 	@echo "make slides [PRESET=tiny]                          a deck a chapter, after make book: _build/slides/"
 	@echo "make setup                                         the environment only: $(VENV), Python >= 3.11 (PYTHON=...)"
-	@echo "make lint                                          ruff and pyright"
+	@echo "make lint                                          ruff (rules and format), layers of imports, types"
 	@echo "make wheel                                         dist/*.whl"
 	@echo "make clean                                         remove _build (pages, runs, trained models), not $(VENV)"
 
@@ -67,7 +67,7 @@ book: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest tests --ignore tests/book/pages -n $(JOBS) --dist loadfile $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
+	$(BIN)/python -m pytest tests astraclr --doctest-modules --ignore tests/book/pages -n $(JOBS) --dist loadfile $(CHECKED) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(ARGS)
 
 # Without npm the pages are looked at, but not by the rules of accessibility; without a browser only their links are followed.
 check-site: $(STAMP) $(AXE)
@@ -96,6 +96,7 @@ bench-representation: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 wheel: $(STAMP)

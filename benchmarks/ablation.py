@@ -11,13 +11,13 @@ the code as it is would make again are kept.
 import argparse
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from _measure import decimals, write_results
 from tqdm import tqdm
 
 from astraclr.config import RECIPES, Preset, Recipe, View, preset
@@ -28,7 +28,7 @@ from astraclr.evaluate.metrics import score
 from astraclr.evaluate.probes import PAPER_C
 from astraclr.evaluate.row_fingerprint import fingerprints_of, row_differences, row_key
 from astraclr.evaluate.splits import cap_labels
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, random_control
 from astraclr.model.embedding import embed
 from astraclr.simulation.simulate import simulate
@@ -147,17 +147,17 @@ def rows() -> dict[str, Row]:
 
 def scores(fit: np.ndarray, choose: np.ndarray, fit_label: np.ndarray, label: np.ndarray) -> dict[str, float]:
     """Readers on the middle split; C, and whether k-NN standardises, are the best there, for controls as for others."""
-    linear = {C: benchmark.logistic_reader(fit, fit_label, C) for C in benchmark.C_GRID}
+    linear = {C: benchmark.logistic_classifier(fit, fit_label, C) for C in benchmark.C_GRID}
     best, _ = benchmark.best_of(linear, choose, label)
-    near = {kind: benchmark.knn_reader(fit, fit_label, kind) for kind in (False, True)}
+    near = {kind: benchmark.knn_classifier(fit, fit_label, kind) for kind in (False, True)}
     kind, _ = benchmark.best_of(near, choose, label)
     few = []
     for draw in range(DRAWS):
         some = cap_labels(fit_label, FEW, seed=draw)
-        found = (benchmark.logistic_reader(fit[some], fit_label[some], C)(choose).labels for C in benchmark.C_GRID)
+        found = (benchmark.logistic_classifier(fit[some], fit_label[some], C)(choose).labels for C in benchmark.C_GRID)
         few.append(max(score(label, said).macro_f1 for said in found))
 
-    def accuracy(reader: benchmark.Reader) -> float:
+    def accuracy(reader: benchmark.Classifier) -> float:
         return float((reader(choose).labels == label).mean())
 
     return {
@@ -194,13 +194,6 @@ def settings_of(row: Row, settings: dict[str, Any]) -> list[Preset | Recipe | st
     return [row.size, row.recipe, json.dumps(settings)]
 
 
-def rounded(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        k: rounded(v) if isinstance(v, Mapping) else round(v, 4) if isinstance(v, float) else v
-        for k, v in found.items()
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", help="names, separated by commas (default: all)")
@@ -233,7 +226,7 @@ def main() -> None:
         "benchmark": "ablation",
         "made_with": provenance(),
         "settings": settings,
-        "features": rounded(scores(hand_fit, hand_choose, fit.label, choose.label)),
+        "features": decimals(scores(hand_fit, hand_choose, fit.label, choose.label)),
     }
     for name in tqdm(names, desc="rows"):
         row = table[name]
@@ -242,13 +235,12 @@ def main() -> None:
         if differs := row_differences(before.get(name, {}).get("fingerprint"), *what):
             if name in before:
                 tqdm.write(f"{name} is made anew: {differs[0]}")
-            key, found = row_key(*what), rounded(measured(row, train, fit, choose))
+            key, found = row_key(*what), decimals(measured(row, train, fit, choose))
             said = {"group": row.group, "change": row.change, "predicted": row.predicted}
             before[name] = {"fingerprint": key} | said | found
         kept = {each: before[each] for each in table if each in before}
         told = {"fingerprints": fingerprints_of(kept.values(), known), "rows": kept}
-        with replacing(given.out) as part:
-            part.write_text(json.dumps(result | told, indent=1) + "\n")
+        write_results(given.out, result | told)
         probe = {kind: before[name][kind]["linear_probe"] for kind in ("trained", "random")}
         tqdm.write(f"{name}: probe {probe['trained']:.3f}, random weights {probe['random']:.3f}")
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _measure import write_results
 
 from astraclr.analysis.outliers import disagreement, outlier_scores, purity_at_top
 from astraclr.analysis.periods import period_regression, period_scores
@@ -26,7 +27,7 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.evaluate.features import features
 from astraclr.evaluate.metrics import majority
 from astraclr.evaluate.probes import linear_probe
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
 from astraclr.model.embedding import CROPS, embed, one_window
 from astraclr.simulation.classes import PERIODIC
@@ -172,8 +173,7 @@ def main() -> None:
     if before:
         result["controls_made_with"] = before.get("controls_made_with", before["made_with"])
         result["controls_cpu_seconds"] = before.get("controls_cpu_seconds", before["cpu_seconds"])
-    with replacing(given.out) as file:
-        file.write_text(json.dumps(result, indent=1) + "\n")
+    write_results(given.out, result)
     print(f"{given.out}: {result['cpu_seconds']} CPU seconds")
 
 

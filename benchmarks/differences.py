@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _measure import write_results
 from tqdm import tqdm
 
 from astraclr.config import Recipe, preset, recipe
@@ -137,8 +138,7 @@ def main() -> None:
         "fingerprints": known,
         "results": rows,
     }
-    with replacing(RESULTS) as part:
-        part.write_text(json.dumps(result, indent=1) + "\n")
+    write_results(RESULTS, result)
     for name, row in rows.items():
         probe, random = np.array(row["probe"]), np.array(row["random"])
         print(f"{name:28s} probe {probe.mean():.3f} +- {probe.std():.3f}, random {random.mean():.3f}")

@@ -31,13 +31,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from shards import peak_mb
+from _measure import in_own_process, peak_mb, write_results
 from training import MODELS, matrix_rate, operations, padded
 
 from astraclr.config import preset, recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import prepare
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, save_checkpoint
 from astraclr.model.embedding import CROPS, crop_tokens, embed, stars_at_once
 from astraclr.model.encoder import new_encoder
@@ -186,8 +186,7 @@ STEPS = {"windows": windows, "stars": whole, "preparation": preparation}
 
 def alone(threads: int, repeats: int, step: str, *words: str) -> dict[str, Any]:
     """A measurement in a process of its own."""
-    line = [sys.executable, __file__, "--threads", str(threads), "--repeats", str(repeats), "--step", step, *words]
-    row = json.loads(subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    row = in_own_process(__file__, "--threads", threads, "--repeats", repeats, "--step", step, *words)
     print(step, *words, row, file=sys.stderr, flush=True)
     return row
 
@@ -242,8 +241,7 @@ def main() -> None:
         "targets": TARGETS,
         "results": results,
     }
-    with replacing(RESULTS) as part:
-        part.write_text(json.dumps(table, indent=1) + "\n")
+    write_results(RESULTS, table)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _measure import write_results
 from shipped_checkpoint import clock_stopped
 
 from astraclr.data.lightcurves import LightCurves
 from astraclr.evaluate.probes import linear_probe
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.interop.onnx_export import export_onnx
 from astraclr.interop.onnx_inputs import LAYOUT
 from astraclr.interop.onnx_runtime import embed_with_onnx
@@ -138,8 +139,7 @@ def main() -> None:
         "agreement": apart,
     }
     if given.out:
-        with replacing(given.out) as part:
-            part.write_text(json.dumps(result, indent=1) + "\n")
+        write_results(given.out, result)
     print(json.dumps(result))
 
 

@@ -9,7 +9,6 @@ benchmarks/results/few_labels.json.
 """
 
 import argparse
-import json
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from _measure import write_results
 
 from astraclr.analysis.latent_space import topology
 from astraclr.data.splits import Splits
@@ -32,7 +32,7 @@ from astraclr.evaluate.few_labels import (
     tuned_checkpoint,
     window_curve,
 )
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
 from astraclr.model.embedding import embed
 from astraclr.simulation.simulate import simulate
@@ -145,8 +145,7 @@ def main() -> None:
         "curve": parts["curve", 0]["rows"],
         "topology": parts["few_labels", 0]["topology"],
     }
-    with replacing(given.out) as file:
-        file.write_text(json.dumps(result, indent=1) + "\n")
+    write_results(given.out, result)
     print(pd.DataFrame(result["few_labels"]).groupby("way", sort=False)["accuracy"].agg(["mean", "std"]).round(3))
 
 

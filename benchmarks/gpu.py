@@ -14,7 +14,6 @@ small kernels, some ms whatever the batch: a step must be far longer, 128 stars 
 """
 
 import argparse
-import json
 import re
 import subprocess
 import time
@@ -27,12 +26,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from _measure import write_results
 from torch.profiler import ProfilerActivity, profile
 from training import operations, stars_of
 
 from astraclr.config import Preset, preset, recipe
 from astraclr.data.tokens import Tokens, prepare
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.model.attention import Form, best_form
 from astraclr.model.encoder import new_encoder
 from astraclr.train.counter_rng import Draws
@@ -344,8 +344,7 @@ def main(words: list[str] | None = None) -> None:
             flush=True,
         )
         given.out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(given.out) as part:
-            part.write_text(json.dumps(result, indent=1) + "\n")
+        write_results(given.out, result)
 
 
 if __name__ == "__main__":

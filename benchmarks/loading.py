@@ -10,32 +10,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from _measure import in_own_process, peak_mb
 
 from astraclr.config import ZTF_BANDS
 from astraclr.data.lightcurves import LightCurves
 
-_LOAD = """
-import json, resource, sys, time
-import numpy as np, pyarrow.parquet as pq
-from astraclr.data.lightcurves import LightCurves
-def peak():  # bytes; Linux keeps ru_maxrss of the parent, so ask for the peak of this process
-    try:
-        return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-before, start = peak(), time.perf_counter()
-lc = LightCurves.load(sys.argv[1])
-seconds = time.perf_counter() - start
-print(json.dumps([seconds, (peak() - before) / (16 * lc.n_obs)]))
-"""
+
+def loaded(path: str) -> list[float]:
+    """Seconds to load a file, and the growth of the peak memory meanwhile over the raw size."""
+    before, start = peak_mb(), time.perf_counter()
+    lc = LightCurves.load(path)
+    seconds = time.perf_counter() - start
+    return [seconds, (peak_mb() - before) * 2**20 / (16 * lc.n_obs)]
 
 
 def random_light_curves(n_stars: int, n_epochs: int) -> LightCurves:
@@ -101,7 +93,11 @@ def main() -> None:
     parser.add_argument("--stars", type=int, default=100_000)
     parser.add_argument("--epochs", type=int, default=500)
     parser.add_argument("--others", type=int, default=5_000, help="stars for the other layouts; 0 leaves them out")
+    parser.add_argument("--load", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.load:
+        print(json.dumps(loaded(args.load)))
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lc = random_light_curves(args.stars, args.epochs)
@@ -110,8 +106,7 @@ def main() -> None:
         save = time.perf_counter() - start
         few = lc[: args.others]
         del lc
-        command = [sys.executable, "-c", _LOAD, str(folder / "own.parquet")]
-        runs = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(3)]
+        runs = [in_own_process(__file__, "--load", folder / "own.parquet") for _ in range(3)]
         load, memory = np.median(runs, axis=0)
         result = {
             "benchmark": "loading",

@@ -18,16 +18,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from _self_training import BATCH, WINDOWS, best_probe, mean_head, self_train
+from _measure import write_results
+from _self_training import BATCH, DROPOUT, WINDOWS, best_probe, self_train
 
 from astraclr.analysis.latent_space import topology
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.splits import Splits
 from astraclr.evaluate.features import features
 from astraclr.evaluate.few_labels import tuned_checkpoint
+from astraclr.evaluate.heads import probe_head
 from astraclr.evaluate.metrics import score
 from astraclr.evaluate.probes import PAPER_C, fit_logistic
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
 from astraclr.model.embedding import embed
 from astraclr.simulation.simulate import simulate
@@ -98,7 +100,7 @@ class Draw:
             said = model.predict(last if on is self.stars.test else middle)  # pyright: ignore[reportAttributeAccessIssue]
             return said, C, self.start.get(which)
         rate = rate or CHOSEN[way]
-        head = mean_head(fit_logistic(x, fit.label, 0.1), x)  # a start: which C hardly matters after so many steps
+        head = probe_head(fit_logistic(x, fit.label, 0.1), x, DROPOUT)  # which C hardly matters after so many steps
         layers = max(1, self.start[which].preset.n_layers // 2) if way == "last layers" else "all"
         tuned = self_train(
             self.start[which],
@@ -192,8 +194,7 @@ def main() -> None:
                 for row in rows(Draw(checkpoint, n, many, size, seed), missing):
                     found.append({"n_fit": n, "seed": seed, "passes": many, **row})
                     print(json.dumps(found[-1]), flush=True)
-                    with replacing(given.out) as file:
-                        file.write_text(json.dumps(result, indent=1) + "\n")
+                    write_results(given.out, result)
 
 
 def place_of(row: dict[str, Any]) -> tuple[int, int, int, str]:

@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _measure import decimals, write_results
 
 from astraclr.config import RECIPES, Preset, Recipe, preset, recipe
 from astraclr.data.lightcurves import LightCurves
@@ -41,7 +42,7 @@ from astraclr.evaluate.features import features
 from astraclr.evaluate.finetune import PAPER_BATCH, finetune
 from astraclr.evaluate.metrics import NATURAL
 from astraclr.evaluate.row_fingerprint import fingerprints_of, row_differences, row_key
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
 from astraclr.model.device import own_device
 from astraclr.model.embedding import embed, shown
@@ -136,7 +137,7 @@ class Table:
         """Scores of a row and a seed on the simulated stars, with the cost of a training."""
         if name == "majority":
             return {
-                "majority": benchmark.judged(
+                "majority": benchmark.scores_with_intervals(
                     majority(stars.fit.label, len(stars.test)), stars.test.label, stars.test.object_id, probable=False
                 )
             }
@@ -164,7 +165,7 @@ class Table:
         x = benchmark.Vectors(*(embed(lc, learnt) for lc in stars))
         epochs, device = len(tuned.history), next(tuned.encoder.parameters()).device.type
         return benchmark.assess(x, stars, few=()) | {
-            "head": benchmark.judged(found, stars.test.label, stars.test.object_id),
+            "head": benchmark.scores_with_intervals(found, stars.test.label, stars.test.object_id),
             "training": spending(*spent, epochs * len(stars.fit), device) | {"epochs": epochs},
         }
 
@@ -176,7 +177,11 @@ class Table:
             lc = self.read_survey(survey, folder, rule == "shifted")
             if name == "majority":
                 said = majority(lc.label, len(lc))
-                out[rule] = {"majority": benchmark.judged(said, lc.label, lc.object_id, probable=False, natural=False)}
+                out[rule] = {
+                    "majority": benchmark.scores_with_intervals(
+                        said, lc.label, lc.object_id, probable=False, natural=False
+                    )
+                }
             else:
                 out[rule] = surveys.out_of_folds(self.vectors(name, seed, lc), lc.label, lc.object_id, repeats=repeats)
         return out
@@ -216,7 +221,7 @@ def over_seeds(seeds: dict[str, dict[str, Any]]) -> dict[str, Any]:
             values = [f[metric] for f in found]
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
             out.setdefault(" ".join(place), {})[metric] = {"mean": float(np.mean(values)), "sd": spread}
-    return rounded(out) | {"n": len(seeds)}
+    return decimals(out) | {"n": len(seeds)}
 
 
 def cost_of(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
@@ -225,15 +230,6 @@ def cost_of(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
     seconds = json.loads((folder / LOG).read_text().splitlines()[-1])["seconds"]
     cpu = json.loads(file.read_text())["cpu_seconds"] if file.exists() else seconds
     return spending(cpu, seconds, steps * checkpoint.preset.batch_size, own_device()) | {"steps": steps}
-
-
-def rounded(value: Any) -> Any:
-    """Four decimals: more than the intervals bear out."""
-    if isinstance(value, dict):
-        return {str(k): rounded(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(v) for v in value]
-    return value if isinstance(value, str | bool | int) or value is None or value < 1e-3 else round(float(value), 4)
 
 
 class Results:
@@ -248,9 +244,10 @@ class Results:
         """Where a row's scores with a seed go, empty if they must be made."""
         what = table.settings(name), table.depends(name), self.fingerprints
         before = self.rows.get(name)
-        if before is None or (differs := row_differences(before.get("fingerprint"), *what)):
-            if before is not None:
-                print(f"{name} is made anew: {differs[0]}", flush=True)
+        differs = [] if before is None else row_differences(before.get("fingerprint"), *what)
+        if differs:
+            print(f"{name} is made anew: {differs[0]}", flush=True)
+        if before is None or differs:
             self.rows[name] = {"fingerprint": row_key(*what), "over_seeds": {}, "seeds": {}}
         return self.rows[name]["seeds"].setdefault(str(seed), {})
 
@@ -260,8 +257,7 @@ class Results:
             if seeds := {seed: scores for seed, scores in row["seeds"].items() if scores}:
                 rows[name] = row | {"over_seeds": over_seeds(seeds), "seeds": seeds}
         known = fingerprints_of(rows.values(), self.fingerprints)
-        with replacing(self.path) as part:
-            part.write_text(json.dumps(self.head | {"fingerprints": known, "rows": rows}, indent=1) + "\n")
+        write_results(self.path, self.head | {"fingerprints": known, "rows": rows})
 
 
 def line_of(name: str, seed: int, scores: dict[str, Any]) -> str:
@@ -312,13 +308,13 @@ def main(words: list[str] | None = None) -> None:
         for seed in table.seeds(name, n_seeds):
             scores = found.place(name, table, seed)
             if "width" not in scores and "majority" not in scores:
-                scores |= rounded(table.row(name, seed, stars))
+                scores |= decimals(table.row(name, seed, stars))
                 found.write()
             print(line_of(name, seed, scores), flush=True)
             for survey in surveys.SURVEYS if given.real and not name.endswith("-supervised") else ():
                 real = scores.setdefault("real", {})
                 if survey not in real:
-                    real[survey] = rounded(table.on_survey(name, seed, survey, given.real))
+                    real[survey] = decimals(table.on_survey(name, seed, survey, given.real))
                     found.write()
                 print(line_of(f"{name} on {survey}", seed, real[survey]["shifted"]), flush=True)
     found.write()

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from shards import rounded
+from _measure import significant, write_results
 from torch import nn
 from training import MODELS, matrix_rate, operations
 
@@ -36,7 +36,7 @@ from astraclr.data.shard_writer import write_shards
 from astraclr.data.shards import Shards
 from astraclr.data.sources import InMemory, Source
 from astraclr.data.tokens import Tokens
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.model.encoder import Encoder, new_encoder
 from astraclr.simulation.simulate import simulate
 from astraclr.train.counter_rng import Draws
@@ -260,8 +260,7 @@ def main() -> None:
         "seconds": time.perf_counter() - began,
         "results": results,
     }
-    with replacing(RESULTS) as part:
-        part.write_text(json.dumps(rounded(table), indent=1) + "\n")
+    write_results(RESULTS, significant(table))
 
 
 if __name__ == "__main__":

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from _measure import write_results
 from _self_training import (
     BATCH,
+    DROPOUT,
     PENALTIES,
     UNLABELLED,
-    Readings,
+    Inputs,
     best_probe,
-    mean_head,
     self_train,
     soft_probe,
     teacher,
@@ -30,8 +31,10 @@ from _self_training import (
 from few_labels import LABEL_SEED, SHARE_OF_LABELS
 
 from astraclr.data.lightcurves import LightCurves
+from astraclr.evaluate.heads import probe_head
 from astraclr.evaluate.metrics import score
-from astraclr.files import provenance, replacing
+from astraclr.evaluate.probes import best_setting
+from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint
 from astraclr.simulation.simulate import simulate
 
@@ -49,71 +52,67 @@ FULL = {"test": 2_000, "unlabelled": 5_000, "steps": 120}
 QUICK = {"test": 60, "unlabelled": 60, "steps": 1, "labels": 60}
 
 
+class Scoreboard:
+    """Rows of one draw of labels: way, accuracy, macro_f1, and its CPU seconds without those of embedding stars."""
+
+    def __init__(self, truth: np.ndarray, facts: dict[str, Any]) -> None:
+        self.truth, self.facts, self.begun = truth, facts, time.process_time()
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, way: str, predicted: np.ndarray, **more: Any) -> None:
+        """Add a row, whose CPU seconds are those since the row before."""
+        found = score(self.truth, predicted)
+        row = {"way": way, "accuracy": found.accuracy, "macro_f1": found.macro_f1, **more}
+        row["cpu_seconds"] = round(time.process_time() - self.begun)
+        self.rows.append({"seed": self.facts["seed"], **row, **self.facts})
+        print(f"draw {self.facts['seed']}, {way}: {found.accuracy:.4f}", flush=True)
+        self.begun = time.process_time()
+
+
 def rows(
     checkpoint: Checkpoint,
     size: dict[str, int],
     seed: int,
-    test: tuple[LightCurves, Readings],
-    unlabelled: tuple[LightCurves, Readings],
+    test: tuple[LightCurves, Inputs],
+    unlabelled: tuple[LightCurves, Inputs],
 ) -> list[dict[str, Any]]:
-    """Every way to use the labels of one draw: way, accuracy, macro_f1, and its CPU seconds without reading stars."""
+    """Rows of every way to use the labels of one draw."""
     n = size.get("labels") or round(SHARE_OF_LABELS * checkpoint.preset.n_stars)
     both = simulate(2 * n, seed=LABEL_SEED + seed)
-    fit, choose = both[:n], both[n:]
-    x, z = Readings.of(fit, checkpoint), Readings.of(choose, checkpoint)
-    classes, code = np.unique(fit.label, return_inverse=True)
+    train, validation = both[:n], both[n:]
+    x, z = Inputs.of(train, checkpoint), Inputs.of(validation, checkpoint)
+    classes, code = np.unique(train.label, return_inverse=True)
     (stars, known), (more, their) = test, unlabelled
-    out: list[dict[str, Any]] = []
-    begun = time.process_time()
-
-    def add(way: str, said: np.ndarray, **more: Any) -> None:
-        nonlocal begun
-        found = score(stars.label, said)
-        out.append(
-            {
-                "way": way,
-                "accuracy": found.accuracy,
-                "macro_f1": found.macro_f1,
-                **more,
-                "cpu_seconds": round(time.process_time() - begun),
-            }
-        )
-        print(f"draw {seed}, {way}: {found.accuracy:.4f}", flush=True)
-        begun = time.process_time()
-
-    probe, C, chosen = best_probe(x.windows, fit.label, z.windows, choose.label)
-    add("linear probe", probe.predict(known.windows), setting=C, chosen=chosen)  # pyright: ignore[reportAttributeAccessIssue]
+    board = Scoreboard(stars.label, {"seed": seed, "n_fit": n, "n_choose": n, "n_test": len(stars)})
+    probe, C, chosen = best_probe(x.windows, train.label, z.windows, validation.label)
+    board.add("linear probe", probe.predict(known.windows), setting=C, chosen=chosen)
     wide = [part.joined(their) for part in (x, z, known)]
-    line, wide_C, chosen = best_probe(wide[0], fit.label, wide[1], choose.label)
-    add("linear probe of windows and summaries", line.predict(wide[2]), setting=wide_C, chosen=chosen)  # pyright: ignore[reportAttributeAccessIssue]
-    says = teacher(x, fit.label, their, seed)
-    guesses = says(their)
-    add(
-        "teacher",
-        classes[says(known).argmax(1)],
-        right_about_unlabelled=score(more.label, classes[guesses.argmax(1)]).accuracy,
-    )
+    line, wide_C, chosen = best_probe(wide[0], train.label, wide[1], validation.label)
+    board.add("linear probe of windows and summaries", line.predict(wide[2]), setting=wide_C, chosen=chosen)
+    probabilities = teacher(x, train.label, their, seed)
+    guesses = probabilities(their)
+    right = score(more.label, classes[guesses.argmax(1)]).accuracy
+    board.add("teacher", classes[probabilities(known).argmax(1)], right_about_unlabelled=right)
     target = np.vstack([np.eye(len(classes), dtype=np.float32)[code], guesses])
-    tried = [soft_probe(np.vstack([x.windows, their.windows]), target, C) for C in PENALTIES]
-    right = [float((classes[_first(head, z.windows)] == choose.label).mean()) for head in tried]
-    best = int(np.argmax(right))
-    add(
-        "linear probe of the teacher's guesses",
-        classes[_first(tried[best], known.windows)],
-        setting=PENALTIES[best],
-        chosen=right[best],
-    )
+    heads = {C: soft_probe(np.vstack([x.windows, their.windows]), target, C) for C in PENALTIES}
+    predicted = {C: classes[_class_numbers(head, z.windows)] for C, head in heads.items()}
+    best, accuracies = best_setting(predicted, validation.label)
+    of_test = classes[_class_numbers(heads[best], known.windows)]
+    board.add("linear probe of the teacher's guesses", of_test, setting=best, chosen=accuracies[best])
     how: dict[str, Any] = {"steps": size["steps"], "seed": seed}
-    tuned = self_train(checkpoint, fit, mean_head(probe, x.windows), learning_rate=PLAIN_RATE, **how)
-    add("whole encoder, random windows", tuned.predict(stars), setting=PLAIN_RATE)
-    tuned = self_train(
-        checkpoint, fit, mean_head(probe, x.windows), learning_rate=TAUGHT_RATE, unlabelled=more, guesses=guesses, **how
-    )
-    add("whole encoder, self-training", tuned.predict(stars), setting=TAUGHT_RATE)
-    return [{"seed": seed, **row, "n_fit": n, "n_choose": n, "n_test": len(stars)} for row in out]
+    taught = {"unlabelled": more, "guesses": guesses}
+    for way, rate, also in (
+        ("whole encoder, random windows", PLAIN_RATE, {}),
+        ("whole encoder, self-training", TAUGHT_RATE, taught),
+    ):
+        head = probe_head(probe, x.windows, DROPOUT)
+        tuned = self_train(checkpoint, train, head, learning_rate=rate, **how, **also)
+        board.add(way, tuned.predict(stars), setting=rate)
+    return board.rows
 
 
-def _first(head: torch.nn.Module, x: np.ndarray) -> np.ndarray:
+def _class_numbers(head: torch.nn.Module, x: np.ndarray) -> np.ndarray:
+    """(n,) numbers of the most probable classes of (n, d) vectors."""
     with torch.no_grad():
         return head(torch.as_tensor(x)).argmax(1).numpy()
 
@@ -147,10 +146,10 @@ def main() -> None:
         explored = [json.loads(line) for line in given.explored.read_text().splitlines()]
     checkpoint = load_checkpoint(given.checkpoint)
     test, more = simulate(size["test"], seed=TEST_SEED), simulate(size["unlabelled"], seed=UNLABELLED_SEED)
-    read = [(lc, Readings.of(lc, checkpoint)) for lc in (test, more)]
+    inputs = [(lc, Inputs.of(lc, checkpoint)) for lc in (test, more)]
     found: list[dict[str, Any]] = []
     for seed in range(given.seeds):
-        found += rows(checkpoint, size, seed, *read)
+        found += rows(checkpoint, size, seed, *inputs)
         result = {
             "benchmark": "self_training",
             "made_with": made_with,
@@ -164,8 +163,7 @@ def main() -> None:
             "rows": found,
             "explored": explored,
         }
-        with replacing(given.out) as file:
-            file.write_text(json.dumps(result, indent=1) + "\n")
+        write_results(given.out, result)
     print(json.dumps(gains(found), indent=1))
 
 

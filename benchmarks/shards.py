@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,12 +24,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from _measure import in_own_process, peak_mb, significant, write_results
 
 from astraclr.config import preset, recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.shard_writer import STARS_PER_SHARD, write_shards
 from astraclr.data.shards import Shards
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.simulation.simulate import simulate
 from astraclr.train.counter_rng import Draws
 from astraclr.train.views import make_views
@@ -40,16 +39,6 @@ RESULTS = Path(__file__).parent / "results" / "shards.json"
 PIECE, BATCH = 996, 128
 PAPER_STARS, PAPER_EPOCHS = 2_100_000, 1_000
 TARGET_MB = 300
-
-
-def peak_mb() -> float:
-    """Peak memory of this process so far; Linux keeps ru_maxrss of the parent, so VmHWM where there is one."""
-    try:
-        text = Path("/proc/self/status").read_text()
-        return next(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmHWM"))
-    except OSError:
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return used / (2**20 if sys.platform == "darwin" else 1024)
 
 
 def written(folder: Path, n: int) -> dict[str, Any]:
@@ -149,21 +138,26 @@ def extrapolated(largest: dict[str, Any], many: dict[str, Any]) -> dict[str, Any
     return out
 
 
-def alone(step: str, *words: object) -> dict[str, Any]:
-    """Run a step in a process of its own."""
-    command = [sys.executable, __file__, "--step", step, *map(str, words)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-
-
 def measured(sizes: list[int], folder: Path) -> dict[str, Any]:
+    """All measurements, each in a process of its own."""
+
+    def step(*words: object) -> dict[str, Any]:
+        return in_own_process(__file__, "--step", *words)
+
     rows = []
     for n in sizes:
         where = folder / str(n)
-        rows.append({"stars": n, **alone("write", where, n), **alone("read", where)})
+        rows.append(
+            {
+                "stars": n,
+                **step("write", where, n),
+                **step("read", where),
+            }
+        )
         print(json.dumps(rows[-1]), file=sys.stderr)
     n_shards = PAPER_STARS // STARS_PER_SHARD
-    cut = alone("recut", folder / "many", folder / str(sizes[-1]), n_shards)
-    many = {"stars": sizes[-1], **cut, **alone("read", folder / "many")}
+    cut = step("recut", folder / "many", folder / str(sizes[-1]), n_shards)
+    many = {"stars": sizes[-1], **cut, **step("read", folder / "many")}
     growth = {k: rows[-1][k] - rows[0][k] for k in ("read_peak_mb", "views_peak_mb", "write_peak_mb")}
     growth["many_shards_views_peak_mb"] = many["views_peak_mb"] - rows[0]["views_peak_mb"]
     return {
@@ -175,15 +169,6 @@ def measured(sizes: list[int], folder: Path) -> dict[str, Any]:
         "memory_growth_target_mb": TARGET_MB,
         "paper": extrapolated(rows[-1], many),
     }
-
-
-def rounded(value: Any) -> Any:
-    """Four digits are more than a measurement bears."""
-    if isinstance(value, dict):
-        return {k: rounded(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [rounded(v) for v in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 STEPS = {
@@ -205,9 +190,8 @@ def main() -> None:
     sizes = sorted(map(int, args.stars.split(",")))
     with tempfile.TemporaryDirectory() as temporary:
         results = measured(sizes, args.folder or Path(temporary))
-    table = {"benchmark": "shards", "made_with": provenance(), "results": rounded(results)}
-    with replacing(RESULTS) as part:
-        part.write_text(json.dumps(table, indent=1) + "\n")
+    table = {"benchmark": "shards", "made_with": provenance(), "results": significant(results)}
+    write_results(RESULTS, table)
     print(json.dumps(table["results"]))
 
 

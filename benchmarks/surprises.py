@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _measure import write_results
 from torch import Tensor
 
 from astraclr.config import Recipe, View, preset, recipe
@@ -20,7 +21,7 @@ from astraclr.data.splits import Splits, split
 from astraclr.data.tokens import Prepared, prepare
 from astraclr.evaluate.finetune import PAPER_LAYERS, finetune
 from astraclr.evaluate.probes import linear_probe
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint
 from astraclr.model.embedding import crop_tokens, embed
 from astraclr.model.encoder import new_encoder
@@ -280,8 +281,7 @@ def main() -> None:
         "19": thawing(shipped, sets),
     }
     result = {"benchmark": "surprises", "made_with": provenance(), "checkpoint": shipped.name, "results": rows}
-    with replacing(RESULTS) as part:
-        part.write_text(json.dumps(result, indent=1) + "\n")
+    write_results(RESULTS, result)
     print(json.dumps(rows, indent=1))
 
 

@@ -10,9 +10,6 @@ Writes benchmarks/results/training.json. An idle machine matters.
 
 import argparse
 import json
-import resource
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from _measure import in_own_process, peak_mb, write_results
 
 from astraclr.config import Preset, preset, recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import Tokens, prepare
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.model.encoder import Encoder, masked_mean, new_encoder
 from astraclr.simulation.simulate import simulate
 from astraclr.train.counter_rng import Draws
@@ -106,12 +104,11 @@ def measure(model: str, kind: str, way: str, threads: int, steps: int) -> dict[s
         wall.append(time.perf_counter() - begin)
         cpu.append(time.process_time() - used)
         lengths = [int(n) for view in views for n in (~view.mask).sum(1)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     return {
         "per_s": batch / min(wall[1:]),
         "per_cpu_s": batch / min(cpu[1:]),
         "tokens": float(sum(lengths) / batch),
-        "peak_mb": peak,
+        "peak_mb": peak_mb(),
         "operations": operations(size, lengths) / batch,
     }
 
@@ -132,9 +129,8 @@ def main() -> None:
         for kind in ("full", "simulated"):
             row = {}
             for way in ("padded", "ours"):
-                command = [sys.executable, __file__, "--threads", str(given.threads), "--steps", str(given.steps)]
-                command += ["--one", model, kind, way]
-                row[way] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                how = "--threads", given.threads, "--steps", given.steps
+                row[way] = in_own_process(__file__, *how, "--one", model, kind, way)
             row["ratio"] = row["ours"]["per_s"] / row["padded"]["per_s"]
             row["ratio_cpu"] = row["ours"]["per_cpu_s"] / row["padded"]["per_cpu_s"]
             row["floor_per_s"] = rate / row["ours"]["operations"]
@@ -154,8 +150,7 @@ def main() -> None:
         "matrix_gflops": round(rate / 1e9, 1),
         "results": rows,
     }
-    with replacing(RESULTS) as part:
-        part.write_text(json.dumps(result, indent=1) + "\n")
+    write_results(RESULTS, result)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _measure import write_results
 
 from astraclr.config import Preset, Recipe, preset, recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import Prepared, prepare
-from astraclr.files import provenance, replacing
+from astraclr.files import provenance
 from astraclr.simulation.simulate import simulate
 from astraclr.train.counter_rng import Draws
 from astraclr.train.views import make_views
@@ -93,8 +94,7 @@ def main() -> None:
         "stars": options.stars,
         "results": rows,
     }
-    with replacing(RESULTS) as part:
-        part.write_text(json.dumps(result, indent=1) + "\n")
+    write_results(RESULTS, result)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any
 import glued_results
 import looks
 import repository_links
+import touch
 from chapters import digest, measured, plain, run_chapters
 from notebooks import ROOT, notebooks, page_source, toc_pages
 
@@ -61,7 +62,8 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
     source, html = build / "src", build / "html"
     shutil.rmtree(source, ignore_errors=True)
     shutil.rmtree(html, ignore_errors=True)  # or a chapter taken out would still be there
-    shutil.copytree(book, source, ignore=shutil.ignore_patterns("*.py", "*.ipynb", "__pycache__", ".ipynb_checkpoints"))
+    left = ("*.py", "*.ipynb", "__pycache__", ".ipynb_checkpoints", "interactive")
+    shutil.copytree(book, source, ignore=shutil.ignore_patterns(*left))
     write_records(book, build, preset, seed, source)
     for notebook in (build / "executed" / preset).glob("*.ipynb"):
         if (book / notebook.name).is_file():
@@ -75,6 +77,8 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
         lines = plain((build / "html.log").read_text()).splitlines()
         said = [line for line in lines if re.search(r"WARNING|ERROR|CRITICAL|Error:|exception:", line)] or lines[-30:]
         raise RuntimeError("jupyter-book failed (all of it in _build/html.log):\n" + "\n".join(said))
+    # Beside the pages and not among Sphinx's static files, whose scripts Jupyter Book adds to every page.
+    touch.publish(touch.prepare(book, build / "interactive"), html)
 
 
 def check_html(book: Path, html: Path) -> list[str]:

@@ -10,6 +10,7 @@ the book hides, only statements remain that something visible needs.
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import sys
 import zipfile
@@ -117,6 +118,9 @@ class Copyist:
             title, question, answers = quiz(piece)
             said = [f"**Quiz: {title}**", question, "\n".join(f"- [ ] {answer}" for answer, _, _ in answers)]
             return quoted(self.book.words("\n\n".join(filter(None, said)), self.page, links=True))
+        if piece.kind == "raw":  # a page to touch, in a frame
+            title = re.search(r'<iframe [^>]*title="([^"]+)"', piece.body)
+            return quoted(f"In the built book a page to touch stands here: *{title[1]}*.") if title else ""
         if piece.is_answer:
             return quoted("**What happened?** Write down your diagnosis before you look into the book.")
         if piece.kind in ("admonition", "dropdown", "note", "tip", "warning", "important"):

@@ -111,7 +111,15 @@ def test_ci_calls_the_two_commands():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     text = script.read_text()
-    assert "make test" in text and "make book" in text and "make check-site" in text and "set -euo pipefail" in text
+    assert all(f"make {target}" in text for target in ("lint", "test", "book", "check-site"))
+    assert "set -euo pipefail" in text
+
+
+def test_the_package_keeps_its_layers(monkeypatch, capsys):
+    from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(no_cache=True, no_logo=True) == EXIT_STATUS_SUCCESS, capsys.readouterr().out
 
 
 def test_readme_names_the_two_commands():

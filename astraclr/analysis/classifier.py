@@ -1,4 +1,4 @@
-"""A head that ships with a checkpoint: class probabilities, and a warning where they should not be believed."""
+"""A classifier that ships with a checkpoint: class probabilities, and flags on stars whose prediction is unreliable."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ import numpy as np
 import pandas as pd
 
 from astraclr.data.lightcurves import LightCurves
-from astraclr.evaluate.probes import fit_logistic
+from astraclr.evaluate.probes import fit_logistic, raw_coefficients
 from astraclr.files import existing, replacing
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.embedding import embed
 
 MIN_EPOCHS = 20
-"""A star with fewer epochs than this in every band is flagged."""
+"""A star with fewer epochs in every band is flagged."""
 NOVELTY_QUANTILE = 0.999
-"""A star farther from the training stars than this share of them is flagged."""
+"""A star is flagged if it is farther from the centre than this share of the training stars."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """Logistic regression on fused embeddings, and where its training stars lie.
+    """Logistic regression on fused embeddings, and the region of its training stars.
 
     Attributes
     ----------
-    classes : names; coefficients (n_classes, d), intercepts (n_classes,) on raw embeddings
-    centre (d,), precision (d, d), threshold : squared Mahalanobis distance of the training stars
-    checkpoint : SHA-256 of the weights that the embeddings came from
-    accuracy : share of held-out stars of the training kind that such a head gets right; NaN if nobody measured it
+    classes : names
+    coefficients, intercepts : (n_classes, d), (n_classes,), on raw embeddings
+    centre, precision : (d,), (d, d), of the Mahalanobis distance from the training stars
+    threshold : squared Mahalanobis distance above which a star is unlike the training stars
+    checkpoint : SHA-256 of the weights that made the embeddings
+    accuracy : on held-out stars from the same source as the training stars; NaN if unknown
     """
 
     classes: tuple[str, ...]
@@ -50,27 +52,37 @@ class Head:
         return p / p.sum(1, keepdims=True)
 
     def novelty(self, x: np.ndarray) -> np.ndarray:
-        """(n,) squared Mahalanobis distance over its threshold; above 1 is unlike the training stars."""
+        """(n,) squared Mahalanobis distances of (n, d) embeddings, divided by the threshold."""
         away = x - self.centre
         return np.einsum("nd,de,ne->n", away, self.precision, away) / self.threshold
 
 
 def fit_head(x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: float = 1.0) -> Head:
-    """Fit a head on (n, d) embeddings (fusion "mean") and (n,) class names; `checkpoint`, or its SHA-256, made them."""
+    """Fit a head on embeddings.
+
+    Parameters
+    ----------
+    x : (n, d) embeddings with fusion "mean"
+    y : (n,) class names
+    checkpoint : made the embeddings; or its SHA-256
+    C : inverse regularisation
+
+    Examples
+    --------
+    >>> x, y = np.random.default_rng(0).normal(size=(20, 2)), np.array(["RR", "ECL"] * 10)
+    >>> head = fit_head(x, y, checkpoint="0" * 64)
+    >>> head.classes, head.probabilities(x).shape
+    (('ECL', 'RR'), (20, 2))
+    """
     from sklearn.covariance import LedoitWolf
 
     model = fit_logistic(x, y, C)
-    scaler, logistic = model[0], model[1]
-    coefficients = logistic.coef_ / scaler.scale_
-    intercepts = logistic.intercept_ - coefficients @ scaler.mean_
-    if len(logistic.classes_) == 2:  # scikit-learn keeps one row for two classes
-        coefficients = np.stack([-coefficients[0], coefficients[0]]) / 2
-        intercepts = np.array([-intercepts[0], intercepts[0]]) / 2
+    coefficients, intercepts = raw_coefficients(model)
     spread = LedoitWolf().fit(x)
     threshold = float(np.quantile(spread.mahalanobis(x), NOVELTY_QUANTILE))
     location, precision = np.asarray(spread.location_), np.asarray(spread.get_precision())
     return Head(
-        tuple(map(str, logistic.classes_)),
+        tuple(map(str, model.classes_)),
         coefficients,
         intercepts,
         location,
@@ -81,7 +93,17 @@ def fit_head(x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: floa
 
 
 def save_head(head: Head, path: str | Path) -> None:
-    """Write a head as one safetensors file."""
+    """Write a head as one safetensors file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> head = fit_head(np.eye(4), np.array(["RR", "ECL"] * 2), checkpoint="0" * 64)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_head(head, f"{folder}/head.safetensors")
+    ...     Path(folder, "head.safetensors").exists()
+    True
+    """
     from safetensors.numpy import save
 
     arrays = {
@@ -99,14 +121,30 @@ def save_head(head: Head, path: str | Path) -> None:
 
 
 def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
-    """Read a head, and refuse one that was fitted on another checkpoint's embeddings."""
+    """Read a head that belongs to a checkpoint.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not a head, or was fitted on embeddings of another checkpoint or another fusion.
+
+    Examples
+    --------
+    >>> from astraclr.files import shipped_file
+    >>> from astraclr.model.checkpoint import load_checkpoint
+    >>> len(load_head(shipped_file("checkpoints/tiny/head.safetensors"), load_checkpoint("tiny")).classes)
+    12
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(existing(path), framework="np") as file:
             facts = json.loads(file.metadata()["head"])
             made_with, classes, threshold = facts["checkpoint"], tuple(facts["classes"]), float(facts["threshold"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            names = file.keys()
+            arrays = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a head written by astraclr: {error}") from error
     if made_with != checkpoint.sha256:
@@ -132,7 +170,23 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
 
 
 def flags(lc: LightCurves, novelty: np.ndarray) -> list[str]:
-    """Why the prediction of each star should not be believed; "" where nothing speaks against it."""
+    """Reasons why the prediction of each star is unreliable.
+
+    Parameters
+    ----------
+    lc : light curves
+    novelty : (n_stars,) of their embeddings, see `Head.novelty`
+
+    Returns
+    -------
+    n_stars texts: "few epochs", "unlike training stars", both, or ""
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> flags(simulate(2, seed=0), np.array([0.5, 2.0]))
+    ['', 'unlike training stars']
+    """
     few, odd = np.all(lc.counts < MIN_EPOCHS, axis=1), np.asarray(novelty > 1)
     return [
         ", ".join(w for w, on in (("few epochs", f), ("unlike training stars", o)) if on)
@@ -141,10 +195,30 @@ def flags(lc: LightCurves, novelty: np.ndarray) -> list[str]:
 
 
 def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progress: bool = False) -> pd.DataFrame:
-    """Class probabilities of every star.
+    """Predict the class probabilities of every star.
 
-    Columns: object_id, label, predicted, ``p_<class>``, novelty, flag ("", "few epochs", "unlike training stars", or
-    both): a flagged prediction is a guess.
+    Parameters
+    ----------
+    lc : light curves
+    checkpoint : embeds them
+    head : fitted on embeddings of `checkpoint`
+    progress : show a bar
+
+    Returns
+    -------
+    DataFrame
+        One row per star: object_id, label, predicted, ``p_<class>``, novelty, flag (see `flags`). A flagged prediction
+        is unreliable.
+
+    Examples
+    --------
+    >>> from astraclr.files import shipped_file
+    >>> from astraclr.model.checkpoint import load_checkpoint
+    >>> from astraclr.simulation.simulate import simulate
+    >>> tiny = load_checkpoint("tiny")
+    >>> head = load_head(shipped_file("checkpoints/tiny/head.safetensors"), tiny)
+    >>> prediction_table(simulate(4, seed=0), tiny, head).shape
+    (4, 17)
     """
     x = embed(lc, checkpoint, progress=progress).astype(np.float64)
     p, novelty = head.probabilities(x), head.novelty(x)

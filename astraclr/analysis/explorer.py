@@ -1,7 +1,7 @@
 """The map of stars as one HTML page that needs no network: zoom, search, lasso, and the light curve of every star.
 
-The template is ``explorer.html`` beside this file, plain JavaScript. What it draws is written into it: columns as
-base64 of little-endian arrays, and after the page's script the light curves, which the map need not wait for.
+The template is ``explorer.html`` beside this file, plain JavaScript. Its data are written into it: columns as base64 of
+little-endian arrays, and, after the page's script, the light curves, so that the map is drawn before they are loaded.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import warnings
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.embedding import embed
 
 FEWEST = 16
-"""UMAP looks at 15 neighbours of every star."""
+"""Smallest number of stars: UMAP uses 15 neighbours of each."""
 POINTS = 150
-"""Observations of a star that the page holds, at most: 5,000 stars are then about 8 MB."""
+"""Largest number of observations of a star in the page: 5,000 stars are then about 8 MB."""
 NEIGHBOURS = 10
 DAY, MAGNITUDE = 1e-4, 1e-3
 """Units of the times and magnitudes in the page."""
@@ -48,20 +49,19 @@ def explorer(
     points: int = POINTS,
     progress: bool = False,
 ) -> str:
-    """The page: map, neighbours, outlier scores and light curves, with the embeddings of `checkpoint`.
+    """Make a page with the map, neighbours, outlier scores and light curves of stars.
 
     Parameters
     ----------
-    lc : labels and periods where they are known; without them the page offers less, and says so
-    head : adds predicted classes
-    max_stars : of more, so many are drawn at random
-    seed : of that choice, the map and the outlier scores
-    points : of every light curve at most so many observations, evenly among its own
+    lc : light curves; the page shows labels and periods where they are known
+    checkpoint, head : embeds the stars, and adds predicted classes
+    max_stars : if there are more stars, so many are drawn at random
+    seed, points : of that choice, map and outlier scores; and largest number of observations per light curve
 
     Returns
     -------
     str
-        HTML. Nothing in it points elsewhere.
+        HTML without references to other files
 
     Raises
     ------
@@ -72,45 +72,23 @@ def explorer(
     -----
     UserWarning
         Without coniferest: the page then has no outlier scores.
+
+    Examples
+    --------
+    >>> from astraclr.model.checkpoint import load_checkpoint
+    >>> from astraclr.simulation.simulate import simulate
+    >>> explorer(simulate(4, seed=0), load_checkpoint("tiny"))
+    Traceback (most recent call last):
+    ValueError: 4 stars are too few for a map; give at least 16
     """
-    if min(len(lc), max_stars) < FEWEST:
-        raise ValueError(f"{min(len(lc), max_stars)} stars are too few for a map; give at least {FEWEST}")
-    if len(set(lc.object_id)) < len(lc):
-        raise ValueError(f"{len(lc) - len(set(lc.object_id)):,} object_ids repeat; stars are found by them")
-    notes, of = [], len(lc)
-    if of > max_stars:
-        lc = lc[np.sort(np.random.default_rng(seed).choice(of, max_stars, replace=False))]
-        notes.append(f"{max_stars:,} of {of:,} stars, drawn at random (seed {seed}).")
-    shown = thinned(lc, points)
-    curves = packed(shown)  # refuses impossible times before the long work
-    thin = int((shown.counts.sum(1) < lc.counts.sum(1)).sum())
-    if thin:
-        notes.append(f"Points were left out of {thin:,} light curves: the page holds at most {points} a star.")
+    lc, notes = _drawn(lc, max_stars, seed)
+    thin = thinned(lc, points)
+    curves = packed(thin)  # refuses impossible times before the long work
+    if n := int((thin.counts.sum(1) < lc.counts.sum(1)).sum()):
+        notes.append(f"Points were left out of {n:,} light curves: the page holds at most {points} a star.")
     x = embed(lc, checkpoint, progress=progress)
     scores = _outlier_scores(x, seed, notes)
-    near, similarity = neighbours(x, NEIGHBOURS)
-    names, labels = np.unique(lc.label, return_inverse=True)
-    classes, of_class = legend(lc.label)
-    columns: dict[str, np.ndarray] = {
-        "xy": umap_map(x, seed).astype("<f4"),
-        "neighbours": near.astype("<u4"),
-        "similarity": similarity.astype("<f4"),
-        "shown": shown.counts.astype("<u4"),
-        "observed": lc.counts.astype("<u4"),
-        "period": lc.period.astype("<f8"),
-        "label": labels.astype("<u4"),
-        "class": of_class,
-        "start": np.floor(first_times(shown)).astype("<f8"),
-        "brightest": brightest(shown).astype("<i4"),
-    }
-    facts: dict[str, Any] = {
-        "encoder": checkpoint.name,
-        "notes": notes,
-        "ids": lc.object_id.tolist(),
-        "labels": names.tolist(),
-        "classes": classes,
-        "bands": [{"name": b, "colour": BAND_COLOURS.get(b, "#555555")} for b in lc.bands],
-    }
+    facts, columns = _facts(lc, thin, x, seed)
     if head is not None:
         p = head.probabilities(x.astype(np.float64))
         facts["predictions"], columns["predicted"] = legend(np.array(head.classes)[p.argmax(1)])
@@ -119,11 +97,51 @@ def explorer(
     if scores is not None:
         columns["score"] = scores.astype("<f4")
     facts["columns"] = {name: [f"{c.dtype.kind}{c.dtype.itemsize}", _base64(c)] for name, c in columns.items()}
-    return filled(facts, curves)
+    return filled({"encoder": checkpoint.name, "notes": notes} | facts, curves)
+
+
+def _drawn(lc: LightCurves, max_stars: int, seed: int) -> tuple[LightCurves, list[str]]:
+    """At most `max_stars` stars, and notes for the page."""
+    if min(len(lc), max_stars) < FEWEST:
+        raise ValueError(f"{min(len(lc), max_stars)} stars are too few for a map; give at least {FEWEST}")
+    if len(set(lc.object_id)) < len(lc):
+        raise ValueError(f"{len(lc) - len(set(lc.object_id)):,} object_ids repeat; stars are found by them")
+    if len(lc) <= max_stars:
+        return lc, []
+    rows = np.sort(np.random.default_rng(seed).choice(len(lc), max_stars, replace=False))
+    return lc[rows], [f"{max_stars:,} of {len(lc):,} stars, drawn at random (seed {seed})."]
+
+
+def _facts(
+    lc: LightCurves, thin: LightCurves, x: np.ndarray, seed: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What the page holds of the stars besides their light curves: facts, and columns with a value per star."""
+    near, similarity = neighbours(x, NEIGHBOURS)
+    names, labels = np.unique(lc.label, return_inverse=True)
+    classes, of_class = legend(lc.label)
+    columns: dict[str, np.ndarray] = {
+        "xy": umap_map(x, seed).astype("<f4"),
+        "neighbours": near.astype("<u4"),
+        "similarity": similarity.astype("<f4"),
+        "shown": thin.counts.astype("<u4"),
+        "observed": lc.counts.astype("<u4"),
+        "period": lc.period.astype("<f8"),
+        "label": labels.astype("<u4"),
+        "class": of_class,
+        "start": np.floor(first_times(thin)).astype("<f8"),
+        "brightest": brightest(thin).astype("<i4"),
+    }
+    facts: dict[str, Any] = {
+        "ids": lc.object_id.tolist(),
+        "labels": names.tolist(),
+        "classes": classes,
+        "bands": [{"name": b, "colour": BAND_COLOURS.get(b, "#555555")} for b in lc.bands],
+    }
+    return facts, columns
 
 
 def _outlier_scores(x: np.ndarray, seed: int, notes: list[str]) -> np.ndarray | None:
-    """Scores, or None without coniferest, with a note for the page."""
+    """Outlier scores; without coniferest None, and a note for the page."""
     from astraclr.analysis.outliers import outlier_scores
 
     try:
@@ -135,7 +153,18 @@ def _outlier_scores(x: np.ndarray, seed: int, notes: list[str]) -> np.ndarray | 
 
 
 def filled(facts: dict[str, Any], curves: str) -> str:
-    """The template with its title, facts and light curves; no text of theirs can end the element that holds it."""
+    """Fill the template with facts and light curves, escaped so that no text can end the element that holds it.
+
+    Parameters
+    ----------
+    facts : plain JSON, with "ids" and "encoder"
+    curves : light curves, see `packed`
+
+    Examples
+    --------
+    >>> "Map of 1 light curves, tiny" in filled({"ids": ["1"], "encoder": "tiny"}, "")
+    True
+    """
     title = f"Map of {len(facts['ids']):,} light curves, {facts['encoder']}"
     parts = {
         "TITLE": html.escape(title),
@@ -147,16 +176,22 @@ def filled(facts: dict[str, Any], curves: str) -> str:
 
 
 def thinned(lc: LightCurves, points: int = POINTS) -> LightCurves:
-    """At most `points` observations a star, evenly along each band; bands share them as they share the observations.
+    """Keep at most `points` observations per star, evenly along each band, in proportion to the bands' observations.
 
     Raises
     ------
     ValueError
         For fewer points than bands.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> int(thinned(simulate(4, seed=0), points=30).counts.sum(1).max()) <= 30
+    True
     """
     n_bands = len(lc.bands)
     if points < n_bands:
-        raise ValueError(f"{points} points for {n_bands} bands; allow at least one a band")
+        raise ValueError(f"{points} points for {n_bands} bands; allow at least one per band")
     counts, total = lc.counts, lc.counts.sum(1, keepdims=True)
     share = np.where(counts > 0, counts * (points - n_bands) // np.maximum(total, 1) + 1, 0)
     kept = np.where(total > points, share, counts)
@@ -174,10 +209,23 @@ def thinned(lc: LightCurves, points: int = POINTS) -> LightCurves:
 
 
 def packed(lc: LightCurves) -> str:
-    """Light curves as base64, one piece a star, so that a page decodes the one that it draws.
+    """Encode light curves as base64, one piece per star, so that a page can decode a single star.
 
-    A piece holds, bands in order: times since the star's first day as uint32 of `DAY`, magnitudes above its brightest
-    as uint16 of `MAGNITUDE`, errors as uint16 of `MAGNITUDE`; a star of m observations is 8 m bytes.
+    A piece holds, bands in order: times since the star's first day as uint32 in units of `DAY`, magnitudes minus the
+    brightest as uint16 in units of `MAGNITUDE`, and errors as uint16 in units of `MAGNITUDE`: 8 m bytes for m
+    observations.
+
+    Raises
+    ------
+    ValueError
+        If a light curve spans more than 1,000 years.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> star = simulate(1, seed=0)
+    >>> len(base64.b64decode(packed(star))) == 8 * star.n_obs
+    True
     """
     star = lc.segment // len(lc.bands)
     times = np.round((lc.mjd - np.floor(first_times(lc))[star]) / DAY)
@@ -186,14 +234,11 @@ def packed(lc: LightCurves) -> str:
     mags = _small(np.round(lc.mag.astype(np.float64) / MAGNITUDE) - brightest(lc)[star])
     columns = times.astype("<u4"), mags, _small(np.round(lc.magerr.astype(np.float64) / MAGNITUDE))
     ends = lc.offsets[:: len(lc.bands)]
-    return "".join(
-        base64.b64encode(b"".join(c[a:b].tobytes() for c in columns)).decode()
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
-    )
+    return "".join(base64.b64encode(b"".join(c[a:b].tobytes() for c in columns)).decode() for a, b in pairwise(ends))
 
 
 def first_times(lc: LightCurves) -> np.ndarray:
-    """(n_stars,) days, the first observation of every star."""
+    """(n_stars,) times of the first observation of every star, days."""
     return np.minimum.reduceat(lc.mjd, lc.offsets[:: len(lc.bands)][:-1])
 
 
@@ -204,17 +249,34 @@ def brightest(lc: LightCurves) -> np.ndarray:
 
 
 def _small(values: np.ndarray) -> np.ndarray:
-    return np.minimum(values, np.iinfo(np.uint16).max).astype("<u2")  # 65 magnitudes, more than any sky has
+    """Units of `MAGNITUDE` as uint16, cut off at 65 magnitudes, which no observation reaches."""
+    return np.minimum(values, np.iinfo(np.uint16).max).astype("<u2")
 
 
 def _base64(column: np.ndarray) -> str:
+    """Bytes of an array as base64."""
     return base64.b64encode(np.ascontiguousarray(column).tobytes()).decode()
 
 
 def legend(labels: np.ndarray) -> tuple[list[dict[str, str]], np.ndarray]:
-    """Entries of a legend, name and colour, and which of them each of the (n,) labels belongs to, uint32.
+    """Entries of the legend, and the entry of each star.
 
-    Labels that name a class of the taxonomy take its name and colour; the most frequent others keep their own.
+    Labels that name a class of the taxonomy get its name and colour; the most frequent others keep their own name.
+
+    Parameters
+    ----------
+    labels : (n,) str
+
+    Returns
+    -------
+    entries : dicts of "name" and "colour"
+    index : (n,) uint32, number of each star's entry
+
+    Examples
+    --------
+    >>> entries, index = legend(np.array(["RR", "", "RR"]))
+    >>> [entry["name"] for entry in entries], index.tolist()
+    (['RR', 'unlabelled'], [0, 1, 0])
     """
     own = {str(label): to_class(label) or str(label) for label in np.unique(labels)}
     foreign = Counter(name for name in map(own.__getitem__, labels.tolist()) if name and name not in CLASSES)

@@ -1,4 +1,4 @@
-"""The map of stars: UMAP of embeddings, and neighbours measured in the embedding itself."""
+"""Structure of embeddings: UMAP maps, nearest neighbours, and how well classes separate."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import numpy as np
 
 
 def umap_map(embeddings: np.ndarray, seed: int = 42, n_neighbors: int = 15, min_dist: float = 0.5) -> np.ndarray:
-    """Two-dimensional UMAP of embeddings, with the paper's settings (cosine metric, PCA initialisation).
+    """Compute a two-dimensional UMAP of embeddings with the paper's settings (cosine metric, PCA initialisation).
 
     Parameters
     ----------
     embeddings : (n, d), n > n_neighbors
-    seed : equal seeds give equal maps
+    seed : of the optimisation
+    n_neighbors, min_dist : of UMAP
 
     Returns
     -------
@@ -24,7 +25,13 @@ def umap_map(embeddings: np.ndarray, seed: int = 42, n_neighbors: int = 15, min_
     ValueError
         For fewer stars than `n_neighbors` needs.
     ImportError
-        Without umap-learn, which ``pip install "astraclr[plot]"`` brings.
+        Without umap-learn, which ``pip install "astraclr[plot]"`` installs.
+
+    Examples
+    --------
+    >>> umap_map(np.ones((12, 3)))
+    Traceback (most recent call last):
+    ValueError: 12 stars are too few for n_neighbors 15; give more stars
     """
     if len(embeddings) <= n_neighbors:
         raise ValueError(f"{len(embeddings)} stars are too few for n_neighbors {n_neighbors}; give more stars")
@@ -43,11 +50,28 @@ def umap_map(embeddings: np.ndarray, seed: int = 42, n_neighbors: int = 15, min_
 
 
 def neighbours(embeddings: np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` most similar other stars of every star.
+    """Find the `k` most similar other stars of every star.
+
+    Parameters
+    ----------
+    embeddings : (n, d)
+    k : less than n
 
     Returns
     -------
-    index (n, k) int, similarity (n, k) cosine, most similar first
+    index : (n, k) int, the most similar star first
+    similarity : (n, k), cosine
+
+    Raises
+    ------
+    ValueError
+        If `k` is not less than n.
+
+    Examples
+    --------
+    >>> index, similarity = neighbours(np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), k=1)
+    >>> index.ravel().tolist()
+    [1, 0, 1]
     """
     if k >= len(embeddings):
         raise ValueError(f"k {k} must be smaller than the number of stars, {len(embeddings)}")
@@ -59,9 +83,25 @@ def neighbours(embeddings: np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndar
 
 
 def neighbour_purity(embeddings: np.ndarray, labels: np.ndarray, k: int = 10) -> dict[str, float]:
-    """Share of the `k` nearest neighbours that have the star's own label, mean a class."""
+    """Mean share of the `k` nearest neighbours that have the star's own label, for each class.
+
+    Parameters
+    ----------
+    embeddings, labels : (n, d), (n,)
+    k : number of neighbours
+
+    Raises
+    ------
+    ValueError
+        If embeddings and labels differ in number, or `k` is not less than n.
+
+    Examples
+    --------
+    >>> neighbour_purity(np.eye(2)[[0, 0, 1, 1]], np.array(["RR", "RR", "ECL", "ECL"]), k=1)
+    {'ECL': 1.0, 'RR': 1.0}
+    """
     if len(labels) != len(embeddings):
-        raise ValueError(f"{len(embeddings)} embeddings and {len(labels)} labels; give one label a star")
+        raise ValueError(f"{len(embeddings)} embeddings and {len(labels)} labels; give one label per star")
     index, _ = neighbours(embeddings, k)
     same = (labels[index] == labels[:, None]).mean(1)
     return {str(c): float(same[labels == c].mean()) for c in np.unique(labels)}
@@ -74,15 +114,15 @@ def topology(
     seed: int = 42,
     maps: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """What a map shows of several embeddings of the same stars, say before and after fine-tuning, as numbers.
+    """Measure how well classes separate in several embeddings of the same stars, and how faithful their maps are.
 
     Parameters
     ----------
     embeddings : name -> (n, d)
     labels : (n,) at least two classes
-    k : neighbours that purity and trustworthiness look at
+    k : number of neighbours for purity and trustworthiness
     seed : of the UMAP
-    maps : name -> (n, 2), where a map is drawn already; `umap_map` draws the others
+    maps : name -> (n, 2) maps computed before; `umap_map` computes the others
 
     Returns
     -------
@@ -95,9 +135,15 @@ def topology(
     ------
     ValueError
         If labels and embeddings differ in number, or there is one class only.
+
+    Examples
+    --------
+    >>> x, labels = np.random.default_rng(0).normal(size=(30, 4)), np.array(["RR", "ECL", "CV"] * 10)
+    >>> sorted(topology({"random": x}, labels, k=5, maps={"random": x[:, :2]})["random"])
+    ['purity', 'silhouette', 'trustworthiness']
     """
     if wrong := {name: len(x) for name, x in embeddings.items() if len(x) != len(labels)}:
-        raise ValueError(f"{len(labels)} labels and {wrong} embeddings; give one label a star")
+        raise ValueError(f"{len(labels)} labels and {wrong} embeddings; give one label per star")
     if len(np.unique(labels)) < 2:
         raise ValueError(f"all labels are {labels[0]!r}; topology compares at least two classes")
     from sklearn.manifold import trustworthiness

@@ -1,7 +1,8 @@
-"""Are strange stars far out? Events of kinds that no encoder was trained on, planted among ordinary stars.
+"""Outliers among stars: an isolation forest on embeddings, and how many planted events it ranks first.
 
-An isolation forest (Liu et al. 2008, ICDM; the implementation is coniferest's) ranks all stars without labels; the
-purity of its first few per cent says whether the representation sets such events apart.
+Events of kinds that no encoder was trained on are planted among ordinary stars. An isolation forest (Liu et al. 2008,
+ICDM; the implementation is coniferest's) ranks all stars without labels; the share of events in its first few per cent
+measures whether the embedding sets them apart.
 """
 
 from __future__ import annotations
@@ -12,13 +13,27 @@ import numpy as np
 
 
 def disagreement(windows: np.ndarray) -> np.ndarray:
-    """(n, d) how far, dimension by dimension, the window that is furthest from the star's mean lies from it.
+    """Largest distance, in each dimension, of a star's windows from their mean.
 
-    An event lies in one window of a star and not in the others; their mean dilutes it.
+    A short event lies in one window of a star; the mean of all windows dilutes it.
 
     Parameters
     ----------
-    windows : (n, n_windows, d) vectors of each window of each star, at least two windows
+    windows : (n, n_windows, d) embeddings of each window of each star, at least two windows
+
+    Returns
+    -------
+    (n, d)
+
+    Raises
+    ------
+    ValueError
+        If the shape is another.
+
+    Examples
+    --------
+    >>> disagreement(np.array([[[0.0], [0.0], [3.0]]])).tolist()
+    [[2.0]]
     """
     if windows.ndim != 3 or windows.shape[1] < 2:
         raise ValueError(f"windows of shape {windows.shape}; give (stars, windows, dimensions), at least two windows")
@@ -26,16 +41,29 @@ def disagreement(windows: np.ndarray) -> np.ndarray:
 
 
 def outlier_scores(x: np.ndarray, seed: int = 0, n_trees: int = 300) -> np.ndarray:
-    """(n,) how strange each star is among all, by coniferest's isolation forest; larger is stranger.
+    """Outlier scores of stars by coniferest's isolation forest; a larger score is more unusual.
 
     Parameters
     ----------
-    x : (n, d) embeddings or features, finite; their scales do not matter to trees
+    x : (n, d) embeddings or features, finite, of any scale
+    seed, n_trees : of the forest
+
+    Returns
+    -------
+    (n,)
 
     Raises
     ------
+    ValueError
+        For fewer than two stars, or vectors that are not finite.
     ImportError
-        Without coniferest; ``pip install "astraclr[interop]"`` brings it.
+        Without coniferest; ``pip install "astraclr[interop]"`` installs it.
+
+    Examples
+    --------
+    >>> x = np.vstack([np.random.default_rng(0).normal(size=(50, 2)), [[20.0, 20.0]]])
+    >>> int(outlier_scores(x).argmax())
+    50
     """
     if len(x) < 2 or not np.isfinite(x).all():
         raise ValueError(
@@ -59,19 +87,30 @@ def purity_at_top(
     Parameters
     ----------
     scores : (n,); strange : (n,) bool, the planted ones
-    share : 0 to 1, how much of the ranking is looked at, at least one star
-    bootstraps : resamples of the ranked stars; the forest stays as it is
+    share : 0 to 1, share of the stars that count as the top, at least one star
+    bootstraps, seed : resamples of the ranked stars, and their seed; the scores stay the same
 
     Returns
     -------
     dict
         ``purity``, its central 95 % ``low`` and ``high``, ``chance`` (share of the planted), ``best`` that any ranking
         can reach, ``n_top``
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, none or all stars are planted, or `share` is out of range.
+
+    Examples
+    --------
+    >>> found = purity_at_top(np.arange(10.0), np.arange(10) >= 8, share=0.2)
+    >>> found["purity"], found["chance"], found["n_top"]
+    (1.0, 0.2, 2)
     """
     if len(scores) != len(strange) or not np.any(strange) or np.all(strange):
         raise ValueError(
             f"{len(scores)} scores, {len(strange)} stars, {int(np.sum(strange))} planted: give one score "
-            "a star, and planted stars among others"
+            "per star, and planted stars among others"
         )
     if not 0 < share < 1:
         raise ValueError(f"share is {share}; it must lie between 0 and 1, such as 0.01")

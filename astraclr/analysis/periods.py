@@ -1,4 +1,4 @@
-"""How much of the period is in an embedding? Ridge regression of its logarithm; ways to be wrong are counted."""
+"""Periods predicted from embeddings: ridge regression of the logarithm, and shares of right and aliased periods."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ _PENALTIES = np.logspace(-3, 5, 17)
 def period_regression(
     train_x: np.ndarray, train_period: np.ndarray, test_x: np.ndarray, test_period: np.ndarray
 ) -> dict[str, float]:
-    """Standardise, then ridge regression of log10 period; the penalty by leave-one-out on the training stars.
+    """Scores of a ridge regression of log10 period on standardised vectors.
+
+    The penalty is chosen by leave-one-out cross-validation on the training stars.
 
     Parameters
     ----------
-    train_x, test_x : (n, d) embeddings or features; train_period, test_period : (n,) days
+    train_x, test_x : (n, d) embeddings or features
+    train_period, test_period : (n,) days
 
     Returns
     -------
@@ -28,6 +31,13 @@ def period_regression(
     ------
     ValueError
         If numbers of stars disagree, or a period is not positive and finite.
+
+    Examples
+    --------
+    >>> period = 10 ** np.linspace(-1, 1, 40)
+    >>> x = np.log10(period)[:, None]
+    >>> period_regression(x[::2], period[::2], x[1::2], period[1::2])["right"]
+    1.0
     """
     for name, x, period in (("training", train_x, train_period), ("test", test_x, test_period)):
         if len(x) != len(period):
@@ -42,18 +52,30 @@ def period_regression(
 
 
 def period_scores(predicted: np.ndarray, truth: np.ndarray, tolerance: float = TOLERANCE) -> dict[str, float]:
-    """How good periods are.
+    """Scores of predicted periods.
 
     Parameters
     ----------
     predicted, truth : (n,) days
+    tolerance : largest relative difference of periods that count as equal
 
     Returns
     -------
     dict
         ``r2`` of log10 period; and shares of the stars, each counted once, in this order: ``right`` within
-        `tolerance`, ``half`` and ``double`` the true period, ``day_alias``, where the frequency is off by one cycle a
+        `tolerance`, ``half`` and ``double`` the true period, ``day_alias``, where the frequency is off by one cycle per
         day, ``other``.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, a period is not positive and finite, or all true periods are equal.
+
+    Examples
+    --------
+    >>> found = period_scores(np.array([0.5, 0.5, 7.0]), np.array([0.5, 1.0, 2.0]))
+    >>> [round(found[name], 2) for name in ("right", "half", "other")]
+    [0.33, 0.33, 0.33]
     """
     if len(predicted) != len(truth):
         raise ValueError(f"{len(predicted)} predicted and {len(truth)} true periods; they must agree")
@@ -80,6 +102,7 @@ def period_scores(predicted: np.ndarray, truth: np.ndarray, tolerance: float = T
 
 
 def _check(name: str, period: np.ndarray) -> None:
+    """Refuse periods that are not positive and finite."""
     wrong = int((~(np.isfinite(period) & (np.asarray(period) > 0))).sum())
     if len(period) == 0 or wrong:
         raise ValueError(

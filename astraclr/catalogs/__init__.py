@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from astraclr.catalogs import _zubercal
+from astraclr.catalogs._hats import is_hats
 from astraclr.catalogs._irsa import irsa
 from astraclr.catalogs._macho import MACHO_BANDS, macho_example
 from astraclr.catalogs._matching import columns, matched, recognised
@@ -19,7 +20,7 @@ from astraclr.catalogs._open import Table, open_table
 from astraclr.catalogs._pipeline import Options, built, observations, read_columns
 from astraclr.catalogs._published import published
 from astraclr.catalogs._sources import about, in_folder, is_dataset, regular, skipped, stem
-from astraclr.catalogs._zubercal import is_hats, zubercal
+from astraclr.catalogs._zubercal import zubercal
 from astraclr.config import ZTF_BANDS
 from astraclr.data import cleaning
 from astraclr.data.lightcurves import LightCurves, concatenate

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from astraclr.catalogs._photometry import Photometry, Values, alert, fluxes, forced_ztf, gaia
+from astraclr.catalogs._quality import Quality, bad_atlas, bad_fink, bad_gaia, bad_procstatus
 from astraclr.config import RUBIN_BANDS
 
 Names = tuple[str, ...]
@@ -31,19 +32,6 @@ ZTF_FILTERS = {"1": "g", "2": "r", "3": "i", "zg": "g", "zr": "r", "zi": "i", "z
 
 ZTF_NAMES = {name: band for name, band in ZTF_FILTERS.items() if not name.isdigit()}
 
-BAD_EPOCH = 32768
-"""Bit 15 of catflags: the epoch is unusable (ZTF public data release notes, IPAC)."""
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Columns of flags that are heeded wherever they are, and which observations they make bad, by reason."""
-
-    columns: Names
-    bad: Callable[..., dict[str, np.ndarray]]
-    text: bool = False
-    """Whether the columns are text, or numbers."""
-
 
 @dataclass(frozen=True)
 class Format:
@@ -58,7 +46,7 @@ class Format:
     band_names : other spellings of bands
     scale : errors in mag from the values of their column and whether these are whole numbers
     photometry : magnitudes from other roles than mag and magerr
-    quality : flags of this format alone, beside `QUALITY`
+    quality : flags of this format alone, beside those that are always heeded
     time_zero : MJD of the time 0, where times are counted from there
     bands : wavelengths that are taken where the caller names none
     one_star : whether a file without an object_id holds one star, named by the file
@@ -88,23 +76,6 @@ class Format:
         return [role for role in self.roles if role not in optional]
 
 
-def _bad_catflags(catflags: np.ndarray) -> dict[str, np.ndarray]:
-    known = (catflags >= 0) & (catflags < 2**31) & (catflags == np.floor(catflags))  # false for NaN
-    bad = np.where(known, catflags, 0).astype(np.int64) & BAD_EPOCH != 0
-    return {"dropped: catflags & 32768 (bad epoch)": bad, "dropped: catflags missing": ~known}
-
-
-def _bad_zubercal(info: np.ndarray, flag: np.ndarray) -> dict[str, np.ndarray]:
-    missing = ~(np.isfinite(info) & np.isfinite(flag))
-    return {
-        "dropped: info or flag is not 0": ~missing & ((info != 0) | (flag != 0)),
-        "dropped: info or flag missing": missing,
-    }
-
-
-QUALITY = (Quality(("catflags",), _bad_catflags), Quality(("info", "flag"), _bad_zubercal))
-
-
 def in_magnitudes(magerr: np.ndarray, whole_numbers: bool) -> np.ndarray:
     """Errors in mag from Zubercal's whole numbers of 1e-4 mag, also where these were made floats on the way.
 
@@ -122,25 +93,6 @@ _TIDY = {
     "label": ("label",),
     "period": ("period",),
 }
-
-
-def _bad_fink(tag: np.ndarray) -> dict[str, np.ndarray]:
-    return {"dropped: d:tag is not valid (limit or bad quality)": (tag != "valid") & (tag != "")}
-
-
-def _bad_procstatus(status: np.ndarray) -> dict[str, np.ndarray]:
-    return {"dropped: procstatus is not 0": status != "0"}
-
-
-def _bad_atlas(err: np.ndarray) -> dict[str, np.ndarray]:
-    return {"dropped: err is not 0": err != 0}
-
-
-def _bad_gaia(by_photometry: np.ndarray, by_variability: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        "dropped: rejected_by_photometry": by_photometry == 1,
-        "dropped: rejected_by_variability": by_variability == 1,
-    }
 
 
 MICROJANSKY, NANOJANSKY = 23.9, 31.4
@@ -221,7 +173,7 @@ FORMATS = (
         "schema of ZTF's alerts (ztf-avro-alert) and of Fink's columns",
         ZTF_FILTERS,
         photometry=alert,
-        quality=(Quality(("d:tag",), _bad_fink, text=True),),
+        quality=(Quality(("d:tag",), bad_fink, text=True),),
     ),
     Format(
         "zfps",
@@ -239,7 +191,7 @@ FORMATS = (
         "Masci et al. 2023, arXiv:2305.16279",
         {"ZTF_g": "g", "ZTF_r": "r", "ZTF_i": "i"},
         photometry=forced_ztf,
-        quality=(Quality(("procstatus",), _bad_procstatus, text=True),),
+        quality=(Quality(("procstatus",), bad_procstatus, text=True),),
         one_star=True,
     ),
     Format(
@@ -249,7 +201,7 @@ FORMATS = (
         {"mjd": ("MJD",), "band": ("F",), "flux": ("uJy",), "fluxerr": ("duJy",)},
         "output of the ATLAS forced photometry server; Tonry et al. 2018, PASP 130, 064505 (bands)",
         photometry=fluxes(MICROJANSKY),
-        quality=(Quality(("err",), _bad_atlas),),
+        quality=(Quality(("err",), bad_atlas),),
         bands={"c": 5330.0, "o": 6790.0},
         one_star=True,
     ),
@@ -277,7 +229,7 @@ FORMATS = (
         },
         "Gaia DR3 data model, epoch photometry (time is BJD - 2455197.5)",
         photometry=gaia,
-        quality=(Quality(("rejected_by_photometry", "rejected_by_variability"), _bad_gaia),),
+        quality=(Quality(("rejected_by_photometry", "rejected_by_variability"), bad_gaia),),
         time_zero=55_197.0,
         bands={"G": 5822.39, "BP": 5035.75, "RP": 7619.96},
     ),

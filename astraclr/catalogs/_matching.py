@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from astraclr.catalogs._formats import FORMATS, QUALITY, Format, Names
+from astraclr.catalogs._formats import FORMATS, Format, Names
 from astraclr.catalogs._open import Table
+from astraclr.catalogs._quality import QUALITY
 
 LABEL_NAMES = ("label", "class", "type", "vartype", "var_type", "classification", "kind")
 """Names, in lower case, of columns that look like labels: where such a column is not read, that is said."""
@@ -20,7 +21,7 @@ _NO_ZERO_POINT = (
 )
 
 _LIKE = {
-    "object_id": ("id", "source_id", "objid", "name", "star", "star_id"),
+    "object_id": ("id", "source_id", "sourceid", "objid", "obj_id", "name", "star", "star_id", "target", "gaia_id"),
     "mjd": ("time", "t", "date", "obsmjd"),
     "mag": ("magnitude", "psfmag", "magpsf"),
     "magerr": ("errmag", "mag_err", "e_mag", "magnitude_error", "err", "error", "sigma", "sigmapsf", "dm"),
@@ -87,8 +88,7 @@ def recognised(table: Table) -> Format:
     for one in FORMATS:
         if all(_column(names, (sign,) if isinstance(sign, str) else sign) for sign in one.signs):
             return one
-    found = ", ".join(sorted(names)) or "(none)"
-    found = found if len(found) < 300 else found[:300] + " ..."
+    found = _listed(sorted(names)) or "(none)"
     raise ValueError(f"unknown layout: found the columns {found}. Known are {KNOWN}")
 
 
@@ -111,10 +111,11 @@ def matched(schema: pa.Schema, fmt: Format, chosen: Mapping[str, str] | None = N
     missing = [role for role in fmt.needed if role not in roles]
     signs = [sign for sign in fmt.signs if isinstance(sign, str) and quality and not _column(names, (sign,))]
     if missing or signs:
-        listed = ", ".join(names)
+        listed = _listed(names)
         what = ", ".join(dict.fromkeys([*(wanted[role][0] for role in missing), *signs]))
         hint = _hint([role for role in missing if role not in (chosen or {})], names)
         raise ValueError(f"missing column {what}{hint}; the table has {listed or 'no columns'}")
+    _refuse_unused_ids(fmt, roles, names)
     flags: dict[str, Column] = {}
     for rule in (*QUALITY, *fmt.quality) if quality else ():
         found = {name: _column(names, (name,)) for name in rule.columns}
@@ -124,6 +125,22 @@ def matched(schema: pa.Schema, fmt: Format, chosen: Mapping[str, str] | None = N
         n for n in names if n.lower().split(":")[-1] in LABEL_NAMES and n not in used and "label" not in roles
     )
     return Match(fmt, roles, flags, unread)
+
+
+def _refuse_unused_ids(fmt: Format, roles: Mapping[str, Column], names: Mapping[str, list[Column]]) -> None:
+    """Raise ValueError where a file would be one star although a column of it looks like ids."""
+    like = [name for name in names if name.lower() in _LIKE["object_id"]]
+    if like and not {"object_id", "oid"} & set(roles):
+        raise ValueError(
+            f"no column of object ids is known, but {like[0]} may be one: rename it to object_id, or remove it if the "
+            "file holds one star"
+        )
+
+
+def _listed(names: Iterable[str], most: int = 300) -> str:
+    """Names of columns between commas, cut after `most` characters."""
+    text = ", ".join(names)
+    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 def _column(names: Mapping[str, list[Column]], also: Iterable[str]) -> Column | None:

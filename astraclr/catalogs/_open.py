@@ -29,6 +29,15 @@ _MAGIC: dict[bytes, tuple[str, Callable[[Path], Any]]] = {
 }
 
 
+_NOT_READ = {
+    b"ARROW1": "an Arrow IPC (Feather) file",
+    b"\x89HDF": "an HDF5 file",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"SQLite format": "an SQLite database",
+    b"\x93NUMPY": "a NumPy array",
+}
+
+
 @dataclass(frozen=True)
 class Table:
     """A file that was recognised but not read.
@@ -68,10 +77,14 @@ def open_table(path: str | Path) -> Table:
             raise ValueError("is empty: nothing was written to it, or the download failed")
         if head[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".parq", ".pq"):
             return _parquet(path)
+        if other := next((what for magic, what in _NOT_READ.items() if head.startswith(magic)), None):
+            raise ValueError(f"is {other}, which is not read; save the table in it as parquet, or as CSV")
         how, stream = next(((h, s) for magic, (h, s) in _MAGIC.items() if head.startswith(magic)), ("", None))
         if stream is not None:
             with stream(path) as file:
                 head = file.read(_text.HEAD)
+            if head.startswith(b"PAR1"):
+                raise ValueError(f"is parquet inside {how}: unpack it first (parquet is compressed inside already)")
 
         def opened() -> BinaryIO:
             return path.open("rb") if stream is None else stream(path)
@@ -83,6 +96,8 @@ def open_table(path: str | Path) -> Table:
 def _only_member(path: Path) -> BinaryIO:
     archive = ZipFile(path)
     names = [n for n in archive.namelist() if not n.startswith("__MACOSX") and not n.endswith("/")]
+    if "[Content_Types].xml" in names:
+        raise ValueError("is an Excel workbook: save the sheet as CSV, its column of ids as text")
     if len(names) != 1:
         raise ValueError(
             f"is a zip archive of {len(names)} files ({', '.join(names[:5])}): unpack it and read the folder"
@@ -99,6 +114,8 @@ def _parquet(path: Path) -> Table:
 def _by_position(file: Any, schema: pa.Schema, wanted: Sequence[int]) -> pa.Table:
     """Columns of a parquet file; by name, which is unique among those that are wanted."""
     names = [schema.field(k).name for k in wanted]
+    if twice := next((name for name in names if schema.names.count(name) > 1), None):
+        raise ValueError(f"column {twice} is there more than once; rename or remove all but one of them")
     return file.read(columns=names).select(names)
 
 
@@ -136,9 +153,7 @@ def _of_astronomy(path: Path, head: bytes, stream: Callable[[], BinaryIO]) -> Ta
         kind, form = "FITS", "fits"
     elif start.startswith(b"<") and b"<VOTABLE" in head.upper():
         kind, form = "VOTable", "votable"
-    elif start.startswith(b"|") and _is_ipac(head):
-        kind, form = "IPAC table", "ascii.ipac"
-    elif start.startswith(b"\\") and b"\n|" in head:
+    elif (start.startswith(b"|") and _is_ipac(head)) or (start.startswith(b"\\") and b"\n|" in head):
         kind, form = "IPAC table", "ascii.ipac"
     else:
         return None

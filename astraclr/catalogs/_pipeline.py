@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from astraclr.catalogs._formats import QUALITY, Format
+from astraclr.catalogs._formats import Format
 from astraclr.catalogs._matching import Column, Match
 from astraclr.catalogs._open import Table
+from astraclr.catalogs._quality import QUALITY
 from astraclr.config import ZTF_BANDS
 from astraclr.data import cleaning
 from astraclr.data.columns import arrow, is_text, numbers, texts
@@ -163,17 +164,15 @@ def _limits(values: pa.Array) -> tuple[np.ndarray, pa.Array]:
 
 def _units(flat: _Flat, match: Match) -> tuple[np.ndarray, pd.DataFrame]:
     """(n_rows,) number of the unit of each row of the file, and what the rows say of each unit."""
-    n_rows = flat.n_rows
     role = next((r for r in ("object_id", "oid") if r in match.roles), None)
-    if role is None:
-        row, found = np.zeros(n_rows, int), np.array([None], dtype=object)
-    else:
+    row, found = np.full(flat.n_rows, -1), np.array([], dtype=object)
+    if role is not None:
         column = match.roles[role].name
         row, found = names(flat.row(role), column) if role == "oid" else identifiers(flat.row(role), column)
-        if (row < 0).all():
-            row, found = np.zeros(n_rows, int), np.array([None], dtype=object)
-        elif missing := int((row < 0).sum()):
+        if (missing := int((row < 0).sum())) and len(found):
             raise ValueError(f"{missing:,} rows have no {column}; name them or drop them")
+    if not len(found):
+        row, found = _by_position(flat, match)
     units: dict[str, Any] = {"name": found, "ra": np.nan, "dec": np.nan, "label": None, "period": np.nan}
     for c in ("ra", "dec"):
         if c in match.roles:
@@ -184,6 +183,17 @@ def _units(flat: _Flat, match: Match) -> tuple[np.ndarray, pd.DataFrame]:
     if "period" in match.roles:
         units["period"] = cleaning.one_a_star(numbers(flat.row("period"), "period"), row, found, "period")
     return row, pd.DataFrame(units, index=range(len(found)))
+
+
+def _by_position(flat: _Flat, match: Match) -> tuple[np.ndarray, np.ndarray]:
+    """Units of a file without ids: its distinct positions; one, without a name, where there is one position or none."""
+    if not {"ra", "dec"} <= set(match.roles):
+        return np.zeros(flat.n_rows, int), np.array([None], dtype=object)
+    sky = pd.Series(list(zip(*(numbers(flat.row(c), c).tolist() for c in ("ra", "dec")), strict=True)), dtype=object)
+    row, found = pd.factorize(sky)
+    if len(found) <= 1:
+        return np.zeros(flat.n_rows, int), np.array([None], dtype=object)
+    return row, np.array([f"{ra:.6f}{dec:+.6f}" for ra, dec in found], dtype=object)
 
 
 class _Flat:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from astraclr.catalogs._zubercal import Near, zubercal
+from astraclr.catalogs._hats import Near
+from astraclr.catalogs._zubercal import zubercal
 from astraclr.data.lightcurves import LightCurves
 from astraclr.files import cache_folder
 

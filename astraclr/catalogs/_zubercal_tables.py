@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from astraclr.catalogs._formats import FORMATS, QUALITY, Format, in_magnitudes
+from astraclr.catalogs._formats import FORMATS, Format, in_magnitudes
 from astraclr.catalogs._matching import Match, columns, matched
 from astraclr.catalogs._pipeline import Observations, Options, built, observations
+from astraclr.catalogs._quality import QUALITY
 from astraclr.data import cleaning
 from astraclr.data.lightcurves import LightCurves
 
@@ -66,7 +67,7 @@ def layout_of(
     ValueError
         If a column that is needed is missing.
     """
-    object_id, label, nested = names
+    object_id, label, _ = names
     fmt = fmt or _BY_NAME["zubercal"]
     there = columns(schema)
     if fmt.name == "zubercal" and options["quality_cut"]:

@@ -60,7 +60,7 @@ def shards_from_hats(
         raise ValueError(f"workers is {workers}; give at least 1")
     if unknown := [b for b in cut or () if b not in bands]:
         raise ValueError(f"cut names the band {', '.join(unknown)}; the bands are {', '.join(bands)}")
-    from astraclr.catalogs._zubercal import hats_facts, hats_partitions, is_hats
+    from astraclr.catalogs._hats import hats_facts, hats_partitions, is_hats
 
     if not is_hats(catalogue):
         raise ValueError(

@@ -8,17 +8,17 @@ from __future__ import annotations
 from typing import Annotated
 
 from astraclr import __version__
-from astraclr.cli import terminal as term
-from astraclr.cli.analysis_commands import explore, predict, probe
-from astraclr.cli.data_commands import fetch, info, shards, simulate
-from astraclr.cli.encoder_commands import embed, export, pretrain
-from astraclr.cli.figure_command import figure
 
 try:
     import typer
 except ModuleNotFoundError:  # in one line: the console script imports this module, and nothing could catch an error
     raise SystemExit("the command line needs the package typer: pip install 'astraclr[cli]'") from None
 
+from astraclr.cli import terminal as term
+from astraclr.cli.analysis_commands import explore, predict, probe
+from astraclr.cli.data_commands import fetch, info, shards, simulate
+from astraclr.cli.encoder_commands import embed, export, pretrain
+from astraclr.cli.figure_command import figure
 
 __all__ = [
     "simulate",

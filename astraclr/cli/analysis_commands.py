@@ -71,7 +71,7 @@ def probe(
         )
     from astraclr.cli import report
     from astraclr.evaluate import embeddings as evaluation
-    from astraclr.evaluate.splits import labelled, train_and_test
+    from astraclr.evaluate.embeddings import labelled, train_and_test
 
     files, control = [embeddings] if test is None else [embeddings, test], None
     if checkpoint is None:

@@ -92,7 +92,7 @@ def shards(
     """
     term.check_folder(out)
     at_least, bands = parsing.parse_cut(cut) if cut else None, parsing.parse_bands(band)
-    from astraclr.catalogs._zubercal import is_hats
+    from astraclr.catalogs._hats import is_hats
     from astraclr.catalogs.hats_shards import shards_from_hats
     from astraclr.config import ZTF_BANDS
     from astraclr.data.shard_writer import write_shards

@@ -43,8 +43,7 @@ def describe(lc: LightCurves, cut: Mapping[str, int] | None = None, preset: str 
     before, after = ("MJD ", "") if is_mjd else ("", ", not MJD")
     lines = [
         f"{len(lc):,} stars, {lc.n_obs:,} observations",
-        f"times: {'MJD ' if is_mjd else ''}{low:.2f} to {high:.2f} ({high - low:,.0f} days)"
-        + ("" if is_mjd else ", not MJD"),
+        f"times: {before}{low:.2f} to {high:.2f} ({high - low:,.0f} days){after}",
         "",
     ]
     lines += aligned(["band", "angstrom", "stars", "epochs: min", "median", "max"], _band_rows(lc)) + [""]

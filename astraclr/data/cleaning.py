@@ -42,6 +42,13 @@ def usable(mjd: np.ndarray, mag: np.ndarray, magerr: np.ndarray) -> tuple[np.nda
     return keep, {reason: int(n.sum()) for reason, n in refused.items() if n.any()}
 
 
+def need_bands(bands: Any) -> None:
+    """Raise TypeError unless `bands` maps names to numbers."""
+    mapping = isinstance(bands, Mapping) and all(isinstance(b, str) and isinstance(w, Real) for b, w in bands.items())
+    if not mapping:
+        raise TypeError(f"bands must map names to wavelengths in angstrom, as {{'g': 4746.48}} does, got {bands!r}")
+
+
 def segments(star: np.ndarray, band: np.ndarray, n_stars: int, bands: Mapping[str, float]) -> np.ndarray:
     """(n_obs,) int64 number of the segment, star * n_bands + band, of every observation.
 
@@ -51,8 +58,7 @@ def segments(star: np.ndarray, band: np.ndarray, n_stars: int, bands: Mapping[st
         For a star or band that does not exist (it would become an observation of another star), or a wavelength that
         has no logarithm.
     """
-    if not isinstance(bands, Mapping) or not all(isinstance(w, Real) for w in bands.values()):
-        raise TypeError(f"bands must map names to wavelengths in angstrom, as {{'g': 4746.48}} does, got {bands!r}")
+    need_bands(bands)
     if odd := [f"{b}={w}" for b, w in bands.items() if not (np.isfinite(w) and w > 0)]:
         raise ValueError(f"wavelength {', '.join(odd)}: give a positive number of angstrom")
     star, band = np.asarray(star, np.int64), np.asarray(band, np.int64)

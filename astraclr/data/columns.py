@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MISSING = ("", *"nan NaN NAN None none null NULL Null <NA> NA N/A n/a #N/A NaT --".split())
+MISSING = ("", "nan", "NaN", "NAN", "None", "none", "null", "NULL", "Null", "<NA>", "NA", "N/A", "n/a", "#N/A", "NaT")
 """Text that means "no value", in CSV and wherever else numbers, ids or labels were written as text."""
 
 _NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
@@ -103,7 +103,7 @@ def _from_python(values: Any) -> pa.Array:
         if values.ndim > 1:
             values = pd.Series(list(values), dtype=object).to_numpy()
     if mask is not None and values.dtype == object:
-        values, mask = np.where(mask, None, values), None
+        values, mask = np.array([None if gone else v for v, gone in zip(values, mask, strict=True)], dtype=object), None
     made = pa.array(values, mask=mask, from_pandas=True)
     return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
 

@@ -15,11 +15,8 @@ import numpy as np
 import pandas as pd
 
 from astraclr.config import ZTF_BANDS
-from astraclr.data import cleaning, parquet
-from astraclr.data.columns import columns_of, numbers
-from astraclr.data.names import band_codes, each_name, identifiers, labels
+from astraclr.data import building, cleaning, parquet
 from astraclr.data.parquet import COLUMNS
-from astraclr.data.times import days
 
 PAPER_CUT: dict[str, int] = {"g": 200, "r": 200}
 """Fewest detections per band of a light curve that the paper keeps."""
@@ -37,7 +34,7 @@ class LightCurves:
     bands : band name -> effective wavelength in angstrom, in the order of the segments
     object_id, label : (n_stars,) str; a label of "" means unlabelled
     period : (n_stars,) float64, days; NaN where none is known
-    notes : what tidying dropped or only counted, by reason
+    notes : how many observations or stars cleaning dropped, or only counted, by reason
     """
 
     mjd: np.ndarray
@@ -78,7 +75,7 @@ class LightCurves:
         return {b: (self.mjd[c], self.mag[c], self.magerr[c]) for b, c in cuts.items() if c.stop > c.start}
 
     def report(self) -> str:
-        """What tidying dropped or counted, in one line."""
+        """What cleaning dropped or counted, in one line."""
         return "; ".join(f"{reason}: {n:,}" for reason, n in self.notes.items()) or "nothing dropped"
 
     def __getitem__(self, index: Any) -> LightCurves:
@@ -126,7 +123,7 @@ class LightCurves:
         period: Sequence | np.ndarray | None = None,
         drop_repeated: bool = False,
     ) -> LightCurves:
-        """Tidy observations that come in any order.
+        """Build from observations in any order, cleaned and sorted.
 
         Parameters
         ----------
@@ -153,46 +150,8 @@ class LightCurves:
         UserWarning
             If the times do not look like MJD.
         """
-        n_stars = len(object_id) if object_id is not None else int(np.max(star, initial=-1)) + 1
-        cleaning.need_one_each(n_stars, label=label, period=period)
-        if n_stars == 0 or len(mjd) == 0:
-            raise ValueError("no observations: the table is empty; check the file and the cuts made before")
-        key = cleaning.segments(star, band, n_stars, bands)
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is dropped as such
-            mjd, mag, magerr = (np.asarray(c, t) for c, t in zip((mjd, mag, magerr), COLUMNS.values(), strict=True))
-        if {len(c) for c in (mjd, mag, magerr)} != {len(key)}:
-            raise ValueError(
-                f"{len(key)} stars, {len(mjd)} times, {len(mag)} magnitudes, {len(magerr)} errors: "
-                "give one of each an observation"
-            )
-        keep, notes = cleaning.usable(mjd, mag, magerr)
-        if notes:
-            key, mjd, mag, magerr = key[keep], mjd[keep], mag[keep], magerr[keep]
-        mjd, mag = cleaning.unsigned_zeros(mjd), cleaning.unsigned_zeros(mag)
-        cleaning.warn_unless_mjd(mjd)
-        (key, mjd, mag, magerr), more = cleaning.in_order(key, mjd, mag, magerr, drop_repeated)
-        length = np.bincount(key, minlength=n_stars * len(bands)).reshape(n_stars, len(bands))
-        seen = length.any(axis=1)
-        if not seen.all():
-            more["dropped: star without a usable observation in these bands"] = int((~seen).sum())
-        notes |= more
-        if not seen.any():
-            reasons = "; ".join(f"{k}: {v}" for k, v in notes.items())
-            raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({reasons})")
-        ids = np.arange(n_stars) if object_id is None else object_id
-        labels = np.full(n_stars, "") if label is None else each_name(label, "label")
-        periods = np.full(n_stars, np.nan) if period is None else numbers(period, "period")
-        return cls(
-            mjd,
-            mag,
-            magerr,
-            np.concatenate([[0], np.cumsum(length[seen])]),
-            dict(bands),
-            each_name(ids, "object_id")[seen],
-            labels[seen],
-            periods[seen],
-            notes,
-        )
+        per_star = {"object_id": object_id, "label": label, "period": period}
+        return cls(**building.from_arrays(star, band, (mjd, mag, magerr), bands, per_star, drop_repeated))
 
     @classmethod
     def from_table(
@@ -214,10 +173,7 @@ class LightCurves:
             periods (rows that leave them empty are no objection), or a band without a wavelength
             in `bands` (unless `drop_unknown_bands`).
         """
-        columns = columns_of(table)
-        cleaning.need(columns, ("object_id", *COLUMNS, "band"))
-        star, ids = identifiers(columns["object_id"])
-        return cls._from_columns(star, columns, ids, star, bands, drop_unknown_bands, drop_repeated)
+        return cls(**building.from_table(table, bands, drop_unknown_bands, drop_repeated))
 
     @classmethod
     def from_rows(
@@ -237,23 +193,7 @@ class LightCurves:
         ValueError
             As `from_table`, and where the lists of one star differ in length.
         """
-        columns = columns_of(table)
-        cleaning.need(columns, ("object_id", *COLUMNS, "band"))
-        row, ids = identifiers(columns["object_id"])
-        several = len(row) - len(ids)
-        flat, lengths = {}, {}
-        for column in (*COLUMNS, "band"):
-            flat[column], lengths[column] = cleaning.flatten(columns[column], column)
-            if (uneven := np.flatnonzero(lengths[column] != lengths["mjd"])).size:
-                k = uneven[0]
-                raise ValueError(
-                    f"star {ids[row[k]]}: {lengths[column][k]} values of {column}, {lengths['mjd'][k]} of mjd; "
-                    "the lists of one star must be of one length"
-                )
-        joined = {"joined: row of a star that has several": several} if several else {}
-        star = np.repeat(row, lengths["mjd"])
-        built = cls._from_columns(star, columns | flat, ids, row, bands, drop_unknown_bands, drop_repeated)
-        return replace(built, notes=joined | built.notes)
+        return cls(**building.from_rows(table, bands, drop_unknown_bands, drop_repeated))
 
     @classmethod
     def from_nested(
@@ -269,41 +209,8 @@ class LightCurves:
 
         The object_id is the column of that name, or the index.
         """
-        cleaning.need(frame.columns, [column])
-        lists = frame[column].nest.to_lists()
-        cleaning.need(lists.columns, (*COLUMNS, "band"))
-        rows = lists[[*COLUMNS, "band"]].reset_index(drop=True)
-        rows["object_id"] = np.asarray(frame["object_id"] if "object_id" in frame else frame.index)
-        for c in ("label", "period"):
-            if c in frame:
-                rows[c] = np.asarray(frame[c])
+        rows = building.rows_of_nested(frame, column)
         return cls.from_rows(rows, bands=bands, drop_unknown_bands=drop_unknown_bands, drop_repeated=drop_repeated)
-
-    @classmethod
-    def _from_columns(
-        cls,
-        star: np.ndarray,
-        columns: Mapping[str, Any],
-        ids: np.ndarray,
-        row: np.ndarray,
-        bands: Mapping[str, float],
-        drop_unknown: bool,
-        drop_repeated: bool,
-    ) -> LightCurves:
-        """`star` is that of each observation, `row` that of each label and period."""
-        mjd, notes = days(columns["mjd"], "mjd", star, ids)
-        mag, magerr = (numbers(columns[c], c) for c in ("mag", "magerr"))
-        code, known, dropped = band_codes(columns["band"], bands, drop_unknown)
-        if not known.any() and len(known):
-            raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({notes | dropped})")
-        perstar = {}
-        if "label" in columns:
-            perstar["label"] = cleaning.one_a_star(labels(columns["label"], "label"), row, ids, "label")
-        if "period" in columns:
-            perstar["period"] = cleaning.one_a_star(numbers(columns["period"], "period"), row, ids, "period")
-        values = (c[known] for c in (star, code, mjd, mag, magerr))
-        built = cls.from_arrays(*values, bands=bands, object_id=ids, drop_repeated=drop_repeated, **perstar)
-        return replace(built, notes=notes | dropped | built.notes)
 
     def to_table(self) -> pd.DataFrame:
         """Tidy table: one row an observation, columns object_id, mjd, mag, magerr, band, label, period."""
@@ -337,7 +244,7 @@ class LightCurves:
 
     def save(self, path: str | Path) -> None:
         """Write our own parquet layout (`astraclr.data.parquet`), whole or not at all."""
-        parquet.write(self, path)
+        parquet.write(vars(self), path)
 
     @classmethod
     def load(cls, path: str | Path) -> LightCurves:

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from astraclr.config import RUBIN_BANDS
-from astraclr.data.cleaning import Notes
+from astraclr.data.cleaning import Notes, need_bands
 from astraclr.data.columns import MISSING, as_arrow, is_text, shown, texts
 
 LONGEST_NAME = 500
@@ -143,7 +143,7 @@ def identifiers(values: Any, column: str = "object_id") -> tuple[np.ndarray, np.
 def labels(values: Any, column: str) -> np.ndarray:
     """(n_rows,) labels as text, None where there is none."""
     code, found = names(values, column, "label")
-    return np.append(found, None)[code]
+    return np.array([*found, None], dtype=object)[code]
 
 
 def each_name(values: Any, column: str) -> np.ndarray:
@@ -174,9 +174,10 @@ def band_codes(
     ValueError
         If a name has no wavelength in `known` and `drop_unknown` is false.
     """
+    need_bands(known)
     index, found = names(values, "band", "band")
     spelt = {**(also or {})}
-    named = [b if b in known else spelt.get(b, b) for b in found]
+    named = [str(b) if b in known else spelt.get(str(b), str(b)) for b in found]
     position = np.array([list(known).index(b) if b in known else -1 for b in named] + [-1])
     codes = position[index]
     unknown: Notes = {}

@@ -1,6 +1,6 @@
 """Our own parquet layout: one row a star, lists in band order, counts per band; quick to load, little memory beside.
 
-The file's schema carries a JSON header with the bands and what tidying dropped, and a checksum of the columns: what
+The file's schema carries a JSON header with the bands and what cleaning dropped, and a checksum of the columns: what
 another tool has changed since is cleaned like any other table. Columns: object_id, label, period, n_epochs (list of one
 count a band), and the lists mjd, mag, magerr, each band after the other.
 """
@@ -11,7 +11,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +21,6 @@ from astraclr.data.cleaning import flatten
 from astraclr.data.columns import numbers
 from astraclr.data.names import each_name
 from astraclr.files import existing, need_known_version, replacing
-
-if TYPE_CHECKING:
-    from astraclr.data.lightcurves import LightCurves
 
 COLUMNS = {"mjd": np.float64, "mag": np.float32, "magerr": np.float32}
 """Columns of an observation and their types: 16 bytes."""
@@ -35,16 +32,17 @@ _VERSION = 1
 _PER_STAR = ["object_id", "label", "period", "n_epochs"]
 
 
-def write(lc: LightCurves, path: str | Path) -> None:
-    """Write light curves, whole or not at all."""
-    layout = schema(lc)
-    layout = layout.with_metadata(layout.metadata | {_CHECKSUM: checksum(vars(lc))})
+def write(fields: Mapping[str, Any], path: str | Path) -> None:
+    """Write light curves, given by the fields of a `LightCurves` (``vars``), whole or not at all."""
+    layout = schema(fields)
+    layout = layout.with_metadata(layout.metadata | {_CHECKSUM: checksum(fields)})
     with replacing(path) as part, pq.ParquetWriter(part, layout, compression="none", use_dictionary=False) as out:
-        for first in range(0, len(lc), _STARS_PER_GROUP):
-            out.write_table(as_table(lc, slice(first, min(first + _STARS_PER_GROUP, len(lc))), layout))
+        n_stars = len(fields["object_id"])
+        for first in range(0, n_stars, _STARS_PER_GROUP):
+            out.write_table(as_table(fields, slice(first, min(first + _STARS_PER_GROUP, n_stars)), layout))
 
 
-def as_table(lc: LightCurves, stars: slice, layout: pa.Schema) -> pa.Table:
+def as_table(fields: Mapping[str, Any], stars: slice, layout: pa.Schema) -> pa.Table:
     """Consecutive stars as a table in one piece, its numbers without a copy; `layout` is what `schema` gave.
 
     Raises
@@ -52,7 +50,8 @@ def as_table(lc: LightCurves, stars: slice, layout: pa.Schema) -> pa.Table:
     ValueError
         If the stars have more observations than one piece can count.
     """
-    cuts = lc.offsets[:: len(lc.bands)]
+    offsets, n_bands = fields["offsets"], len(fields["bands"])
+    cuts = offsets[::n_bands]
     rows = slice(cuts[stars.start], cuts[stars.stop])
     if rows.stop - rows.start > _MOST:
         raise ValueError(
@@ -60,37 +59,38 @@ def as_table(lc: LightCurves, stars: slice, layout: pa.Schema) -> pa.Table:
             f"at most {_MOST:,} fit, so write fewer stars a piece"
         )
     starts = pa.array((cuts[stars.start : stars.stop + 1] - cuts[stars.start]).astype(np.int32))
-    lists = {c: pa.ListArray.from_arrays(starts, getattr(lc, c)[rows], type=layout.field(c).type) for c in COLUMNS}
-    counts = pa.FixedSizeListArray.from_arrays(lc.counts[stars].astype(np.int32).ravel(), len(lc.bands))
+    lists = {c: pa.ListArray.from_arrays(starts, fields[c][rows], type=layout.field(c).type) for c in COLUMNS}
+    of_bands = np.diff(offsets[stars.start * n_bands : stars.stop * n_bands + 1])
+    counts = pa.FixedSizeListArray.from_arrays(of_bands.astype(np.int32), n_bands)
     columns = {
-        "object_id": lc.object_id[stars],
-        "label": lc.label[stars],
-        "period": lc.period[stars],
+        "object_id": fields["object_id"][stars],
+        "label": fields["label"][stars],
+        "period": fields["period"][stars],
         "n_epochs": counts.cast(layout.field("n_epochs").type),
         **lists,
     }
     return pa.table(columns, schema=layout)
 
 
-def schema(lc: LightCurves) -> pa.Schema:
+def schema(fields: Mapping[str, Any]) -> pa.Schema:
     """Columns of a table of these light curves, with the header that tells bands and notes."""
-    fields = [
+    columns = [
         ("object_id", pa.string()),
         ("label", pa.string()),
         ("period", pa.float64()),
-        ("n_epochs", pa.list_(pa.int32(), len(lc.bands))),
+        ("n_epochs", pa.list_(pa.int32(), len(fields["bands"]))),
     ]
     for name, t in COLUMNS.items():
-        fields.append((name, pa.list_(pa.field("item", pa.from_numpy_dtype(t), nullable=False))))
-    header = json.dumps({"version": _VERSION, "bands": lc.bands, "notes": lc.notes})
-    return pa.schema(fields, metadata={_FORMAT: header.encode()})
+        columns.append((name, pa.list_(pa.field("item", pa.from_numpy_dtype(t), nullable=False))))
+    header = json.dumps({"version": _VERSION, "bands": fields["bands"], "notes": fields["notes"]})
+    return pa.schema(columns, metadata={_FORMAT: header.encode()})
 
 
 def checksum(columns: Mapping[str, Any]) -> bytes:
     """CRC-32 of the columns of light curves, in hexadecimal digits: tells whether another tool has changed them."""
     crc = 0
     for name in (*COLUMNS, "offsets", "period"):
-        crc = zlib.crc32(np.ascontiguousarray(columns[name]), crc)
+        crc = zlib.crc32(np.ascontiguousarray(columns[name]).data, crc)
     for name in ("object_id", "label"):
         crc = zlib.crc32("\0".join(columns[name].tolist()).encode(), crc)
     return f"{crc:08x}".encode()

@@ -93,9 +93,9 @@ def write_part(
 
 
 def _write(lc: LightCurves, file: BinaryIO | None) -> _Hashing:
-    sink, layout = _Hashing(file), parquet.schema(lc)
+    sink, layout = _Hashing(file), parquet.schema(vars(lc))
     with pa.PythonFile(sink, mode="w") as out, pa.ipc.new_file(out, layout) as writer:
-        writer.write_table(parquet.as_table(lc, slice(0, len(lc)), layout))
+        writer.write_table(parquet.as_table(vars(lc), slice(0, len(lc)), layout))
     return sink
 
 

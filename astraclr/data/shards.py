@@ -151,8 +151,11 @@ class Shards:
 
 
 class _Places(NamedTuple):
-    """Where stars lie in the file of a shard: at which byte each column begins, and of every star its `first`
-    observation and its `counts` in each band, copies that do not hold the map."""
+    """Where stars lie in the file of a shard.
+
+    At which byte each column begins, and of every star its `first` observation and its `counts` in each band: copies
+    that do not keep the file mapped.
+    """
 
     path: str
     begins: list[int]
@@ -173,7 +176,7 @@ class _Mapped:
 
 def _fill(columns: list[np.ndarray], places: _Places, parts: list[tuple[int, int, int]]) -> None:
     """Read runs of observations (first in the file, where in the columns they start and stop) of one shard."""
-    with open(places.path, "rb", buffering=0) as file:
+    with Path(places.path).open("rb", buffering=0) as file:
         for column, begin in zip([c.data for c in columns], places.begins, strict=True):
             for first, start, stop in parts:
                 file.seek(begin + first * column.itemsize)

@@ -71,7 +71,9 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     @property
-    def fingerprint(self) -> str: ...  # a line that tells these stars from others
+    def fingerprint(self) -> str:
+        """A line that tells these stars from others."""
+        ...
 
     def order(self, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
         """The numbers of stars `rows` in the order of an epoch."""

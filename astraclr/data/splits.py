@@ -13,7 +13,7 @@ TRAIN_SHARE = 0.8
 
 def split(n: int, share: float = TRAIN_SHARE, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
     """Numbers 0..n-1 shuffled and cut at int(share n), as the paper's code splits objects."""
-    order = np.random.RandomState(seed).permutation(n)  # noqa: NPY002 - the paper's generator
+    order = np.random.RandomState(seed).permutation(n)  # the paper's generator
     return order[: int(share * n)], order[int(share * n) :]
 
 

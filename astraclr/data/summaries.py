@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -147,4 +149,4 @@ def _highest(spectrum: Tensor) -> Tensor:
     edges = np.geomspace(*FREQUENCIES, N_FREQUENCIES + 1) * N_CELLS / CELLS_PER_DAY
     cuts = np.ceil(edges).astype(int).tolist()  # a bin begins with the first frequency that is not below its edge
     amplitude = spectrum[..., : cuts[-1]].abs()
-    return torch.stack([amplitude[..., a:b].amax(-1) for a, b in zip(cuts[:-1], cuts[1:], strict=True)], dim=-1)
+    return torch.stack([amplitude[..., a:b].amax(-1) for a, b in pairwise(cuts)], dim=-1)

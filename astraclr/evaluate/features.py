@@ -1,11 +1,12 @@
-"""The baseline that every embedding must beat: hand-crafted features of whole light curves.
+"""Hand-crafted features of whole light curves: the baseline for embeddings.
 
-A thin wrapper on the `light-curve` package (Malanchev et al. 2021, MNRAS 502, 5147). Like the encoder, the features
-see shapes, scatter and colours but not the brightness of a star.
+A thin wrapper on the `light-curve` package (Malanchev et al. 2021, MNRAS 502, 5147). Like the encoder's inputs, the
+features hold shapes, scatter and colours but not the brightness of a star.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ MAX_FREQUENCY = 24.0
 """Largest frequency of the periodogram, cycles per day: periods down to one hour."""
 
 _BATCH = 500
-# Positive features that span decades: their logarithm is what a linear model can use.
+# Positive features that span decades: a linear model needs their logarithm.
 _LOGARITHMIC = (
     "amplitude",
     "inter_percentile",
@@ -43,7 +44,7 @@ _LOGARITHMIC = (
 
 
 def features(lc: LightCurves, periodogram: bool = False, progress: bool = False) -> tuple[np.ndarray, list[str]]:
-    """Hand-crafted features per band, and the colours between neighbouring bands.
+    """Compute hand-crafted features of every band, and the colours between neighbouring bands.
 
     Parameters
     ----------
@@ -63,7 +64,14 @@ def features(lc: LightCurves, periodogram: bool = False, progress: bool = False)
     Raises
     ------
     ImportError
-        Without the `light-curve` package; ``pip install "astraclr[interop]"`` brings it.
+        Without the `light-curve` package; ``pip install "astraclr[interop]"`` installs it.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> X, names = features(simulate(4, seed=0))
+    >>> X.shape == (4, len(names)), names[:2], names[-1]
+    (True, ['g_amplitude', 'g_anderson_darling_normal'], 'r-i')
     """
     extractor = _extractor(periodogram)
     logarithmic = np.array([name.startswith(_LOGARITHMIC) for name in extractor.names])
@@ -84,13 +92,13 @@ def features(lc: LightCurves, periodogram: bool = False, progress: bool = False)
     table = np.concatenate([values, missing[:, None]], 1).reshape(len(lc), n_bands * (n_own + 1))
     bands = list(lc.bands)
     names = [f"{b}_{name}" for b in bands for name in (*extractor.names, "missing")]
-    names += [f"{a}-{b}" for a, b in zip(bands, bands[1:], strict=False)]
-    X = np.nan_to_num(np.concatenate([table, colours], 1), nan=0.0, posinf=0.0, neginf=0.0)
-    return np.clip(X, -1e6, 1e6).astype(np.float32), names
+    names += [f"{a}-{b}" for a, b in pairwise(bands)]
+    table = np.nan_to_num(np.concatenate([table, colours], 1), nan=0.0, posinf=0.0, neginf=0.0)
+    return np.clip(table, -1e6, 1e6).astype(np.float32), names
 
 
 def _extractor(periodogram: bool) -> Any:
-    """The package's extractor; imported here, since only the baseline needs it."""
+    """Make the extractor of the light-curve package, which only this baseline needs."""
     try:
         import light_curve
     except ImportError as error:
@@ -125,7 +133,7 @@ def _extractor(periodogram: bool) -> Any:
         licu.StetsonK(),
     ]
     if periodogram:
-        # A fixed grid with a power of two is what the fast algorithm takes: 2^17 steps over 1,700 days, 3 a peak.
+        # The fast algorithm needs a fixed grid with a power of two: 2^17 steps, three per peak over 1,700 days.
         grid = np.linspace(0.0, 2 * np.pi * MAX_FREQUENCY, 2**17 + 1)
         chosen.append(licu.Periodogram(peaks=1, freqs=grid, fast=True))
     return licu.Extractor(*chosen)

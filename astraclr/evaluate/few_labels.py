@@ -1,4 +1,4 @@
-"""What to do with a few labels? Ways to use an encoder, compared on equal labels and equal test stars."""
+"""Ways to use an encoder with few labels, compared on the same labelled stars and the same test stars."""
 
 from __future__ import annotations
 
@@ -9,47 +9,30 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from astraclr.data.lightcurves import LightCurves
-from astraclr.evaluate.finetune import PAPER_LAYERS, FineTuned, Pooling, WindowAttention, finetune
-from astraclr.evaluate.finetune_from_probe import PENALTIES, probes, warm_finetune
+from astraclr.evaluate.finetune import PAPER_LAYERS, FineTuned, Layers, finetune
+from astraclr.evaluate.finetune_from_probe import ranked_probes, warm_finetune
+from astraclr.evaluate.heads import Pooling, WindowAttention, fit_converged
 from astraclr.evaluate.metrics import Scores, score
-from astraclr.evaluate.probes import PAPER_C
+from astraclr.evaluate.probes import C_GRID, PAPER_C, best_setting
+from astraclr.evaluate.splits import cap_labels
 from astraclr.model.checkpoint import Checkpoint, random_control
 from astraclr.model.embedding import embed, fuse
 
 EPOCHS, BATCH = 3, 32
-"""Passes over the labels, and stars in a step. Found with 800 labels on stars to choose by, where training longer or
-faster lost accuracy; the paper's 100 and 128 are made for 42,000 labels."""
+"""Epochs and stars per step. Chosen with 800 labels on validation stars, where longer or faster training lost accuracy;
+the paper's 100 and 128 are made for 42,000 labels."""
 RATE, RANDOM_RATE, HEAD_RATE, HEAD_EPOCHS = 3e-4, 1e-3, 3e-3, 200
-"""Learning rate from trained and from random weights, and of the head alone, whose windows are embedded only once."""
-
-
-def few(lc: LightCurves, per_class: int, seed: int = 0) -> LightCurves:
-    """`per_class` random stars of every label; a smaller number takes some of the same stars.
-
-    Raises
-    ------
-    ValueError
-        If `per_class` is below 1, or a class has fewer stars.
-    """
-    classes, counts = np.unique(lc.label, return_counts=True)
-    if not 1 <= per_class <= counts.min():
-        raise ValueError(
-            f"{per_class} stars a class; choose 1 to {counts.min()}, as many as there are of "
-            f"{classes[counts.argmin()]!r}"
-        )
-    rng = np.random.default_rng(seed)
-    rows = [rng.permutation(np.flatnonzero(lc.label == name))[:per_class] for name in classes]
-    return lc[np.sort(np.concatenate(rows))]
+"""Learning rate from trained and from random weights; rate and epochs of the head alone, whose windows are embedded
+only once."""
 
 
 def compare(
     checkpoint: Checkpoint,
-    fit: LightCurves,
-    choose: LightCurves,
+    train: LightCurves,
+    validation: LightCurves,
     test: LightCurves,
     *,
     layers: int = PAPER_LAYERS,
@@ -57,30 +40,58 @@ def compare(
     seed: int = 0,
     kept: dict[str, FineTuned] | None = None,
 ) -> pd.DataFrame:
-    """Linear probes, head only, last `layers` layers, whole encoder, and from scratch; probes of random weights too.
+    """Compare linear probes, a trained head, fine-tuning of some or all layers, and training from random weights.
 
-    A probe reads the mean or the concatenation of start, middle and end; the others read their concatenation. What is
-    thawed begins at the probe of its own encoder (`warm_finetune`). Fusion, C and pass are those of best accuracy on
-    `choose`; only the paper's probe, C = 10 on the mean, has nothing to choose. `test` is used once a row.
+    Linear probes of the encoder with random weights are the control. A probe is fitted on the mean or the concatenation
+    of start, middle and end; the others on their concatenation. Fine-tuning begins at a probe (`warm_finetune`).
+    Fusion, C and epoch are chosen on the validation set; the paper's probe, C = 10 on the mean, has no choices.
 
     Parameters
     ----------
-    seed : of the random weights, the drop-out and the order of the stars
-    kept : gets the fine-tuned classifiers by their way
+    layers, epochs, seed : of fine-tuning; the seed also draws the random weights
+    kept : if given, is filled with the fine-tuned classifiers by their ``way``
 
     Returns
     -------
     DataFrame
-        One row a way: ``way``, ``accuracy``, ``macro_f1``, ``setting`` (C or learning rate), ``fusion``, ``epochs``
-        trained (0 for a probe), ``chosen`` (accuracy on `choose`), ``n_fit``, ``n_choose``, ``n_test``.
+        One row per way: ``way``, ``accuracy``, ``macro_f1``, ``setting`` (C or learning rate), ``fusion``, ``epochs``
+        trained (0 for a probe), ``chosen`` (validation accuracy), ``n_fit``, ``n_choose``, ``n_test``.
+
+    Examples
+    --------
+    >>> from astraclr.model.checkpoint import load_checkpoint
+    >>> from astraclr.simulation.simulate import simulate
+    >>> stars = simulate(36, seed=0, classes=["RR", "LPV"])
+    >>> len(compare(load_checkpoint("tiny"), stars[:12], stars[12:24], stars[24:], epochs=1))
+    8
     """
     random = random_control(checkpoint, seed)
-    rows = _probed("linear probe", checkpoint, fit, choose, test)
-    rows += _probed("linear probe, random weights", random, fit, choose, test)
+    rows = _probe_rows("linear probe", checkpoint, train, validation, test)
+    rows += _probe_rows("linear probe, random weights", random, train, validation, test)
+    tuned = _fine_tuned(checkpoint, random, train, validation, layers=layers, epochs=epochs, seed=seed)
+    for way, (model, rate) in tuned.items():
+        epoch, chosen = (float(model.history[column].to_numpy().max()) for column in ("epoch", "accuracy"))
+        rows.append(_row(way, score(test.label, model.predict(test)), rate, "concat", int(epoch), chosen))
+    if kept is not None:
+        kept |= {way: model for way, (model, _) in tuned.items()}
+    return pd.DataFrame(rows).assign(n_fit=len(train), n_choose=len(validation), n_test=len(test))
+
+
+def _fine_tuned(
+    checkpoint: Checkpoint,
+    random: Checkpoint,
+    train: LightCurves,
+    validation: LightCurves,
+    *,
+    layers: int,
+    epochs: int,
+    seed: int,
+) -> dict[str, tuple[FineTuned, float]]:
+    """Every way to train a classifier: its name, the classifier, and its learning rate."""
     head = finetune(
         checkpoint,
-        fit,
-        choose,
+        train,
+        validation,
         layers=0,
         noise=0.0,
         epochs=epochs * HEAD_EPOCHS // EPOCHS,
@@ -90,39 +101,87 @@ def compare(
         seed=seed,
         progress=False,
     )
-    models = {"head only": (head, HEAD_RATE)}
-    thawed: dict[str, tuple[Checkpoint, Any, float]] = {
+    ways: dict[str, tuple[Checkpoint, Layers, float]] = {
         "last layers": (checkpoint, layers, RATE),
         "whole encoder": (checkpoint, "all", RATE),
         "from scratch": (random, "all", RANDOM_RATE),
     }
-    for way, (start, free, rate) in thawed.items():
-        tuned = warm_finetune(
-            start, fit, choose, layers=free, epochs=epochs, learning_rate=rate, batch_size=BATCH, seed=seed
-        )
-        models[way] = tuned, rate
-    for way, (tuned, rate) in models.items():
-        found, history = score(test.label, tuned.predict(test)), tuned.history
-        epoch, chosen = int(history["epoch"].to_numpy().max()), float(history["accuracy"].to_numpy().max())
-        rows.append(_row(way, found, rate, "concat", epoch, chosen))
-    if kept is not None:
-        kept |= {way: tuned for way, (tuned, _) in models.items()}
-    return pd.DataFrame(rows).assign(n_fit=len(fit), n_choose=len(choose), n_test=len(test))
+    how: dict[str, Any] = {"epochs": epochs, "batch_size": BATCH, "seed": seed}
+    return {"head only": (head, HEAD_RATE)} | {
+        way: (warm_finetune(start, train, validation, layers=free, learning_rate=rate, **how), rate)
+        for way, (start, free, rate) in ways.items()
+    }
+
+
+def _probe_rows(
+    way: str, checkpoint: Checkpoint, train: LightCurves, validation: LightCurves, test: LightCurves
+) -> list[dict[str, Any]]:
+    """Rows of the probe with the best fusion and C, and of the paper's."""
+    x, held, last = (embed(lc, checkpoint, fusion="concat") for lc in (train, validation, test))
+    probes = ranked_probes(x, train.label, held, validation.label)
+    paper = next(probe for probe in probes if probe.fusion == "mean" and probe.C == PAPER_C)
+    return [
+        _row(name, score(test.label, probe.predict(last)), probe.C, probe.fusion, 0, probe.chosen)
+        for name, probe in ((way, probes[0]), (f"{way}, C = {PAPER_C:g}", paper))
+    ]
+
+
+def _row(way: str, scores: Scores, setting: float, fusion: str, epochs: int, chosen: float) -> dict[str, Any]:
+    """A row of the table of `compare`."""
+    return {
+        "way": way,
+        "accuracy": scores.accuracy,
+        "macro_f1": scores.macro_f1,
+        "setting": setting,
+        "fusion": fusion,
+        "epochs": epochs,
+        "chosen": float(chosen),
+    }
 
 
 def label_curve(
     checkpoint: Checkpoint,
-    fit: LightCurves,
-    choose: LightCurves,
+    train: LightCurves,
+    validation: LightCurves,
     test: LightCurves,
     per_class: Sequence[int],
     *,
     seed: int = 0,
     **how: Any,
 ) -> pd.DataFrame:
-    """`compare` for several numbers of labels a class, as many again to choose by; a column ``per_class`` more."""
+    """`compare` for several numbers of labels per class, with as many validation stars per class.
+
+    Parameters
+    ----------
+    train, validation : stars from which so many of each class are drawn (`cap_labels`)
+    per_class : numbers of labels per class
+    seed : of these draws, and of `compare`
+    how : other arguments of `compare`
+
+    Returns
+    -------
+    DataFrame
+        The rows of `compare` with the column ``per_class``.
+
+    Raises
+    ------
+    ValueError
+        If a class has too few stars.
+
+    Examples
+    --------
+    >>> from astraclr.model.checkpoint import load_checkpoint
+    >>> from astraclr.simulation.simulate import simulate
+    >>> stars, tiny = simulate(36, seed=0, classes=["RR", "LPV"]), load_checkpoint("tiny")
+    >>> label_curve(tiny, stars[:12], stars[12:24], stars[24:], [1], epochs=1)["n_fit"].unique().tolist()
+    [2]
+    """
+
+    def drawn(lc: LightCurves, n: int) -> LightCurves:
+        return lc[cap_labels(lc.label, n, seed, exact=True)]
+
     parts = [
-        compare(checkpoint, few(fit, n, seed), few(choose, n, seed), test, seed=seed, **how).assign(per_class=n)
+        compare(checkpoint, drawn(train, n), drawn(validation, n), test, seed=seed, **how).assign(per_class=n)
         for n in per_class
     ]
     return pd.concat(parts, ignore_index=True)
@@ -130,39 +189,45 @@ def label_curve(
 
 def window_curve(
     checkpoint: Checkpoint,
-    fit: LightCurves,
-    choose: LightCurves,
+    train: LightCurves,
+    validation: LightCurves,
     test: LightCurves,
     windows: Sequence[int] = (1, 2, 3, 5),
 ) -> pd.DataFrame:
-    """Linear readers of a frozen encoder that sees several windows of each light curve, pooled in each of three ways.
+    """Compare linear classifiers on several windows of each light curve, joined in each of three ways.
+
+    Parameters
+    ----------
+    checkpoint : its encoder stays as it is
+    windows : numbers of windows
 
     Returns
     -------
     DataFrame
-        ``windows``, ``pooling``, ``accuracy``, ``macro_f1``, ``setting`` (C of best accuracy on `choose`), ``chosen``.
+        ``windows``, ``pooling``, ``accuracy``, ``macro_f1``, ``setting`` (C of best validation accuracy), ``chosen``
+        (that accuracy).
+
+    Examples
+    --------
+    >>> from astraclr.model.checkpoint import load_checkpoint
+    >>> from astraclr.simulation.simulate import simulate
+    >>> stars = simulate(36, seed=0, classes=["RR", "LPV"])
+    >>> window_curve(load_checkpoint("tiny"), stars[:12], stars[12:24], stars[24:], windows=[2])["pooling"].tolist()
+    ['mean', 'concat', 'attention']
     """
-    classes, y = np.unique(fit.label, return_inverse=True)
+    classes, y = np.unique(train.label, return_inverse=True)
     rows = []
     for n in windows:
-        x, middle, last = (_windows(embed(lc, checkpoint, fusion="concat", windows=n), n) for lc in (fit, choose, test))
-        mean, spread = x.mean((0, 1)), x.std((0, 1)).clamp(min=1e-6)
-        x, middle, last = ((part - mean) / spread for part in (x, middle, last))
+        sets = [_windows(embed(lc, checkpoint, fusion="concat", windows=n), n) for lc in (train, validation, test)]
+        mean, spread = sets[0].mean((0, 1)), sets[0].std((0, 1)).clamp(min=1e-6)
+        x, held, last = ((part - mean) / spread for part in sets)
         for pooling in get_args(Pooling):
-            readers = [_window_reader(x, torch.as_tensor(y), pooling, C) for C in PENALTIES]
-            tried = [float((classes[read(middle)] == choose.label).mean()) for read in readers]
-            best = int(np.argmax(tried))
-            found = score(test.label, classes[readers[best](last)])
-            rows.append(
-                {
-                    "windows": n,
-                    "pooling": pooling,
-                    "accuracy": found.accuracy,
-                    "macro_f1": found.macro_f1,
-                    "setting": PENALTIES[best],
-                    "chosen": tried[best],
-                }
-            )
+            classifiers = {C: _window_classifier(x, torch.as_tensor(y), pooling, C) for C in C_GRID}
+            predicted = {C: classes[classify(held)] for C, classify in classifiers.items()}
+            best, accuracies = best_setting(predicted, validation.label)
+            found = score(test.label, classes[classifiers[best](last)])
+            row = {"windows": n, "pooling": pooling, "accuracy": found.accuracy, "macro_f1": found.macro_f1}
+            rows.append(row | {"setting": best, "chosen": accuracies[best]})
     return pd.DataFrame(rows)
 
 
@@ -171,54 +236,29 @@ def _windows(concatenated: np.ndarray, n: int) -> Tensor:
     return torch.as_tensor(concatenated).unflatten(1, (n, -1)).transpose(0, 1)
 
 
-def _window_reader(x: Tensor, y: Tensor, pooling: Pooling, C: float) -> Callable[[Tensor], np.ndarray]:
-    """From (n_windows, n_stars, d) to class numbers: logistic regression, converged, the pooling fitted with it."""
+def _window_classifier(x: Tensor, y: Tensor, pooling: Pooling, C: float) -> Callable[[Tensor], np.ndarray]:
+    """Logistic regression from (n_windows, n_stars, d) to class numbers, the attention over windows fitted with it."""
     attention = WindowAttention(x.shape[-1])
     head = nn.Linear(x.shape[-1] * (len(x) if pooling == "concat" else 1), int(y.max()) + 1)
-    for weights in head.parameters():
-        nn.init.zeros_(weights)
     trained = [*head.parameters(), *(attention.parameters() if pooling == "attention" else [])]
-    optimiser = torch.optim.LBFGS(trained, max_iter=200, line_search_fn="strong_wolfe")
 
     def scores(windows: Tensor) -> Tensor:
         return head(attention(windows) if pooling == "attention" else fuse(windows, pooling))
 
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        penalty = sum((w.square().sum() for w in trained if w.ndim > 1), torch.zeros(()))
-        value = F.cross_entropy(scores(x), y, reduction="sum") + penalty / (2 * C)
-        value.backward()
-        return value
-
-    optimiser.step(loss)  # pyright: ignore[reportArgumentType] - it takes a tensor for a number
+    fit_converged(lambda: scores(x), y, trained, C, max_iter=200)
     return lambda windows: scores(windows).argmax(1).numpy()
 
 
 def tuned_checkpoint(tuned: FineTuned, checkpoint: Checkpoint) -> Checkpoint:
-    """The fine-tuned encoder in place of the one it began as, to embed with; it has no file, and so no hash."""
+    """Put a fine-tuned encoder into the checkpoint it began as, to embed with it; without a file it has no SHA-256.
+
+    Examples
+    --------
+    >>> from astraclr.model.checkpoint import load_checkpoint
+    >>> from astraclr.simulation.simulate import simulate
+    >>> stars, tiny = simulate(24, seed=0, classes=["RR", "LPV"]), load_checkpoint("tiny")
+    >>> tuned = finetune(tiny, stars[:12], stars[12:], epochs=1, progress=False)
+    >>> embed(stars, tuned_checkpoint(tuned, tiny)).shape
+    (24, 64)
+    """
     return replace(checkpoint, encoder=tuned.encoder, sha256="")
-
-
-def _probed(
-    way: str, checkpoint: Checkpoint, fit: LightCurves, choose: LightCurves, test: LightCurves
-) -> list[dict[str, Any]]:
-    """The probe with its best fusion and C, and the paper's."""
-    x, middle, last = (embed(lc, checkpoint, fusion="concat") for lc in (fit, choose, test))
-    tried = probes(x, fit.label, middle, choose.label)
-    paper = next(probe for probe in tried if probe.fusion == "mean" and probe.C == PAPER_C)
-    return [
-        _row(name, score(test.label, probe.predict(last)), probe.C, probe.fusion, 0, probe.chosen)
-        for name, probe in ((way, tried[0]), (f"{way}, C = {PAPER_C:g}", paper))
-    ]
-
-
-def _row(way: str, found: Scores, setting: float, fusion: str, epochs: int, chosen: float) -> dict[str, Any]:
-    return {
-        "way": way,
-        "accuracy": found.accuracy,
-        "macro_f1": found.macro_f1,
-        "setting": setting,
-        "fusion": fusion,
-        "epochs": epochs,
-        "chosen": float(chosen),
-    }

@@ -1,4 +1,4 @@
-"""Top layers thaw: a linear head on the concatenated crops, trained with labels together with the last layers."""
+"""Fine-tuning: the last layers of an encoder are trained together with a linear head on labelled light curves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,31 +18,19 @@ from tqdm import tqdm
 from astraclr.config import Preset, Recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import Prepared, prepare
+from astraclr.evaluate.heads import Pooling, new_head
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.embedding import CROPS, crop_tokens, fuse, spread_crops
 from astraclr.model.encoder import Encoder
 
 PAPER_NOISE, PAPER_DROPOUT, PAPER_LAYERS, PAPER_RATE, PAPER_BATCH = 0.02, 0.2, 2, 1e-5, 128
-"""White noise (mag) on training magnitudes, head drop-out, thawed layers, learning rate and batch of the paper."""
+"""White noise (mag) on magnitudes, drop-out of the head, trained layers, learning rate and batch of the paper."""
 
-Pooling = Literal["mean", "concat", "attention"]
-"""How a head reads the windows of a light curve."""
+Layers = int | Literal["all"]
+"""How many of the last encoder layers are trained."""
 
-
-class WindowAttention(nn.Module):
-    """Weighted mean of windows, the weights learnt from the windows themselves; it begins as the plain mean.
-
-    As Bahdanau et al. 2015 (arXiv 1409.0473) score words, without their hidden layer.
-    """
-
-    def __init__(self, d: int) -> None:
-        super().__init__()
-        self.score = nn.Linear(d, 1, bias=False)  # a bias would cancel in the softmax
-        nn.init.zeros_(self.score.weight)
-
-    def forward(self, windows: Tensor) -> Tensor:
-        """(n_windows, batch, d) to (batch, d)."""
-        return (self.score(windows).softmax(0) * windows).sum(0)
+Embedder = Callable[[Tensor], Tensor]
+"""From (batch,) star numbers to (n_windows, batch, d_embedding) embeddings of their windows."""
 
 
 @dataclass
@@ -51,10 +39,11 @@ class FineTuned:
 
     Attributes
     ----------
-    encoder, head : modules in evaluation mode; head maps fused windows (for "attention": windows) to class scores
+    encoder, head : modules in evaluation mode; the head maps fused windows (for "attention": windows) to class scores
+    preset, recipe : of the encoder
     classes : (n_classes,) names
-    history : one row an epoch: epoch, loss, accuracy on the validation stars
-    windows, pooling : crops of a light curve, and how the head reads them; the paper concatenates 3
+    history : one row per epoch: epoch, loss, accuracy on the validation stars
+    windows, pooling : number of windows of a light curve, and how the head joins them; the paper concatenates 3
     """
 
     encoder: nn.Module
@@ -67,28 +56,24 @@ class FineTuned:
     pooling: Pooling = "concat"
 
     def predict(self, lc: LightCurves, batch_size: int = 256) -> np.ndarray:
-        """(n_stars,) class names."""
-        return self.named(self.look(lc), len(lc), batch_size)
+        """(n_stars,) most probable class names."""
+        return self.classes[self.probabilities(lc, batch_size).argmax(1)]
 
-    @torch.inference_mode()
-    def named(self, seen: Callable[[Tensor], Tensor], n_stars: int, batch_size: int = 256) -> np.ndarray:
-        """(n_stars,) class names of stars that `look` looks at."""
-        return self.classes[self._probabilities(seen, n_stars, batch_size).argmax(1)]
-
-    @torch.inference_mode()
     def probabilities(self, lc: LightCurves, batch_size: int = 256) -> np.ndarray:
         """(n_stars, n_classes) class probabilities."""
-        return self._probabilities(self.look(lc), len(lc), batch_size)
+        return self.embedded_probabilities(self.embedder(lc), len(lc), batch_size)
 
-    def _probabilities(self, seen: Callable[[Tensor], Tensor], n_stars: int, batch_size: int) -> np.ndarray:
-        parts = [self.scores(seen(stars)).softmax(1).cpu().numpy() for stars in self._rows(n_stars).split(batch_size)]
-        return np.concatenate(parts)
+    @torch.inference_mode()
+    def embedded_probabilities(self, embedded: Embedder, n_stars: int, batch_size: int = 256) -> np.ndarray:
+        """(n_stars, n_classes) class probabilities of the stars that an `embedder` embeds."""
+        batches = self._rows(n_stars).split(batch_size)
+        return np.concatenate([self.scores(embedded(stars)).softmax(1).cpu().numpy() for stars in batches])
 
     def scores(self, windows: Tensor) -> Tensor:
-        """(n_windows, batch, d_embedding) to (batch, n_classes)."""
+        """Class scores: (n_windows, batch, d_embedding) to (batch, n_classes)."""
         return self.head(windows if self.pooling == "attention" else fuse(windows, self.pooling))
 
-    def look(
+    def embedder(
         self,
         lc: LightCurves,
         noise: float = 0.0,
@@ -96,10 +81,15 @@ class FineTuned:
         *,
         once: bool = False,
         batch_size: int = 256,
-    ) -> Callable[[Tensor], Tensor]:
-        """A function from (batch,) stars of `lc` to (n_windows, batch, d_embedding) embeddings of their windows.
+    ) -> Embedder:
+        """Make a function that embeds stars of `lc` by their numbers, with the encoder as it then is.
 
-        `once` embeds all stars now, for an encoder that stays as it is.
+        Parameters
+        ----------
+        lc : light curves
+        noise, generator : standard deviation of white noise on magnitudes (mag), and what draws it
+        once : embed all stars now, for an encoder that is not trained
+        batch_size : of that
         """
         data = prepare(lc, self._device)
         if not once:
@@ -118,6 +108,7 @@ class FineTuned:
     def _windows(
         self, data: Prepared, stars: Tensor, noise: float = 0.0, generator: torch.Generator | None = None
     ) -> Tensor:
+        """(n_windows, batch, d_embedding) embeddings of the windows of some stars."""
         parts = []
         for crop in spread_crops(self.windows):
             tokens = crop_tokens(data, stars, self.preset, crop, self.recipe)
@@ -130,10 +121,10 @@ class FineTuned:
 
 def finetune(
     checkpoint: Checkpoint,
-    fit: LightCurves,
-    choose: LightCurves,
+    train: LightCurves,
+    validation: LightCurves,
     *,
-    layers: int | Literal["all"] = PAPER_LAYERS,
+    layers: Layers = PAPER_LAYERS,
     windows: int = len(CROPS),
     pooling: Pooling = "concat",
     epochs: int = 100,
@@ -144,73 +135,142 @@ def finetune(
     seed: int = 0,
     progress: bool = True,
 ) -> FineTuned:
-    """Fine-tune the last `layers` encoder layers and a linear head on labelled stars.
+    """Fine-tune the last `layers` encoder layers and a new linear head on labelled stars.
 
     Parameters
     ----------
     checkpoint : left as it is; a copy is trained
-    fit, choose : labelled stars to learn from, and to stop by (best accuracy, `patience` epochs); report on a third set
-    layers : 0 trains the head alone; the embedding layer stays frozen, unless the checkpoint's recipe says otherwise;
-        "all" trains the whole encoder
-    windows, pooling : crops of a light curve (`spread_crops`), and how the head reads them
+    train, validation : labelled stars to learn from, and to stop by; report scores on a third set
+    layers : 0 trains the head alone; the embedding layer stays frozen, unless the checkpoint's recipe says otherwise
+    windows, pooling : number of windows of a light curve (`spread_crops`), and how the head joins them
+    noise : standard deviation of white noise on training magnitudes (mag)
+    patience : stop after so many epochs without a better validation accuracy; the best epoch is kept
 
     Raises
     ------
     ValueError
-        If a star has no label, `choose` holds a class that `fit` lacks, `layers` or `windows` is out of range,
-        `pooling` is unknown, or the loss becomes infinite or NaN.
+        If a label is missing, or `validation` holds a class that `train` lacks; if `layers`, `windows` or `pooling` is
+        out of range; if the loss becomes infinite or NaN.
+
+    Examples
+    --------
+    >>> from astraclr.model.checkpoint import load_checkpoint
+    >>> from astraclr.simulation.simulate import simulate
+    >>> stars = simulate(24, seed=0, classes=["RR", "LPV"])
+    >>> tuned = finetune(load_checkpoint("tiny"), stars[:12], stars[12:], epochs=1, progress=False)
+    >>> tuned.probabilities(stars).shape
+    (24, 2)
     """
-    classes, target = np.unique(fit.label, return_inverse=True)
-    if "" in classes or not np.isin(choose.label, classes).all():
-        raise ValueError(
-            "fine-tuning needs a label on every star, and no class in `choose` that `fit` lacks; "
-            "select with LightCurves.with_labels first"
-        )
-    most = checkpoint.preset.n_layers
-    if layers != "all" and not 0 <= layers <= most:
+    classes = _checked_classes(train, validation)
+    if layers != "all" and not 0 <= layers <= (most := checkpoint.preset.n_layers):
         raise ValueError(f'layers {layers} must lie in 0 to {most}, the encoder\'s number, or be "all"')
     spread_crops(windows)
     encoder = copy.deepcopy(checkpoint.encoder).eval().requires_grad_(False)
-    thawed = _thawed(encoder, layers, checkpoint.recipe)
-    device = next(encoder.parameters()).device
+    thawed = thaw(encoder, layers, checkpoint.recipe)
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        head = _new_head(encoder.config.d_embedding, windows, pooling, len(classes)).to(device)
-        model = FineTuned(
-            encoder, head, checkpoint.preset, checkpoint.recipe, classes, pd.DataFrame(), windows, pooling
-        )
-        trainable = [*head.parameters(), *thawed.parameters()]
-        optimiser = torch.optim.Adam(trainable, lr=learning_rate)
-        generator = torch.Generator(device).manual_seed(seed)
-        still = layers == 0 and not noise  # the encoder then says the same in every epoch
-        seen, truth = model.look(fit, noise, generator, once=still), torch.as_tensor(target, device=device)
-        judged = model.look(choose, once=still)
-        best, best_state, waited, rows = -1.0, None, 0, []
-        for epoch in (bar := tqdm(range(epochs), desc="fine-tuning", unit="epoch", disable=not progress)):
-            head.train()
-            thawed.train()
-            order = torch.randperm(len(fit), generator=generator, device=device)
-            loss = _epoch(model, seen, truth, order.split(batch_size), optimiser)
-            head.eval()
-            thawed.eval()
-            accuracy = float((model.named(judged, len(choose)) == choose.label).mean())
-            rows.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy})
-            bar.set_postfix(loss=f"{loss:.2f}", accuracy=f"{accuracy:.3f}")
-            waited += 1
-            if accuracy > best:
-                best, waited = accuracy, 0
-                best_state = copy.deepcopy((encoder.state_dict(), head.state_dict()))
-            if waited >= patience:
+        torch.manual_seed(seed)  # the head's weights and drop-out draw from it
+        head = new_head(encoder.config.d_embedding, windows, pooling, len(classes), PAPER_DROPOUT).to(encoder.device)
+        how = checkpoint.preset, checkpoint.recipe, classes, pd.DataFrame(), windows, pooling
+        trainer = Trainer(FineTuned(encoder, head, *how), thawed, train, learning_rate, batch_size, noise, seed)
+        best = KeptBest(trainer.model, validation)
+        for epoch in tqdm(range(epochs), desc="fine-tuning", unit="epoch", disable=not progress):
+            best.add(epoch + 1, trainer.epoch())
+            if best.waited >= patience:
                 break
-    if best_state is not None:
-        encoder.load_state_dict(best_state[0])
-        head.load_state_dict(best_state[1])
-    model.history = pd.DataFrame(rows)
-    return model
+    return best.restored()
 
 
-def _thawed(encoder: Encoder, layers: int | Literal["all"], recipe: Recipe) -> nn.Module:
-    """The part of a frozen encoder that is to be trained, set free."""
+def _checked_classes(train: LightCurves, validation: LightCurves) -> np.ndarray:
+    """Class names of the training stars, if all stars have labels that a classifier can learn."""
+    classes = np.unique(train.label)
+    if "" in classes or not np.isin(validation.label, classes).all():
+        raise ValueError(
+            "fine-tuning needs a label on every star, and no class in the validation set that the training set lacks; "
+            "select with LightCurves.with_labels first"
+        )
+    return classes
+
+
+class Trainer:
+    """Trains a classifier by Adam, an epoch at a time.
+
+    Parameters
+    ----------
+    model, thawed : the classifier, and the part of its encoder that is trained besides its head
+    train : labelled stars
+    learning_rate, batch_size : of Adam
+    noise : standard deviation of white noise on magnitudes (mag)
+    seed : of the noise and the order of the stars
+    """
+
+    def __init__(
+        self,
+        model: FineTuned,
+        thawed: nn.Module,
+        train: LightCurves,
+        learning_rate: float,
+        batch_size: int,
+        noise: float,
+        seed: int,
+    ) -> None:
+        device = next(model.encoder.parameters()).device
+        self.model, self.thawed, self.batch_size = model, thawed, batch_size
+        self.generator = torch.Generator(device).manual_seed(seed)
+        frozen = not any(True for _ in thawed.parameters())
+        self.embedded = model.embedder(train, noise, self.generator, once=frozen and not noise)
+        self.target = torch.as_tensor(np.searchsorted(model.classes, train.label), device=device)
+        self.optimiser = torch.optim.Adam([*model.head.parameters(), *thawed.parameters()], lr=learning_rate)
+
+    def epoch(self) -> float:
+        """Train on all stars once, in a new order, and return the mean loss of the steps."""
+        self.model.head.train()
+        self.thawed.train()
+        order = torch.randperm(len(self.target), generator=self.generator, device=self.target.device)
+        losses = []
+        for stars in order.split(self.batch_size):
+            loss = F.cross_entropy(self.model.scores(self.embedded(stars)), self.target[stars])
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser.step()
+            losses.append(loss.detach())
+        self.model.head.eval()
+        self.thawed.eval()
+        return finite(float(torch.stack(losses).mean()))
+
+
+class KeptBest:
+    """History of a fine-tuning, and the weights of the epoch with the best validation accuracy, the first of equals."""
+
+    def __init__(self, model: FineTuned, validation: LightCurves) -> None:
+        frozen = not any(p.requires_grad for p in model.encoder.parameters())
+        self.model, self.label, self.embedded = model, validation.label, model.embedder(validation, once=frozen)
+        self.rows: list[dict[str, float]] = []
+        self.best, self.waited = -1.0, 0
+        self.state: tuple[dict[str, Tensor], dict[str, Tensor]] | None = None
+
+    def add(self, epoch: int, loss: float, accuracy: float | None = None) -> None:
+        """Note an epoch; its `accuracy` is measured if it is not given."""
+        if accuracy is None:
+            probabilities = self.model.embedded_probabilities(self.embedded, len(self.label))
+            accuracy = float((self.model.classes[probabilities.argmax(1)] == self.label).mean())
+        self.rows.append({"epoch": epoch, "loss": loss, "accuracy": accuracy})
+        self.waited += 1
+        if accuracy > self.best:
+            self.best, self.waited = accuracy, 0
+            self.state = copy.deepcopy((self.model.encoder.state_dict(), self.model.head.state_dict()))
+
+    def restored(self) -> FineTuned:
+        """The model with the weights of the best epoch, and its history."""
+        if self.state is not None:
+            self.model.encoder.load_state_dict(self.state[0])
+            self.model.head.load_state_dict(self.state[1])
+        self.model.head.eval()
+        self.model.history = pd.DataFrame(self.rows)
+        return self.model
+
+
+def thaw(encoder: Encoder, layers: Layers, recipe: Recipe) -> nn.Module:
+    """Make the last layers of a frozen encoder trainable, and return them as one module."""
     if layers == "all":
         return encoder.requires_grad_(True)
     thawed = nn.ModuleList([*encoder.layers[len(encoder.layers) - layers :], *([encoder.norm] if layers else [])])
@@ -219,33 +279,8 @@ def _thawed(encoder: Encoder, layers: int | Literal["all"], recipe: Recipe) -> n
     return thawed.requires_grad_(True)
 
 
-def _new_head(d: int, windows: int, pooling: Pooling, n_classes: int) -> nn.Sequential:
-    if pooling not in get_args(Pooling):
-        raise ValueError(f"no pooling {pooling!r}; choose from {', '.join(get_args(Pooling))}")
-    first = [WindowAttention(d)] if pooling == "attention" else []
-    width = d * windows if pooling == "concat" else d
-    return nn.Sequential(*first, nn.Dropout(PAPER_DROPOUT), nn.Linear(width, n_classes))
-
-
-def _epoch(
-    model: FineTuned,
-    seen: Callable[[Tensor], Tensor],
-    truth: Tensor,
-    batches: tuple[Tensor, ...],
-    optimiser: torch.optim.Optimizer,
-) -> float:
-    losses = []
-    for stars in batches:
-        loss = F.cross_entropy(model.scores(seen(stars)), truth[stars])
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.detach())
-    return finite(float(torch.stack(losses).mean()))
-
-
 def finite(loss: float) -> float:
-    """The loss, or ValueError if training has diverged."""
+    """Return the loss, or raise ValueError if training has diverged."""
     if not math.isfinite(loss):
         raise ValueError(
             f"fine-tuning has diverged: the loss is {loss}; lower learning_rate, or look for extreme values"

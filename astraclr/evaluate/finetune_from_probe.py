@@ -1,146 +1,136 @@
-"""Fine-tuning that begins at the linear probe: its head is the probe's, and only then layers thaw.
+"""Fine-tuning that begins at the linear probe: the head is the probe's, and then the last layers are trained too.
 
 A head of random weights sends large, meaningless gradients into layers that were good already. Kumar et al. 2022
-(arXiv 2202.10054) fit the head first; with few labels and few passes that decides most of the result.
+(arXiv 2202.10054) fit the head first; with few labels and few epochs that decides most of the result.
 """
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
 
 from astraclr.data.lightcurves import LightCurves
-from astraclr.evaluate.finetune import PAPER_DROPOUT, PAPER_NOISE, FineTuned, _epoch, _thawed
-from astraclr.evaluate.probes import PAPER_C, fit_logistic
+from astraclr.evaluate.finetune import PAPER_DROPOUT, PAPER_NOISE, FineTuned, KeptBest, Layers, Trainer, thaw
+from astraclr.evaluate.heads import probe_head
+from astraclr.evaluate.probes import C_GRID, best_setting, fit_logistic
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.embedding import CROPS, Fusion, embed
-
-PENALTIES = (0.01, 0.1, 1.0, PAPER_C)
-"""C of the linear probe to choose from."""
 
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A linear probe on start, middle and end.
+    """A linear probe on the start, middle and end crop of light curves.
 
     Attributes
     ----------
-    fusion, C : what it reads, and its inverse regularisation
+    fusion : whether it is fitted on the mean or the concatenation of the crops
+    C : inverse regularisation
     model : scikit-learn pipeline of StandardScaler and LogisticRegression
-    chosen : accuracy on the stars to choose by
+    chosen : accuracy on the validation stars
     """
 
     fusion: Fusion
     C: float
-    model: object
+    model: Any
     chosen: float
 
     def predict(self, crops: np.ndarray) -> np.ndarray:
         """(n,) class names from (n, 3 d) concatenated crops."""
-        return self.model.predict(fused(crops, self.fusion))  # pyright: ignore[reportAttributeAccessIssue]
+        return self.model.predict(fused(crops, self.fusion))
 
 
 def fused(crops: np.ndarray, fusion: Fusion) -> np.ndarray:
-    """(n, 3 d) concatenated crops, or (n, d), their mean."""
+    """Join crops: from (n, 3 d) concatenated crops to the same, or to their (n, d) mean.
+
+    Examples
+    --------
+    >>> fused(np.array([[1.0, 2.0, 6.0]]), "mean").tolist()
+    [[3.0]]
+    """
     return crops if fusion == "concat" else crops.reshape(len(crops), len(CROPS), -1).mean(1)
 
 
-def probes(fit: np.ndarray, fit_y: np.ndarray, choose: np.ndarray, choose_y: np.ndarray) -> list[Probe]:
-    """Probes of every fusion and C on (n, 3 d) concatenated crops, the one of best accuracy on `choose` first."""
-    tried = []
-    for fusion in ("mean", "concat"):
-        x, judged = fused(fit, fusion), fused(choose, fusion)
-        for C in PENALTIES:
-            model = fit_logistic(x, fit_y, C)
-            tried.append(Probe(fusion, C, model, float((model.predict(judged) == choose_y).mean())))
-    return sorted(tried, key=lambda probe: -probe.chosen)
+def ranked_probes(
+    train: np.ndarray, train_y: np.ndarray, validation: np.ndarray, validation_y: np.ndarray
+) -> list[Probe]:
+    """Fit probes of every fusion and every C of `C_GRID`, and sort them by validation accuracy, the best first.
 
+    Parameters
+    ----------
+    train, validation : (n, 3 d) concatenated crops
+    train_y, validation_y : (n,) class names
 
-class Standardised(nn.Module):
-    """Each number minus a mean and over a spread that stay as they are; drop-out then removes nothing that is sure."""
-
-    mean: Tensor
-    spread: Tensor
-
-    def __init__(self, x: np.ndarray) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.as_tensor(x.mean(0)))
-        self.register_buffer("spread", torch.as_tensor(x.std(0)).clamp(min=1e-6))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, d), of the shape of `x`."""
-        return (x - self.mean) / self.spread
-
-
-def head_of(probe: Probe, crops: np.ndarray) -> nn.Sequential:
-    """A head on (batch, 3 d) concatenated crops that says what `probe` says; `crops` are those it was fitted to.
-
-    A probe of the mean is one of the concatenation, with a third of its weights for each crop.
+    Examples
+    --------
+    >>> x, y = np.eye(3)[[0, 1, 2, 0, 1, 2]], np.array(["RR", "ECL", "CV"] * 2)
+    >>> best, *others = ranked_probes(x, y, x, y)
+    >>> best.fusion, best.chosen, len(others)
+    ('concat', 1.0, 7)
     """
-    scaler, logistic = (step for _, step in probe.model.steps)  # pyright: ignore[reportAttributeAccessIssue]
-    weight = torch.as_tensor(logistic.coef_ / scaler.scale_)
-    bias = torch.as_tensor(logistic.intercept_) - weight @ torch.as_tensor(scaler.mean_).to(weight)
-    if probe.fusion == "mean":
-        weight = weight.repeat(1, len(CROPS)) / len(CROPS)
-    first, last = Standardised(crops), nn.Linear(weight.shape[1], weight.shape[0])
-    with torch.no_grad():
-        last.bias.copy_(bias + weight @ first.mean.to(weight))
-        last.weight.copy_(weight * first.spread)
-    return nn.Sequential(first, nn.Dropout(PAPER_DROPOUT), last)
+    fusions: tuple[Fusion, ...] = ("mean", "concat")
+    settings: list[tuple[Fusion, float]] = [(fusion, C) for fusion in fusions for C in C_GRID]
+    models = {(fusion, C): fit_logistic(fused(train, fusion), train_y, C) for fusion, C in settings}
+    predicted = {(fusion, C): models[fusion, C].predict(fused(validation, fusion)) for fusion, C in settings}
+    _, accuracies = best_setting(predicted, validation_y)
+    found = [Probe(fusion, C, models[fusion, C], accuracies[fusion, C]) for fusion, C in settings]
+    return sorted(found, key=lambda probe: -probe.chosen)
 
 
 def warm_finetune(
     checkpoint: Checkpoint,
-    fit: LightCurves,
-    choose: LightCurves,
+    train: LightCurves,
+    validation: LightCurves,
     *,
-    layers: int | Literal["all"],
+    layers: Layers,
     epochs: int,
     learning_rate: float,
     batch_size: int,
     noise: float = PAPER_NOISE,
     seed: int = 0,
 ) -> FineTuned:
-    """Fine-tune the last `layers` layers (or "all") and a head that begins as the best of `probes`.
+    """Fine-tune the last `layers` layers (or "all") and a head that begins as the best of `ranked_probes`.
 
-    The learning rate falls in steps to 0. Of the start and every pass, the one of best accuracy on `choose` is kept; in
-    `history` epoch 0 is the probe. All is computed where the checkpoint's encoder is.
+    The learning rate falls linearly, epoch by epoch. Of the start and all epochs, the one of best accuracy on the
+    validation stars is kept; in the history epoch 0 is the probe. All is computed where the checkpoint's encoder is.
+
+    Parameters
+    ----------
+    checkpoint : left as it is; a copy is trained
+    train, validation : labelled stars to learn from, and to choose probe and epoch by; report scores on a third set
+    layers, epochs, learning_rate, batch_size, noise, seed : as of `finetune`
+
+    Raises
+    ------
+    ValueError
+        If the loss becomes infinite or NaN.
+
+    Examples
+    --------
+    >>> from astraclr.model.checkpoint import load_checkpoint
+    >>> from astraclr.simulation.simulate import simulate
+    >>> stars = simulate(24, seed=0, classes=["RR", "LPV"])
+    >>> how = {"layers": 1, "epochs": 1, "learning_rate": 1e-4, "batch_size": 12}
+    >>> warm_finetune(load_checkpoint("tiny"), stars[:12], stars[12:], **how).history["epoch"].tolist()
+    [0, 1]
     """
-    device = checkpoint.encoder.device
-    classes, target = np.unique(fit.label, return_inverse=True)
-    crops, held = (embed(lc, checkpoint, fusion="concat", device=str(device)) for lc in (fit, choose))
-    probe = probes(crops, fit.label, held, choose.label)[0]
-    encoder, head = copy.deepcopy(checkpoint.encoder).eval().requires_grad_(False), head_of(probe, crops).to(device)
-    thawed = _thawed(encoder, layers, checkpoint.recipe)
-    model = FineTuned(encoder, head, checkpoint.preset, checkpoint.recipe, classes, pd.DataFrame())
-    generator = torch.Generator(device).manual_seed(seed)
-    seen, judged = model.look(fit, noise, generator), model.look(choose)
-    truth = torch.as_tensor(target, device=device)
-    optimiser = torch.optim.Adam([*head.parameters(), *thawed.parameters()], lr=learning_rate)
-    rows: list[dict[str, float]] = [{"epoch": 0, "loss": float("nan"), "accuracy": probe.chosen}]
-    best = copy.deepcopy((encoder.state_dict(), head.state_dict()))
+    crops, held = (
+        embed(lc, checkpoint, fusion="concat", device=str(checkpoint.encoder.device)) for lc in (train, validation)
+    )
+    probe = ranked_probes(crops, train.label, held, validation.label)[0]
+    encoder = copy.deepcopy(checkpoint.encoder).eval().requires_grad_(False)
+    head = probe_head(probe.model, crops, PAPER_DROPOUT).to(encoder.device)
+    thawed = thaw(encoder, layers, checkpoint.recipe)
+    model = FineTuned(encoder, head, checkpoint.preset, checkpoint.recipe, np.unique(train.label), pd.DataFrame())
+    trainer, best = Trainer(model, thawed, train, learning_rate, batch_size, noise, seed), KeptBest(model, validation)
+    best.add(0, float("nan"), probe.chosen)
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # drop-out draws from it
         for epoch in range(epochs):
-            optimiser.param_groups[0]["lr"] = learning_rate * (1 - epoch / epochs)
-            head.train()
-            thawed.train()
-            order = torch.randperm(len(fit), generator=generator, device=device)
-            loss = _epoch(model, seen, truth, order.split(batch_size), optimiser)
-            head.eval()
-            thawed.eval()
-            accuracy = float((model.named(judged, len(choose)) == choose.label).mean())
-            if accuracy > max(row["accuracy"] for row in rows):
-                best = copy.deepcopy((encoder.state_dict(), head.state_dict()))
-            rows.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy})
-    encoder.load_state_dict(best[0])
-    head.load_state_dict(best[1])
-    head.eval()
-    model.history = pd.DataFrame(rows)
-    return model
+            trainer.optimiser.param_groups[0]["lr"] = learning_rate * (1 - epoch / epochs)
+            best.add(epoch + 1, trainer.epoch())
+    return best.restored()

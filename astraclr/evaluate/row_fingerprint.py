@@ -101,7 +101,7 @@ def _vectors() -> tuple[np.ndarray, np.ndarray]:
 def _classifiers() -> Part:
     (x, label), fit, test = _vectors(), slice(0, 60), slice(60, 96)
     sets = x[fit], label[fit], x[test], label[test]
-    logistic, near = bench.logistic_reader(*sets[:2], 1.0), bench.knn_reader(*sets[:2], True, 7)
+    logistic, near = bench.logistic_classifier(*sets[:2], 1.0), bench.knn_classifier(*sets[:2], True, 7)
     found, votes = logistic(x[test]), near(x[test])
     close: dict[str, Any] = {
         "probabilities": found.scores[:9],
@@ -114,7 +114,7 @@ def _classifiers() -> Part:
     }
     ids = np.array([f"{k // 2}" for k in range(36)])  # two rows an object
     for name, predictions in (("linear probe", found), ("k-NN", votes)):
-        close[f"judged, {name}"] = _numbers(bench.judged(predictions, label[test], ids, name != "k-NN"))
+        close[f"judged, {name}"] = _numbers(bench.scores_with_intervals(predictions, label[test], ids, name != "k-NN"))
     few = [cap_labels(label, 3, seed).tolist() for seed in (0, 1)]
     return {"few labels": few, "settings": [bench.C_GRID, bench.FEW_LABELS, bench.NATURAL]}, close
 

@@ -1,9 +1,9 @@
-"""Real stars of other surveys, read by probes on frozen encoders that learnt from simulated ZTF light curves only.
+"""Probes on real stars of other surveys, with frozen encoders that learnt from simulated ZTF light curves only.
 
-Two rules make another survey's light curves readable, and both are stated beside every score. Time: all times of a
-survey are shifted by one number, so that the middle of their span falls on the middle of ZTF's (some count days from an
-origin of their own); `Survey.read` also gives them as they are. Bands: each fills the window of the nearest ZTF band,
-and the encoder is told its wavelength (`presets.Preset.window`).
+Two rules adapt another survey's light curves; every score states both. Time: all times of a survey are shifted by one
+number, so that the middle of their span falls on the middle of ZTF's (some count days from an origin of their own);
+`Survey.read` also gives them as they are. Bands: each fills the window of the nearest ZTF band, and the encoder is told
+its wavelength (`config.Preset.window`).
 """
 
 from __future__ import annotations
@@ -18,20 +18,27 @@ import numpy as np
 from astraclr.catalogs import labelled_by, read
 from astraclr.config import ZTF_BANDS
 from astraclr.data.lightcurves import LightCurves
-from astraclr.evaluate.benchmark import C_GRID, Predictions, best_of, judged, knn_reader, logistic_reader
+from astraclr.evaluate.benchmark import (
+    Predictions,
+    best_of,
+    knn_classifier,
+    logistic_classifier,
+    scores_with_intervals,
+)
+from astraclr.evaluate.probes import C_GRID
 from astraclr.evaluate.splits import split_by_object
 from astraclr.simulation.cadence import MJD_END, MJD_START
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A file of labelled stars, and what is asked of them.
+    """A file of labelled stars of one survey.
 
     Attributes
     ----------
-    file : one row a star; bands : name -> effective wavelength in angstrom
-    column : of the labels; classes : those to be told apart; rest : name for all others, "" leaves them out
-    own_time : its times are not ZTF's
+    file : name of a file with one row per star; bands : name -> effective wavelength in angstrom
+    column : of the labels; classes : those to be told apart; rest : label for all others, "" leaves them out
+    own_time : whether its times differ from ZTF's, so that they are shifted
     """
 
     file: str
@@ -42,10 +49,10 @@ class Survey:
     own_time: bool = True
 
     def read(self, folder: str | Path, shifted: bool = True) -> LightCurves:
-        """Its labelled stars, times by the rule above or as they are; unusable epochs are dropped."""
+        """Read the labelled stars from a folder, with times shifted or as they are; unusable epochs are dropped."""
         path = Path(folder) / self.file
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*MJD")  # that is what the rule is for
+            warnings.filterwarnings("ignore", message=".*MJD")  # times of another origin are expected here
             lc = labelled_by(read(path, bands=self.bands), path, self.column)
         lc = replace(lc, label=np.where(np.isin(lc.label, self.classes), lc.label, self.rest))
         lc = lc[lc.label != ""]
@@ -66,32 +73,48 @@ SURVEYS: dict[str, Survey] = {
 
 
 def at_the_time_of_ztf(lc: LightCurves) -> LightCurves:
-    """All times shifted by one number: the middle of their span becomes the middle of ZTF's."""
+    """Shift all times by one number, so that the middle of their span becomes the middle of ZTF's.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> lc = at_the_time_of_ztf(replace(simulate(4, seed=0), mjd=simulate(4, seed=0).mjd - 50_000))
+    >>> bool(np.isclose(lc.mjd.min() + lc.mjd.max(), MJD_START + MJD_END))
+    True
+    """
     return replace(lc, mjd=lc.mjd + ((MJD_START + MJD_END) / 2 - (lc.mjd.min() + lc.mjd.max()) / 2))
 
 
 def out_of_folds(
     x: np.ndarray, label: np.ndarray, object_id: np.ndarray, folds: int = 5, repeats: int = 4, seed: int = 0
 ) -> dict[str, Any]:
-    """Linear probe and weighted k-NN in repeated stratified folds.
+    """Scores of linear probe and weighted k-NN by repeated, stratified cross-validation.
 
-    In each training fold settings are chosen on a quarter of it, then the reader is fitted to all of it.
+    In each training fold settings are chosen on a quarter of it; then the classifier is fitted to the whole fold.
 
     Parameters
     ----------
-    x : (n, d) vectors; label, object_id : (n,), one row an object
-    folds : fewer where a class has fewer stars
+    x : (n, d) vectors; label, object_id : (n,), one row per object
+    folds : number of folds, fewer where a class has fewer stars
+    repeats, seed : how often stars are divided into folds, and the seed of the first division
 
     Returns
     -------
     dict
-        ``linear_probe`` and ``knn`` as `bench.judged` on the predictions of all repeats, each star drawn with all of
-        its own; ``n``, ``folds``, ``repeats``.
+        ``linear_probe`` and ``knn`` as `benchmark.scores_with_intervals` on the predictions of all repeats (a star is
+        resampled with all its predictions); ``n``, ``folds``, ``repeats``.
 
     Raises
     ------
     ValueError
         If a class has fewer than three stars.
+
+    Examples
+    --------
+    >>> x, label = np.eye(2)[np.arange(12) % 2], np.array(["RR", "ECL"] * 6)
+    >>> found = out_of_folds(x, label, np.arange(12).astype(str), folds=3, repeats=1)
+    >>> found["linear_probe"]["accuracy"], found["folds"]
+    (1.0, 3)
     """
     from sklearn.model_selection import StratifiedKFold
 
@@ -99,23 +122,20 @@ def out_of_folds(
     if count.min() < 3:
         raise ValueError(f"class {names[count.argmin()]} has {count.min()} stars; folds need at least 3: leave it out")
     folds = min(folds, int(count.min()))
-    rows, found = [], {"linear_probe": [], "knn": []}
+    ways = {"linear_probe": (C_GRID, logistic_classifier), "knn": ((False, True), knn_classifier)}
+    rows, found = [], {name: [] for name in ways}
     for repeat in range(repeats):
         cut = StratifiedKFold(folds, shuffle=True, random_state=seed + repeat)
         for train, test in cut.split(x, label):
             rows.append(test)
-            fit, choose = (train[r] for r in split_by_object(object_id[train], label[train], 0.25, seed + repeat))
-            ways = {"linear_probe": (C_GRID, logistic_reader), "knn": ((False, True), knn_reader)}
-            for name, (grid, reader) in ways.items():
-                trial = {setting: reader(x[fit], label[fit], setting) for setting in grid}
-                chosen, _ = best_of(trial, x[choose], label[choose])
-                found[name].append(reader(x[train], label[train], chosen)(x[test]))
+            part, held = (train[r] for r in split_by_object(object_id[train], label[train], 0.25, seed + repeat))
+            for name, (grid, classifier) in ways.items():
+                trial = {setting: classifier(x[part], label[part], setting) for setting in grid}
+                chosen, _ = best_of(trial, x[held], label[held])
+                found[name].append(classifier(x[train], label[train], chosen)(x[test]))
     at = np.concatenate(rows)
-    pooled = {
-        name: Predictions(np.concatenate([p.scores for p in parts]), parts[0].classes) for name, parts in found.items()
-    }
-    return {name: judged(p, label[at], object_id[at], name != "knn", False, seed) for name, p in pooled.items()} | {
-        "n": len(label),
-        "folds": folds,
-        "repeats": repeats,
-    }
+    out: dict[str, Any] = {}
+    for name, parts in found.items():
+        pooled = Predictions(np.concatenate([p.scores for p in parts]), parts[0].classes)
+        out[name] = scores_with_intervals(pooled, label[at], object_id[at], name != "knn", False, seed)
+    return out | {"n": len(label), "folds": folds, "repeats": repeats}

@@ -1,1 +1,1 @@
-"""Exchange with other tools: ONNX inputs, export and runtime, and weights as Keras holds them."""
+"""Exchange with other tools: ONNX inputs, export and runtime, and weights from Keras."""

@@ -1,11 +1,11 @@
-"""The paper's weights, as Keras holds them, become an encoder here."""
+"""Load the published weights, as Keras stores them, into our encoder."""
 
 from __future__ import annotations
 
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,29 +13,37 @@ from typing import Any
 import numpy as np
 import torch
 
-from astraclr.config import PRESETS, RECIPES
+from astraclr.config import PRESETS, RECIPES, Preset
 from astraclr.files import existing
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.encoder import new_encoder
+
+_SIZES = ("embedding.magnitude.weight", "layers.0.ffn.0.weight")
+"""Arrays whose shapes tell `d_model` and `d_ff`."""
 
 
 def load_published(
     source: str | Path | Mapping[str, Any], *, n_heads: int = 8, prefix: str = "", seed: int = 0
 ) -> Checkpoint:
-    """Read the paper's weights as Keras holds them, kernels (in, out), into our encoder; sizes follow from the shapes.
+    """Load the paper's weights, as Keras stores them, into our encoder; its sizes follow from their shapes.
 
     Parameters
     ----------
-    source : .npz or .safetensors file, or arrays by name; names as in tests/oracles/README.md:
+    source : str, Path or mapping
+        An .npz or .safetensors file, or arrays by name; kernels are (in, out). Names as in tests/oracles/README.md:
         ``embedding.magnitude.weight``, ``layers.0.attention.q.bias``, ``layers.0.norm1.gamma``, ...
-        from Keras, ``numpy.savez(file, **{name: variable.numpy() for name, variable in ...})`` with these names
-    n_heads : the paper's is 8; shapes do not tell it, and a wrong one gives wrong embeddings
-    prefix : what stands before every name, such as "weights/"; names that begin otherwise are left out
-    seed : for a projection head that is missing; embeddings do not use it
+        From Keras: ``numpy.savez(file, **{name: variable.numpy() for name, variable in ...})`` with these names.
+    n_heads : int
+        Number of attention heads, 8 in the paper. Shapes do not tell it, and a wrong one gives wrong embeddings.
+    prefix : str
+        Beginning of every name, such as "weights/"; arrays whose names begin otherwise are left out.
+    seed : int
+        For a projection head that is missing; embeddings do not use it.
 
     Returns
     -------
-    Checkpoint of recipe "paper" and a preset "published" with the paper's windows
+    Checkpoint
+        Of recipe "paper" and a preset "published" with the paper's windows.
 
     Raises
     ------
@@ -48,34 +56,27 @@ def load_published(
     -----
     UserWarning
         If the projection head is missing or is not half as wide as the encoder: a random one takes its place.
+
+    Examples
+    --------
+    >>> load_published({"weight": np.zeros((2, 2))})
+    Traceback (most recent call last):
+    ValueError: of 1 arrays with prefix '' none is embedding.magnitude.weight; try other names
     """
     if n_heads < 1:
         raise ValueError(f"n_heads is {n_heads}; give the number of attention heads, 8 in the paper")
     arrays, others = _arrays(source, prefix)
-    names = [name for name in arrays if not name.startswith("projection.")]
-    if "embedding.magnitude.weight" not in arrays or "layers.0.ffn.0.weight" not in arrays:
-        near = [name for name in (*others, *arrays) if name.endswith("embedding.magnitude.weight")]
-        hint = f"prefix={near[0].removesuffix('embedding.magnitude.weight')!r}" if near else "other names"
-        raise ValueError(
-            f"of {len(arrays)} arrays with prefix {prefix!r} none is embedding.magnitude.weight, or "
-            f"none layers.0.ffn.0.weight; try {hint}"
-        )
-    d_model, d_ff = (
-        np.atleast_1d(arrays[name]).shape[-1] for name in ("embedding.magnitude.weight", "layers.0.ffn.0.weight")
-    )
-    layers = {match[1] for name in names if (match := re.match(r"layers\.(\d+)\.", name))}
-    preset = replace(
-        PRESETS["paper"], name="published", d_model=d_model, n_layers=len(layers), n_heads=n_heads, d_ff=d_ff
-    )
+    _check_sizes_are_known(arrays, others, prefix)
+    preset = _preset_of(arrays, n_heads)
     encoder = new_encoder(preset, RECIPES["paper"], seed)
     state = encoder.state_dict()
-    if arrays.get("projection.1.bias", np.empty(0)).shape != (d_model // 2,):
+    if arrays.get("projection.1.bias", np.empty(0)).shape != (preset.d_model // 2,):
         warnings.warn(
             "the weights hold no projection head of the paper's shape; a random one takes its place, which "
             "embeddings do not use, but training further would",
             stacklevel=2,
         )
-        arrays = {name: arrays[name] for name in names}
+        arrays = {name: values for name, values in arrays.items() if not name.startswith("projection.")}
         state = {name: w for name, w in state.items() if not name.startswith("projection.")}
     shapes = {_published_name(name): tuple(w.shape)[::-1] for name, w in state.items()}
     _check_arrays(arrays, shapes)
@@ -83,6 +84,25 @@ def load_published(
         {name: torch.tensor(arrays[_published_name(name)].T.copy()) for name in state}, strict=False
     )
     return Checkpoint(encoder.eval(), preset, RECIPES["paper"], seed, "published weights")
+
+
+def _check_sizes_are_known(arrays: Mapping[str, np.ndarray], others: Sequence[str], prefix: str) -> None:
+    """Raise ValueError if the arrays that tell the sizes are missing, and propose the prefix under which they are."""
+    missing = [name for name in _SIZES if name not in arrays]
+    if not missing:
+        return
+    near = [name for name in (*others, *arrays) if name.endswith(missing[0])]
+    hint = f"prefix={near[0].removesuffix(missing[0])!r}" if near else "other names"
+    raise ValueError(f"of {len(arrays)} arrays with prefix {prefix!r} none is {missing[0]}; try {hint}")
+
+
+def _preset_of(arrays: Mapping[str, np.ndarray], n_heads: int) -> Preset:
+    """The paper's preset with the widths and the number of layers of these arrays."""
+    d_model, d_ff = (np.atleast_1d(arrays[name]).shape[-1] for name in _SIZES)
+    layers = {match[1] for name in arrays if (match := re.match(r"layers\.(\d+)\.", name))}
+    return replace(
+        PRESETS["paper"], name="published", d_model=d_model, n_layers=len(layers), n_heads=n_heads, d_ff=d_ff
+    )
 
 
 def _arrays(source: str | Path | Mapping[str, Any], prefix: str) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -106,6 +126,7 @@ def _arrays(source: str | Path | Mapping[str, Any], prefix: str) -> tuple[dict[s
 
 
 def _chosen(arrays: Any, names: list[str], prefix: str) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Arrays whose names begin with the prefix, and the other names."""
     wanted = [name for name in names if name.startswith(prefix)]
     return (
         {name.removeprefix(prefix): _array(arrays[name]) for name in wanted},
@@ -114,20 +135,21 @@ def _chosen(arrays: Any, names: list[str], prefix: str) -> tuple[dict[str, np.nd
 
 
 def _array(values: Any) -> np.ndarray:
-    """Numbers as float32, in which what overflows becomes infinite and is refused; anything else as it is."""
+    """Numbers as float32, where too large ones become infinite and are refused later; anything else unchanged."""
     array = np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
     with np.errstate(over="ignore"):
         return array.astype(np.float32) if array.dtype.kind in "fiu" else array
 
 
 def _published_name(ours: str) -> str:
-    """What the published weights call a parameter of our encoder."""
+    """Name in the published weights of a parameter of our encoder."""
     for old, new in (("projection.2", "projection.1"), ("ffn.2", "ffn.1"), ("band.2", "band.1")):
         ours = ours.replace(old, new)
     return re.sub(r"(norm\d)\.weight", r"\1.gamma", re.sub(r"(norm\d)\.bias", r"\1.beta", ours))
 
 
 def _check_arrays(arrays: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raise ValueError that names the arrays which are missing, unknown, of another shape, or not finite numbers."""
     numeric = {name for name, a in arrays.items() if a.dtype.kind in "fiu"}
     wrong = {
         "missing": [name for name in shapes if name not in arrays],
@@ -141,9 +163,9 @@ def _check_arrays(arrays: dict[str, np.ndarray], shapes: dict[str, tuple[int, ..
         "not finite": [name for name in shapes if name in numeric and not np.isfinite(arrays[name]).all()],
     }
     if any(wrong.values()):
-        said = (
+        faults = (
             f"{what}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}"
             for what, names in wrong.items()
             if names
         )
-        raise ValueError(f"these are not the published weights of an encoder: {'; '.join(said)}")
+        raise ValueError(f"these are not the published weights of an encoder: {'; '.join(faults)}")

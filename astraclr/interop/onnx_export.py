@@ -1,6 +1,6 @@
-"""An encoder leaves the house as an ONNX file that astra-infer and light-curve load unchanged.
+"""Export an encoder as an ONNX file that astra-infer and light-curve load unchanged.
 
-The file's contract is in `astraclr.interop.onnx_runtime`, which runs it.
+`astraclr.interop.onnx_runtime` describes the inputs and outputs of the file, and runs it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from astraclr.interop.onnx_runtime import INPUTS, open_onnx, run_onnx
 from astraclr.model.checkpoint import Checkpoint
 
 TOLERANCE = 1e-4
-"""An exported file whose embeddings differ from torch's by more is not kept."""
+"""Largest difference of an exported file's embeddings from those of torch; a file that differs by more is not kept."""
 DROP_IN_WIDTH = 512
-"""Length of an embedding that light-curve and astra-infer document."""
+"""Length of an embedding that light-curve and astra-infer expect."""
 REFUSAL = "a_row_is_fully_masked__drop_that_light_curve"
-"""Name of the node at which a runtime stops, and which its message quotes."""
+"""Name of the node at which a runtime stops at a fully masked row; its error message quotes the name."""
 
 
 class _Contract(nn.Module):
-    """The encoder behind the contract's inputs; phases are computed from float64 times, as in training."""
+    """The encoder with the inputs of the exchange contract; phases are computed from float64 times, as in training."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -45,19 +45,35 @@ class _Contract(nn.Module):
 
 
 def export_onnx(checkpoint: Checkpoint, path: str | Path) -> dict[str, str]:
-    """Write the encoder as an ONNX file of the contract, run it, and keep it only if it agrees with torch.
+    """Write an encoder as an ONNX file of the exchange contract, run it, and keep it only if it agrees with torch.
 
     A fully masked row stops the runtime with a message that holds `REFUSAL`. Needs onnx, onnxscript, onnxruntime.
 
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Its recipe must not use errors as inputs.
+    path : str or Path
+        File to write, whole or not at all.
+
     Returns
     -------
-    the file's metadata: checkpoint (SHA-256), preset, recipe, windows trained on, centring, middle_crop, ...
+    dict
+        The metadata of the file: checkpoint (SHA-256), preset, recipe, windows trained on, centring, middle_crop, ...
 
     Raises
     ------
     ValueError
         If the recipe needs an input that the contract lacks, a weight is not finite, the file cannot be written, or it
-        disagrees with torch by more than `TOLERANCE`.
+        differs from torch by more than `TOLERANCE`.
+    ImportError
+        If onnx or onnxscript is not installed.
+
+    Examples
+    --------
+    >>> from astraclr import load_checkpoint
+    >>> export_onnx(load_checkpoint("tiny"), "model.onnx")["windows"]  # doctest: +SKIP
+    'g=100 r=100 i=30'
     """
     _refuse_other_inputs(checkpoint.recipe)
     if bad := [name for name, w in checkpoint.encoder.state_dict().items() if not w.isfinite().all()]:
@@ -71,44 +87,57 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> dict[str, str]:
         raise ImportError(f"{error}; exporting needs: pip install 'astraclr[interop]'") from error
 
     model = _Contract(copy.deepcopy(checkpoint.encoder).cpu()).eval()
-    notes = _metadata(checkpoint)
+    metadata = _metadata(checkpoint)
     with replacing(path) as part:
-        with _quiet():
-            # Two rows: from an example of one the exporter would fix the batch at one.
-            example = tuple(torch.zeros(2, N_TOKENS, 1) for _ in range(3)) + (torch.zeros(2, N_TOKENS),)
-            batch = {0: torch.export.Dim("batch", min=1, max=4096)}
-            program = torch.onnx.export(
-                model,
-                example,
-                dynamo=True,
-                dynamic_shapes=dict.fromkeys(INPUTS, batch),
-                input_names=list(INPUTS),
-                output_names=["mean"],
-                verbose=False,
-            )
-        assert program is not None
-        proto = program.model_proto
-        _strip(proto)
-        _refuse_masked_rows(proto)
-        onnx.helper.set_model_props(proto, notes)
-        onnx.checker.check_model(proto, full_check=True)
-        onnx.save(proto, str(part))
-        apart = _disagreement(part, model)
-        if not apart <= TOLERANCE:
+        graph = _exported(model)
+        _strip(graph)
+        _refuse_masked_rows(graph)
+        onnx.helper.set_model_props(graph, metadata)
+        onnx.checker.check_model(graph, full_check=True)
+        onnx.save(graph, str(part))
+        difference = _disagreement(part, model)
+        if not difference <= TOLERANCE:
             raise ValueError(
-                f"{path} was not written: its embeddings differ from torch's by {apart:.2g}, more than "
+                f"{path} was not written: its embeddings differ from torch's by {difference:.2g}, more than "
                 f"{TOLERANCE:.0e}; try another version of torch or onnxruntime"
             )
-    return notes
+    return metadata
+
+
+def _exported(model: nn.Module) -> Any:
+    """The ONNX graph (ModelProto) that torch's exporter makes of a module with the inputs of the contract."""
+    with _quiet():
+        # Two rows: from an example of one row the exporter would fix the batch at one.
+        example = (*(torch.zeros(2, N_TOKENS, 1) for _ in range(3)), torch.zeros(2, N_TOKENS))
+        batch = {0: torch.export.Dim("batch", min=1, max=4096)}
+        program = torch.onnx.export(
+            model,
+            example,
+            dynamo=True,
+            dynamic_shapes=dict.fromkeys(INPUTS, batch),
+            input_names=list(INPUTS),
+            output_names=["mean"],
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
 
 
 def trained_shorter(preset: Preset) -> bool:
-    """Whether an encoder was trained on windows shorter than the contract's."""
+    """Whether an encoder was trained on windows shorter than those of the exchange contract.
+
+    Examples
+    --------
+    >>> from astraclr.config import PRESETS
+    >>> trained_shorter(PRESETS["tiny"]), trained_shorter(PRESETS["paper"])
+    (True, False)
+    """
     windows = dict(preset.windows)
     return any(windows.get(band, 0) < n for band, n in LAYOUT.items())
 
 
 def _refuse_other_inputs(recipe: Recipe) -> None:
+    """Raise ValueError for a recipe whose encoder takes errors as inputs, and name the nearest one that exports."""
     if not recipe.reads_errors:
         return
 
@@ -118,12 +147,13 @@ def _refuse_other_inputs(recipe: Recipe) -> None:
     nearest = min((r for r in RECIPES.values() if not r.reads_errors), key=differing)
     switch = "inputs='steps'" if recipe.inputs == "steps" else "error_input"
     raise ValueError(
-        f"recipe {recipe.name!r} feeds the encoder each point's error ({switch}), an input that the "
+        f"recipe {recipe.name!r} takes the error of each observation as an input ({switch}), which the "
         f"exchange format lacks; the nearest recipe that exports is {nearest.name!r}"
     )
 
 
 def _metadata(checkpoint: Checkpoint) -> dict[str, str]:
+    """Text that the file carries about its encoder."""
     from astraclr import __version__
 
     preset, recipe = checkpoint.preset, checkpoint.recipe
@@ -140,7 +170,7 @@ def _metadata(checkpoint: Checkpoint) -> dict[str, str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter tells of packages that it does not need."""
+    """Silence the exporter, which warns of packages that it does not need."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     with warnings.catch_warnings():
@@ -153,7 +183,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _strip(proto: Any) -> None:
-    """Remove what the exporter notes on every node: stack traces, with the paths of the machine it ran on."""
+    """Remove the exporter's stack traces from every node; they hold paths of the machine."""
     graph = proto.graph
     for item in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del item.metadata_props[:]
@@ -161,9 +191,9 @@ def _strip(proto: Any) -> None:
 
 
 def _refuse_masked_rows(proto: Any) -> None:
-    """Let the graph stop at a fully masked row: one number cannot be reshaped to 1 + (number of such rows) numbers.
+    """Add nodes that stop the graph at a fully masked row: they reshape one number to 1 + (number of such rows).
 
-    A runtime must know the shape before any device computes; an index out of range may pass unseen on some.
+    A runtime checks shapes before any device computes, while some devices ignore an index out of range.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -191,7 +221,7 @@ def _refuse_masked_rows(proto: Any) -> None:
 
 
 def _disagreement(path: Path, model: nn.Module) -> float:
-    """Largest difference between the file and torch: a full row, one without i, a single observation."""
+    """Largest difference between the file and torch on a full row, one without i, and one with one observation."""
     from astraclr.simulation.simulate import simulate
 
     rows = model_inputs(simulate(3, seed=0), ("end",)).rows()

@@ -1,7 +1,7 @@
-"""A light curve becomes the 700 tokens that the field's tools exchange, chosen as astra-infer chooses them.
+"""Turn light curves into the 700 tokens that light-curve and astra-infer feed to an encoder.
 
-300 tokens for g, then 350 for r, then 50 for i, each band padded at its own end. A strategy says which observations
-of a long band are taken; the rules were found by running the public tools (appendix "Differences").
+300 tokens for g, then 350 for r, then 50 for i, each band padded at its own end. A strategy selects the observations of
+a band that has more; the rules were found by running the public tools (appendix "Differences").
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ _SLOT_PLACE = np.concatenate([np.arange(n) for n in _LONGEST])
 
 
 class ModelInputs(NamedTuple):
-    """Arrays of the contract, float32, one row a star and strategy.
+    """Inputs of an encoder under the exchange contract, float32, one row for each star and strategy.
 
     Attributes
     ----------
-    input : (n_stars, n_strategies, 700, 1) magnitude minus a mean
-    times : (n_stars, n_strategies, 700, 1) MJD - 58000 days
-    band_info : (n_stars, n_strategies, 700, 1) log10 of the effective wavelength in angstrom
-    mask : (n_stars, n_strategies, 700) 1 = padding
+    input : ndarray
+        (n_stars, n_strategies, 700, 1) magnitude minus a mean.
+    times : ndarray
+        (n_stars, n_strategies, 700, 1) MJD - 58000, days.
+    band_info : ndarray
+        (n_stars, n_strategies, 700, 1) log10 of the effective wavelength in angstrom.
+    mask : ndarray
+        (n_stars, n_strategies, 700), 1 = padding.
     """
 
     input: np.ndarray
@@ -43,12 +47,12 @@ class ModelInputs(NamedTuple):
     mask: np.ndarray
 
     def rows(self) -> dict[str, np.ndarray]:
-        """By name, with stars and strategies in one axis: what a model is fed with."""
+        """Arrays by name with stars and strategies in one axis, as a model takes them."""
         return {name: values.reshape(-1, *values.shape[2:]) for name, values in self._asdict().items()}
 
 
 class _Bands(NamedTuple):
-    """Where the observations of g, r and i lie: each (n_stars, 3); and the rank in time of every observation."""
+    """First observation and number of observations of g, r and i, (n_stars, 3); rank in time of each observation."""
 
     first: np.ndarray
     count: np.ndarray
@@ -63,23 +67,34 @@ def model_inputs(
     middle: Middle = "epoch",
     centring: Centring = "star",
 ) -> ModelInputs:
-    """Light curves as the contract's tokens.
+    """Turn light curves into tokens of the exchange contract.
 
     Parameters
     ----------
-    lc : stars in bands g, r, i, or some of them
-    strategies : "beginning", "end": the first or last observations of each band; "middle"; "window": a window around
-        a random epoch; "sample": random observations of each band
-    seed : for "window" and "sample"; one generator serves star after star, and within a star the strategies in order
-    middle : "epoch" cuts all bands at the star's middle epoch (astra-infer); "band" takes the middle of each band
-        (the paper's training, light-curve)
-    centring : "star" subtracts one weighted mean over all bands, so that colour survives (the paper, astra-infer);
-        "window" that of each band's own window, so that colour is lost (light-curve)
+    lc : LightCurves
+        Stars in bands g, r, i, or some of them.
+    strategies : sequence of str
+        "beginning", "end": the first or last observations of each band; "middle"; "window": a window around a random
+        epoch; "sample": random observations of each band.
+    seed : int or Generator
+        For "window" and "sample". One generator draws star after star, and for a star the strategies in order.
+    middle : str
+        "epoch" cuts all bands at the star's middle epoch (astra-infer); "band" takes the middle of each band (the
+        paper's training, light-curve).
+    centring : str
+        "star" subtracts one weighted mean over all bands, which keeps colour (the paper, astra-infer); "window" that of
+        each band's own window, which removes colour (light-curve).
 
     Raises
     ------
     ValueError
         For an unknown strategy, rule or band.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> model_inputs(simulate(2, seed=1), ("beginning", "end")).input.shape
+    (2, 2, 700, 1)
     """
     _check(lc, strategies, middle, centring)
     bands = _bands(lc)
@@ -97,6 +112,7 @@ def model_inputs(
 
 
 def _check(lc: LightCurves, strategies: Sequence[str], middle: str, centring: str) -> None:
+    """Raise ValueError for a strategy, rule or band that does not exist."""
     if not strategies:
         raise ValueError(f"no strategy given; choose from {', '.join(STRATEGIES)}")
     choices = {
@@ -115,6 +131,7 @@ def _check(lc: LightCurves, strategies: Sequence[str], middle: str, centring: st
 
 
 def _bands(lc: LightCurves) -> _Bands:
+    """Find the observations of g, r and i; a band that is missing has none."""
     names, n_bands = list(lc.bands), len(lc.bands)
     first, count = np.zeros((2, len(lc), len(LAYOUT)), np.int64)
     for k, band in enumerate(LAYOUT):
@@ -146,7 +163,7 @@ def _observations(bands: _Bands, strategies: Sequence[str], rng: np.random.Gener
             cut = bands.count.sum(1) // 2 if strategy == "middle" else cuts[s]
             start = np.minimum(np.maximum(_epochs_before(bands, cut) - _LONGEST // 2, 0), last)
         place = (bands.first + start)[:, _SLOT_BAND] + _SLOT_PLACE
-        out[:, s] = np.where(_SLOT_PLACE < bands.count[:, _SLOT_BAND], place, -1)
+        out[:, s] = np.where(bands.count[:, _SLOT_BAND] > _SLOT_PLACE, place, -1)
     return out
 
 
@@ -162,7 +179,7 @@ def _epochs_before(bands: _Bands, cut: np.ndarray) -> np.ndarray:
 def _draw(
     bands: _Bands, strategies: Sequence[str], rng: np.random.Generator
 ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
-    """What is random, by place in `strategies`: cuts (n_stars,) of windows, observations (n_stars, 700) of samples."""
+    """Draw cuts (n_stars,) of windows and observations (n_stars, 700) of samples, by place in `strategies`."""
     n = len(bands.count)
     cuts = {s: np.zeros(n, np.int64) for s, name in enumerate(strategies) if name == "window"}
     samples = {s: np.full((n, N_TOKENS), -1) for s, name in enumerate(strategies) if name == "sample"}
@@ -182,8 +199,9 @@ def _draw(
 
 
 def _cut_range(bands: _Bands) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest cut (n_stars,) of "window": half a window of some band lies on either side, if one can."""
-    half, enough = _LONGEST // 2, bands.count >= _LONGEST // 2
+    """Smallest and largest cut (n_stars,) of "window": half a window of some band on either side, where possible."""
+    half = _LONGEST // 2
+    enough = bands.count >= half
     total = bands.count.sum(1)
     reached = bands.rank[np.where(enough, bands.first + half - 1, 0)] + 1
     left = bands.rank[np.where(enough, bands.first + bands.count - half, 0)]

@@ -1,7 +1,7 @@
-"""ONNX files that follow the exchange contract, made here or elsewhere, run on light curves with onnxruntime.
+"""Run ONNX files that follow the exchange contract, made here or elsewhere, on light curves with onnxruntime.
 
-The contract: inputs ``input, times, band_info`` (n, 700, 1) and ``mask`` (n, 700), float32, mask 1 = padding, laid out
-as in `astraclr.interop.onnx_inputs`; output ``mean`` (n, d_model); any n.
+The exchange contract: inputs ``input, times, band_info`` (n, 700, 1) and ``mask`` (n, 700), float32, mask 1 = padding,
+laid out as in `astraclr.interop.onnx_inputs`; output ``mean`` (n, d_model); any n.
 """
 
 from __future__ import annotations
@@ -23,11 +23,24 @@ from astraclr.model.embedding import Fusion, fuse
 INPUTS = ("input", "times", "band_info", "mask")
 _RANDOM = {"RandomUniform", "RandomUniformLike", "RandomNormal", "RandomNormalLike", "Bernoulli", "Multinomial"}
 _CHUNK = 64
-"""Stars prepared at once."""
+"""Number of stars that are prepared together."""
 
 
 def random_nodes(path: str | Path) -> list[str]:
-    """Nodes of an ONNX file that draw random numbers, as "type name": drop-out left on, where the list is not empty."""
+    """List the nodes of an ONNX file that draw random numbers, as "type name".
+
+    An embedding should draw none: a node in the list is mostly drop-out that was left on when the file was exported.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or it is no ONNX file.
+
+    Examples
+    --------
+    >>> random_nodes("model.onnx")  # doctest: +SKIP
+    []
+    """
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -40,7 +53,7 @@ def random_nodes(path: str | Path) -> list[str]:
     constants |= {n.output[0]: n.attribute[0].t for n in nodes if n.op_type == "Constant"}
 
     def draws(node: Any) -> bool:
-        """Drop-out does where it has a third input that is not a constant false."""
+        """Whether a node is random; drop-out is if it has a third input that is not a constant false."""
         if node.op_type != "Dropout" or not node.input[2:] or not node.input[2]:
             return node.op_type in _RANDOM
         switch = constants.get(node.input[2])
@@ -50,7 +63,11 @@ def random_nodes(path: str | Path) -> list[str]:
 
 
 def open_onnx(path: str | Path) -> Any:
-    """An onnxruntime session on a file of the contract, on as many threads as torch uses.
+    """Open an ONNX file of the exchange contract with onnxruntime, on as many threads as torch uses.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
 
     Raises
     ------
@@ -61,6 +78,11 @@ def open_onnx(path: str | Path) -> Any:
     -----
     UserWarning
         If it holds random nodes.
+
+    Examples
+    --------
+    >>> open_onnx("model.onnx").get_outputs()[0].name  # doctest: +SKIP
+    'mean'
     """
     import onnxruntime as ort
 
@@ -76,7 +98,7 @@ def open_onnx(path: str | Path) -> Any:
     outputs = [o.name for o in session.get_outputs()]
     expected = {name: [N_TOKENS] if name == "mask" else [N_TOKENS, 1] for name in INPUTS}
     if set(shapes) != set(expected) or not all(_fits(shapes[name], expected[name]) for name in INPUTS):
-        raise ValueError(f"{path} takes {shapes}; the exchange contract is {expected}, so it was made for other tools")
+        raise ValueError(f"{path} takes {shapes}; the exchange contract is {expected}: it was made for other tools")
     if "mean" not in outputs:
         raise ValueError(f"{path} gives {', '.join(outputs)}; the exchange contract asks for an output named mean")
     if found := random_nodes(path):
@@ -90,16 +112,38 @@ def open_onnx(path: str | Path) -> Any:
 
 def _fits(shape: Sequence[int | str | None], expected: Sequence[int]) -> bool:
     """Whether every length is as expected, or left open."""
-    return len(shape) == len(expected) and all(a in (b, None) or isinstance(a, str) for a, b in zip(shape, expected))  # noqa: B905
+    if len(shape) != len(expected):
+        return False
+    return all(a in (b, None) or isinstance(a, str) for a, b in zip(shape, expected, strict=True))
 
 
 def run_onnx(session: Any, rows: dict[str, np.ndarray], batch_size: int = 4) -> np.ndarray:
-    """(n, d_model) float32 embeddings of n rows (`ModelInputs.rows`).
+    """Run a model on rows of inputs.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        From `open_onnx`.
+    rows : dict
+        n rows, from `ModelInputs.rows`.
+    batch_size : int
+        Rows that are run together, unless the file fixes their number.
+
+    Returns
+    -------
+    ndarray
+        (n, d_model) float32 embeddings.
 
     Raises
     ------
     ValueError
-        If a row is fully masked: files made elsewhere would answer NaN.
+        If a row is fully masked: files made elsewhere would give NaN.
+
+    Examples
+    --------
+    >>> rows = model_inputs(stars, ("end",)).rows()  # doctest: +SKIP
+    >>> run_onnx(open_onnx("model.onnx"), rows).shape  # doctest: +SKIP
+    (10, 512)
     """
     empty = np.all(rows["mask"], axis=1)
     if empty.any():
@@ -129,29 +173,45 @@ def embed_with_onnx(
     batch_size: int = 4,
     progress: bool = False,
 ) -> np.ndarray:
-    """Embed light curves with any ONNX file of the contract: one exported here, or the published one.
+    """Embed light curves with an ONNX file of the exchange contract: one exported here, or the published one.
 
     Parameters
     ----------
-    strategies, seed : as in `model_inputs`; the default is the paper's three crops
-    fusion : "mean" of the strategies' embeddings, or their "concat"enation
-    middle, centring : as in `model_inputs`; by default what the file says, else "band" and "star" as in the paper
-    batch_size : rows (a star and a strategy) at once
+    lc : LightCurves
+        Stars in bands g, r, i, or some of them.
+    path : str or Path
+        ONNX file.
+    strategies, seed
+        As in `model_inputs`; the default is the paper's three crops.
+    fusion : str
+        "mean" of the embeddings of the strategies, or "concat", one after the other.
+    middle, centring : str, optional
+        As in `model_inputs`; by default as the metadata of the file, else "band" and "star" as in the paper.
+    batch_size : int
+        Rows (a star and a strategy) that are run together.
+    progress : bool
+        Show a bar.
 
     Returns
     -------
-    (n_stars, d_model) float32, or (n_stars, n_strategies * d_model) for "concat"
+    ndarray
+        (n_stars, d_model) float32, or (n_stars, n_strategies * d_model) for "concat".
 
     Raises
     ------
     FileNotFoundError, ValueError
         As `open_onnx` and `model_inputs`.
+
+    Examples
+    --------
+    >>> embed_with_onnx(stars, "model.onnx").shape  # doctest: +SKIP
+    (10, 512)
     """
     session = open_onnx(path)
-    said = session.get_modelmeta().custom_metadata_map
+    metadata = session.get_modelmeta().custom_metadata_map
     how: dict[str, Any] = {
-        "middle": middle or said.get("middle_crop", "band"),
-        "centring": centring or said.get("centring", "star"),
+        "middle": middle or metadata.get("middle_crop", "band"),
+        "centring": centring or metadata.get("centring", "star"),
     }
     rng, out = np.random.default_rng(seed), []
     with tqdm(total=len(lc), desc="embedding", unit="star", disable=not progress) as bar:
@@ -164,7 +224,7 @@ def embed_with_onnx(
 
 
 def _nodes(nodes: Any) -> Iterator[Any]:
-    """Nodes, and those of the graphs inside them."""
+    """All nodes, and those of the graphs inside them."""
     for node in nodes:
         yield node
         for attribute in node.attribute:

@@ -52,7 +52,9 @@ class Checkpoint:
 def random_control(checkpoint: Checkpoint, seed: int | None = None) -> Checkpoint:
     """The same encoder with random weights, the control that stands beside every result."""
     seed = checkpoint.seed if seed is None else seed
-    encoder = new_encoder(checkpoint.preset, checkpoint.recipe, seed).to(checkpoint.encoder.device).eval()
+    encoder = (
+        new_encoder(checkpoint.preset, checkpoint.recipe, seed).to(next(checkpoint.encoder.parameters()).device).eval()
+    )
     return Checkpoint(encoder, checkpoint.preset, checkpoint.recipe, seed)
 
 

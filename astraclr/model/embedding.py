@@ -211,7 +211,7 @@ def embed(
 def evaluating(encoder: Encoder, device: torch.device | str) -> Iterator[Encoder]:
     """Within, the encoder in evaluation mode on `device`, a copy where it is on another; afterwards it is as it was."""
     there = torch.empty(0, device=device).device  # "cuda" is "cuda:0", or whichever is current
-    used = encoder if encoder.device == there else copy.deepcopy(encoder).to(there)
+    used = encoder if next(encoder.parameters()).device == there else copy.deepcopy(encoder).to(there)
     modes = [(part, part.training) for part in used.modules()]
     used.eval()
     try:

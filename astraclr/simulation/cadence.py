@@ -1,9 +1,8 @@
-"""When ZTF looked, and how deep: a fixed sky of fields with seasons, a rhythm of a few nights, and dense nights.
+"""Epochs and limiting magnitudes of simulated ZTF fields: seasons, visits every few nights, nights of many exposures.
 
-A field is a list of epochs per band. Every simulated star sits in one of them, as every real star does; the
-simulator then thins the list star by star. Numbers were set by eye on the public survey (Bellm et al. 2019, PASP 131,
-068003: a 3-night rhythm in g and r, 2 nights after 2020, a sparse i survey) and by the statistics of
-`astraclr.simulation.realism`.
+A field is a list of epochs per band. Every simulated star lies in one field and keeps a random part of its epochs.
+Numbers were set by eye to the public survey (Bellm et al. 2019, PASP 131, 068003: a visit every 3 nights in g and r,
+every 2 nights after 2020, a sparse i survey) and to the statistics of `astraclr.simulation.realism`.
 """
 
 from __future__ import annotations
@@ -17,18 +16,17 @@ MJD_START, MJD_END = 58_194.0, 59_951.0
 """Span of ZTF DR16 (days), the release that the paper uses."""
 
 N_FIELDS = 128
-BANDS = ("g", "r", "i")
 SYNODIC_MONTH, FULL_MOON = 29.530589, 58_179.0
 
 LIMIT = (20.75, 20.6, 20.05)
-"""Median 5-sigma limit of an epoch per band (mag), the sky's share; clouds and the Moon take theirs."""
+"""Median 5-sigma limit of an epoch in g, r and i (mag), before seeing, clouds and the Moon."""
 
-# Chance that the next visit comes 1, 2, ... nights later: public fields, and the busier ones of partner surveys.
+# Probability that the next visit comes 1, 2, ... nights later: public fields, busier fields of partner surveys, i band.
 _PUBLIC = (0.08, 0.30, 0.32, 0.16, 0.08, 0.06)
 _BUSY = (0.40, 0.27, 0.16, 0.09, 0.05, 0.03)
 _SPARSE = (0.05, 0.08, 0.12, 0.25, 0.25, 0.25)
-_SECOND_VISIT = (0.12, 0.26, 0.05)  # chance of a second epoch in the same night
-_DENSE_NIGHT = (0.0005, 0.0065, 0.0)  # chance of a night of continuous exposures
+_SECOND_VISIT = (0.12, 0.26, 0.05)  # probability of a second epoch in the same night
+_DENSE_NIGHT = (0.0005, 0.0065, 0.0)  # probability of a night of continuous exposures
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +35,14 @@ class Fields:
 
     Attributes
     ----------
-    mjd : (n,) float64, days, sorted inside a band
-    limit : (n,) float32, 5-sigma limiting magnitude of the epoch
-    zero_point : (n,) float32, unit normal, one value a field, band and night
-    offsets : (3 * n_fields + 1,) int64
+    mjd : ndarray
+        (n,) float64 days, sorted inside a band.
+    limit : ndarray
+        (n,) float32, 5-sigma limiting magnitude of each epoch.
+    zero_point : ndarray
+        (n,) float32, standard normal, one value for each field, band and night.
+    offsets : ndarray
+        (3 n_fields + 1,) int64.
     """
 
     mjd: np.ndarray
@@ -51,7 +53,19 @@ class Fields:
 
 @lru_cache(maxsize=2)
 def ztf_fields(n_fields: int = N_FIELDS) -> Fields:
-    """The sky of the simulator: the same fields for every seed, since the sky is the same for every survey."""
+    """Draw the fields of the simulator; they do not depend on the seed of a simulation.
+
+    Parameters
+    ----------
+    n_fields : int
+        Number of fields.
+
+    Examples
+    --------
+    >>> fields = ztf_fields()
+    >>> len(fields.offsets), bool((fields.mjd >= MJD_START).all())
+    (385, True)
+    """
     rng = np.random.default_rng(58_194)
     n_nights = int(MJD_END - MJD_START)
     clear = _clear_nights(rng, n_nights)
@@ -61,7 +75,7 @@ def ztf_fields(n_fields: int = N_FIELDS) -> Fields:
         phase = (nights - rng.uniform(0, 365.25) + 182.625) % 365.25 - 182.625
         half = rng.uniform(84, 130)
         visible = clear & (np.abs(phase) < half)
-        transit = 0.32 - 0.16 * phase / half  # a field rises earlier every night: late at first, early at last
+        transit = 0.32 - 0.16 * phase / half  # late in the night as the season begins, early as it ends
         busy, has_i = rng.random() < 0.20, rng.random() < 0.55
         gaps = (_BUSY if busy else _PUBLIC, _BUSY if busy else _PUBLIC, _SPARSE)
         for band in range(3):
@@ -73,7 +87,7 @@ def ztf_fields(n_fields: int = N_FIELDS) -> Fields:
 
 
 def _clear_nights(rng: np.random.Generator, n_nights: int) -> np.ndarray:
-    """Weather with a memory: three nights in four are clear, a cloudy spell lasts about three nights."""
+    """Whether each night is clear: three nights in four are, and a cloudy spell lasts about three nights."""
     clear = np.ones(n_nights, bool)
     draws = rng.random(n_nights)
     for night in range(1, n_nights):
@@ -94,13 +108,13 @@ def _epochs(
     first = MJD_START + nights + np.clip(transit[nights] + rng.normal(0, 0.05, len(nights)), 0.10, 0.53)
     again = rng.random(len(nights)) < _SECOND_VISIT[band]
     times = [first, first[again] + rng.uniform(0.01, 0.12, again.sum())]
-    for start in first[rng.random(len(nights)) < _DENSE_NIGHT[band]]:
-        times.append(start + np.arange(1, rng.integers(10, 70)) * rng.uniform(5e-4, 2e-3))
+    dense = first[rng.random(len(nights)) < _DENSE_NIGHT[band]]
+    times += [start + np.arange(1, rng.integers(10, 70)) * rng.uniform(5e-4, 2e-3) for start in dense]
     return np.sort(np.concatenate(times))
 
 
 def _depth(rng: np.random.Generator, mjd: np.ndarray, band: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times with the limiting magnitude (Moon, seeing, clouds) and the zero-point draw of each epoch's night."""
+    """Times, limiting magnitudes (Moon, seeing, clouds), and a standard normal zero point for each night."""
     moon = np.maximum(np.cos(2 * np.pi * (mjd - FULL_MOON) / SYNODIC_MONTH), 0) ** 2
     limit = LIMIT[band] - (0.6, 0.45, 0.25)[band] * moon + rng.normal(0, 0.22, len(mjd))
     _, night = np.unique(np.floor(mjd), return_inverse=True)

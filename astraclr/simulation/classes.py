@@ -1,8 +1,8 @@
-"""The kinds of star that are simulated: ranges of amplitudes, periods, colours and shapes, one row a kind.
+"""The kinds of star that are simulated: ranges of amplitudes, periods, colours and shapes, one row for each kind.
 
-The numbers are round values of the field's lore (amplitudes and periods as in the Gaia DR3 variability papers, Eyer et
-al. 2023, A&A 674, A13), adjusted until real RR Lyrae and eclipsing stars agree (`simulation.realism`); they are no
-physical model.
+The numbers are round values (amplitudes and periods as in the Gaia DR3 variability papers, Eyer et al. 2023, A&A 674,
+A13), adjusted until real RR Lyrae and eclipsing stars agree (`astraclr.simulation.realism`); this is not a physical
+model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Kind:
-    """Ranges of one kind of star. Amplitudes are in r, in mag; periods and time scales in days."""
+    """Ranges from which the numbers of one kind of star are drawn.
+
+    Magnitudes and amplitudes are in mag, amplitudes in band r; periods and time scales are in days.
+
+    Examples
+    --------
+    >>> Kind("RR", period=(0.42, 0.9), amplitude=(0.45, 1.4), pulse=(1, 1), subclass="RRab").period
+    (0.42, 0.9)
+    """
 
     label: str
     weight: float = 1.0  # share of this kind among the kinds of its class
@@ -43,7 +51,7 @@ class Kind:
     duration: Range = (4.0, 15.0)
     flicker: Range = (0.0, 0.0)  # scatter from one epoch to the next
     flare: Range = (0.0, 0.0)  # mean size of a flare
-    flare_rate: float = 0.004  # chance that an epoch catches one
+    flare_rate: float = 0.004  # probability that an epoch shows one
     subclass: str = ""  # its finer name, where the class has kinds that catalogues tell apart
 
 
@@ -101,4 +109,4 @@ KINDS: tuple[Kind, ...] = (
 )  # fmt: skip
 
 PERIODIC = ("SOLAR_LIKE", "LPV", "DSCT|GDOR|SXPHE", "RR", "CEP", "ECL", "ELL", "RS")
-"""Classes whose stars carry a `period`; rotation of YSO and orbits of CV and S are left unsaid, as in surveys."""
+"""Classes whose stars have a `period`; rotation of YSO and orbits of CV and S are not given, as in surveys."""

@@ -1,6 +1,6 @@
-"""Are the simulated stars like real ones? The same aggregate statistics of any light curves, to be set side by side.
+"""Aggregate statistics of light curves, with which simulated stars are compared with real ones.
 
-Only groups of many stars are described, never one star, so that the table of a private data set can be shown:
+Only groups of many stars are described, never one star, so that the table of a private data set can be published:
 ``python -m astraclr.simulation.realism ztf.parquet --out data/realism_ztf.json``
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,14 @@ _AMPLITUDE_OF = ("RR", "ECL")
 
 
 def statistics(lc: LightCurves, min_stars: int = MIN_STARS) -> pd.DataFrame:
-    """Aggregates of cadence, errors, amplitudes and colours.
+    """Quartiles of cadence, errors, amplitudes and colours over groups of stars.
 
     Parameters
     ----------
-    lc : light curves with a g and an r band (colours need both)
-    min_stars : groups of fewer stars are left out
+    lc : LightCurves
+        Any bands; colours need g and r.
+    min_stars : int
+        Groups of fewer stars are left out.
 
     Returns
     -------
@@ -43,6 +46,13 @@ def statistics(lc: LightCurves, min_stars: int = MIN_STARS) -> pd.DataFrame:
     ------
     ValueError
         If no group has `min_stars` stars.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> table = statistics(simulate(24, seed=1))
+    >>> list(table.columns)
+    ['quantity', 'band', 'group', 'q25', 'median', 'q75', 'stars']
     """
     rows = _per_star(lc)
     groups = rows.groupby(KEYS, sort=False)["value"]
@@ -56,9 +66,29 @@ def statistics(lc: LightCurves, min_stars: int = MIN_STARS) -> pd.DataFrame:
 
 
 def compare(**tables: pd.DataFrame) -> pd.DataFrame:
-    """Tables of `statistics` side by side, e.g. ``compare(real=..., simulated=...)``: rows that all of them have.
+    """Join tables of `statistics` side by side; rows that some table lacks are left out.
 
-    Columns are `KEYS` and, for each table, ``<name>`` (the median), ``<name> q25-q75`` and ``<name> stars``.
+    Parameters
+    ----------
+    **tables : DataFrame
+        By name, e.g. ``compare(real=..., simulated=...)``.
+
+    Returns
+    -------
+    DataFrame
+        Columns `KEYS` and, for each table, ``<name>`` (the median), ``<name> q25-q75`` and ``<name> stars``.
+
+    Raises
+    ------
+    ValueError
+        If no table is given.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> one, two = (statistics(simulate(24, seed=seed)) for seed in (1, 2))
+    >>> list(compare(one=one, two=two).columns[3:6])
+    ['one', 'one q25-q75', 'one stars']
     """
     joined: pd.DataFrame | None = None
     for name, table in tables.items():
@@ -73,7 +103,21 @@ def compare(**tables: pd.DataFrame) -> pd.DataFrame:
 
 
 def within(lc: LightCurves, start: float = MJD_START, end: float = MJD_END) -> LightCurves:
-    """Only the epochs between two MJD (default: the span of ZTF DR16, which the simulator copies)."""
+    """Keep the epochs between two MJD, both included; by default those of ZTF DR16, as the simulator.
+
+    Parameters
+    ----------
+    lc : LightCurves
+        Every star stays, also where it keeps no epoch.
+    start, end : float
+        MJD, days.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> bool(within(simulate(2, seed=1), 58_500, 58_600).mjd.max() <= 58_600)
+    True
+    """
     kept = (lc.mjd >= start) & (lc.mjd <= end)
     star, band = np.divmod(lc.segment[kept], len(lc.bands))
     return LightCurves.from_arrays(
@@ -90,13 +134,38 @@ def within(lc: LightCurves, start: float = MJD_START, end: float = MJD_END) -> L
 
 
 def save(table: pd.DataFrame, path: str | Path, about: str = "") -> None:
-    """Write a table of `statistics` as JSON, with one line about the stars behind it."""
+    """Write a table of `statistics` as JSON.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `statistics`.
+    path : str or Path
+        File to write, whole or not at all.
+    about : str
+        One line about the stars of the table.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from astraclr.simulation.simulate import simulate
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(statistics(simulate(24, seed=1)), f"{folder}/table.json", "simulated")
+    ...     load(f"{folder}/table.json").attrs["about"]
+    'simulated'
+    """
     with replacing(path) as beside:
         Path(beside).write_text(json.dumps({"about": about, "table": table.to_dict("records")}, indent=1) + "\n")
 
 
 def load(path: str | Path) -> pd.DataFrame:
-    """Read what `save` wrote; the line about the stars is in ``.attrs["about"]``."""
+    """Read a table that `save` wrote; the line about the stars is in ``.attrs["about"]``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
     content = json.loads(existing(path).read_text())
     table = pd.DataFrame(content["table"])
     table.attrs["about"] = content["about"]
@@ -108,8 +177,7 @@ def _per_star(lc: LightCurves) -> pd.DataFrame:
     rows: list[tuple[str, str, str, float]] = []
     for index in range(len(lc)):
         star, label = lc.star(index), str(lc.label[index])
-        for band in lc.bands:
-            rows.append(("epochs", band, "all", len(star[band][0]) if band in star else 0))
+        rows += [("epochs", band, "all", len(star[band][0]) if band in star else 0) for band in lc.bands]
         for band, (mjd, mag, magerr) in star.items():
             if len(mjd) < 20:
                 continue
@@ -121,7 +189,7 @@ def _per_star(lc: LightCurves) -> pd.DataFrame:
                 ("share of gaps over 30 d", band, "all", float(np.mean(gaps > 30))),
                 ("longest gap (d)", band, "all", float(gaps.max())),
             ]
-            for low, high in zip(_MAG_EDGES, _MAG_EDGES[1:], strict=False):
+            for low, high in pairwise(_MAG_EDGES):
                 inside = (mag >= low) & (mag < high)
                 if inside.sum() >= 5:
                     rows.append(("error (mag)", band, f"{low:g} to {high:g} mag", float(np.median(magerr[inside]))))
@@ -135,9 +203,9 @@ def _per_star(lc: LightCurves) -> pd.DataFrame:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the aggregates of the well-observed stars of a file in the layout of one row a star."""
+    """Write the statistics of the well-observed stars of a parquet file with one row for each star."""
     parser = argparse.ArgumentParser(prog="python -m astraclr.simulation.realism", description=main.__doc__)
-    parser.add_argument("file", type=Path, help="parquet, one row a star, list columns mjd mag magerr band")
+    parser.add_argument("file", type=Path, help="parquet, one row for each star, list columns mjd mag magerr band")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--at-least", type=int, default=100, help="fewest epochs in g and in r (%(default)s)")
     given = parser.parse_args(arguments)

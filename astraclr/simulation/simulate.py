@@ -1,10 +1,10 @@
-"""Light curves of the 12 classes as ZTF would have seen them: seeded, vectorised, offline.
+"""Simulate light curves of the 12 classes with the cadence and the noise of ZTF.
 
-One form serves every class. In band b, at time t,
+All classes share one formula. In band b, at time t,
 
     m_b(t) = mean_b + ratio_b * [ A * template(t / P) * modulation(t) + slow process(t) - flares ] + noise_b(t),
 
-and a class is one or more rows of `kinds.KINDS`: the ranges from which its stars draw their numbers.
+and a class is one or more rows of `simulation.classes.KINDS`: the ranges from which the numbers of its stars are drawn.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from astraclr.simulation.cadence import MJD_END, MJD_START, Fields, ztf_fields
 from astraclr.simulation.classes import KINDS, PERIODIC
 
 ERROR_FLOOR = 0.012
-"""Smallest error of ZTF's photometry (mag): the calibration's share."""
+"""Smallest error of ZTF's photometry (mag), from its calibration."""
 
 EXTINCTION = (3.17, 2.27, 1.68)
 """Magnitudes of extinction in g, r, i per magnitude of E(B-V) (Schlafly & Finkbeiner 2011, ApJ 737, 103)."""
 
 SATURATION, FAINTEST_MEAN = 12.5, 20.1
+"""Brightest magnitude that is recorded; no star has a fainter mean in both g and r (mag)."""
 STEP, N_BINS = 2.0, 128
+"""Days between the points of a slow process; points of a template over one period."""
 _N_GRID = int((MJD_END - MJD_START) / STEP) + 2
 _LOG_UNIFORM = (
     "period",
@@ -51,13 +53,18 @@ def simulate(
 
     Parameters
     ----------
-    n_stars : how many; every run of ``len(classes)`` stars holds each class once, in a random order
-    seed : non-negative int. Equal seeds give equal bytes, and star k does not depend on `n_stars`
-    classes : which of the 12 classes
-    difficulty : 0 to 3. Makes amplitudes smaller, stars fainter and redder, colours and errors less exact, nights less
-        stable, and 5 % x difficulty of the labels wrong. At the default 1, logistic regression on hand-crafted
-        features (`astraclr.evaluate.features`) is right for 0.70 to 0.78 of balanced stars, as in real surveys
-    progress : show a bar
+    n_stars : int
+        Number of stars. Every run of ``len(classes)`` stars holds each class once, in a random order.
+    seed : int
+        0 or more. Equal seeds give equal bytes, and star k does not depend on `n_stars`.
+    classes : sequence of str
+        Some of the 12 classes, `astraclr.data.taxonomy.CLASSES`.
+    difficulty : float
+        0 to 3. A higher value makes amplitudes smaller, stars fainter and redder, colours and errors less exact, nights
+        less stable, and 5 % x difficulty of the labels wrong. At the default 1, logistic regression on hand-crafted
+        features (`astraclr.evaluate.features`) is right for 0.70 to 0.78 of balanced stars, as in real surveys.
+    progress : bool
+        Show a bar.
 
     Returns
     -------
@@ -68,12 +75,18 @@ def simulate(
     ------
     ValueError
         For a number of stars below 1, a negative seed, an unknown or repeated class, a difficulty outside 0 to 3.
+
+    Examples
+    --------
+    >>> stars = simulate(24, seed=1)
+    >>> len(stars), list(stars.bands), len(set(stars.label)) > 6
+    (24, ['g', 'r', 'i'], True)
     """
     classes = _checked(n_stars, seed, classes, difficulty)
     fields, size = ztf_fields(), _chunk_size(classes)
     chunks = []
     for k in tqdm(range(-(-n_stars // size)), desc="simulate", unit="chunk", disable=not progress):
-        rng = np.random.default_rng([seed, k])  # the whole chunk is drawn, so that star k is the same in any company
+        rng = np.random.default_rng([seed, k])  # the whole chunk is drawn, so that star k does not depend on n_stars
         chunks.append(_chunk(rng, size, classes, difficulty, fields, keep=min(size, n_stars - k * size)))
     mjd, mag, magerr, length, label, period = (np.concatenate(column) for column in zip(*chunks, strict=True))
     ids = np.array([f"sim-{seed}-{star:06d}" for star in range(n_stars)])
@@ -83,28 +96,46 @@ def simulate(
 def drawn_numbers(
     n_stars: int, seed: int = 0, *, classes: Sequence[str] = CLASSES, difficulty: float = 1.0
 ) -> dict[str, np.ndarray]:
-    """What `simulate` of the same arguments draws for every star before anyone looks at it; much faster.
+    """Draw only the true parameters of the stars that `simulate` makes of the same arguments; much faster.
+
+    Parameters
+    ----------
+    n_stars, seed, classes, difficulty
+        As for `simulate`.
 
     Returns
     -------
     dict
-        Every range of `Kind` as (n_stars,) numbers of the stars, ``mean`` and ``ratio`` (n_stars, 3), ``kind``
-        (n_stars,) int, the row of `KINDS`, and ``subclass`` (n_stars,) str, its finer name or else its class. These
-        are of the true class; 5 % x difficulty of the labels that `simulate` gives name another.
+        Every range of `Kind` as (n_stars,) numbers of the stars, ``mean`` magnitudes and amplitude ``ratio`` of the
+        bands (n_stars, 3), ``kind`` (n_stars,) int, the row of `KINDS`, and ``subclass`` (n_stars,) str, its finer name
+        or else its class. They belong to the true class; 5 % x difficulty of the labels of `simulate` name another.
+
+    Raises
+    ------
+    ValueError
+        As `simulate`.
+
+    Examples
+    --------
+    >>> numbers = drawn_numbers(24, seed=1)
+    >>> numbers["period"].shape, numbers["mean"].shape
+    ((24,), (24, 3))
     """
     classes = _checked(n_stars, seed, classes, difficulty)
-    size, parts = _chunk_size(classes), []
-    for k in range(-(-n_stars // size)):
-        parts.append(_stars_of_chunk(np.random.default_rng([seed, k]), size, classes, difficulty)[1])
+    size = _chunk_size(classes)
+    chunks = range(-(-n_stars // size))
+    parts = [_stars_of_chunk(np.random.default_rng([seed, k]), size, classes, difficulty)[1] for k in chunks]
     numbers = {name: np.concatenate([p[name] for p in parts])[:n_stars] for name in parts[0]}
     return numbers | {"subclass": np.array([kind.subclass or kind.label for kind in KINDS])[numbers["kind"]]}
 
 
 def _chunk_size(classes: tuple[str, ...]) -> int:
+    """Number of stars of a chunk: at most 1,000, a multiple of the number of classes."""
     return len(classes) * (1_000 // len(classes))
 
 
 def _checked(n_stars: int, seed: int, classes: Sequence[str], difficulty: float) -> tuple[str, ...]:
+    """Return the classes as a tuple, or raise ValueError for an argument outside its range."""
     classes = (classes,) if isinstance(classes, str) else tuple(classes)
     if n_stars < 1:
         raise ValueError(f"n_stars is {n_stars}; it must be at least 1")
@@ -153,16 +184,37 @@ def observed(
     difficulty: float,
     fields: Fields,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the survey makes of true magnitudes.
+    """Add noise to true magnitudes, and tell which of them the survey detects.
 
     Parameters
     ----------
-    mag : (n_obs,) float32, true magnitudes; row : (n_obs,) the epochs' rows of `fields`
-    mis_scale, flicker : true scatter / stated error, and scatter of the star itself (mag)
+    rng : Generator
+        Draws the noise.
+    mag : ndarray
+        (n_obs,) float32, true magnitudes.
+    row : ndarray
+        (n_obs,) int, the row of `fields` of each epoch.
+    mis_scale, flicker : ndarray or float
+        True scatter over stated error; scatter of the star itself from one epoch to the next (mag).
+    difficulty : float
+        As for `simulate`: scales the error of the zero points.
+    fields : Fields
+        Limiting magnitudes and zero points.
 
     Returns
     -------
-    mag, magerr : (n_obs,) float32; seen : (n_obs,) bool, neither saturated nor below the limit
+    mag, magerr : ndarray
+        (n_obs,) float32, observed magnitudes and stated errors.
+    seen : ndarray
+        (n_obs,) bool: neither saturated nor fainter than the limit.
+
+    Examples
+    --------
+    >>> fields, row = ztf_fields(), np.arange(100)
+    >>> true = np.full(100, 15.0, np.float32)
+    >>> mag, magerr, seen = observed(np.random.default_rng(0), true, row, 1.0, 0.0, 1.0, fields)
+    >>> bool(seen.all()), bool(magerr.min() >= ERROR_FLOOR)
+    (True, True)
     """
     error = np.sqrt(ERROR_FLOOR**2 + (0.2 * 10 ** (np.float32(0.4) * (mag - fields.limit[row]))) ** 2)
     sigma = np.hypot(error * mis_scale, flicker)
@@ -172,7 +224,7 @@ def observed(
 
 
 def _draw_stars(rng: np.random.Generator, label: np.ndarray, difficulty: float) -> dict[str, np.ndarray]:
-    """Numbers of each star: every `Kind` field as (n,) float32 (period float64), and mean, ratio as (n, 3)."""
+    """Parameters of each star: every range of `Kind` as (n,) float32 (period float64), and mean, ratio as (n, 3)."""
     weight = np.array([[r.weight * (r.label == name) for r in KINDS] for name in label])
     kind = (weight.cumsum(1) < rng.random(len(label))[:, None] * weight.sum(1, keepdims=True)).sum(1)
     p: dict[str, np.ndarray] = {"kind": kind}
@@ -190,7 +242,7 @@ def _draw_stars(rng: np.random.Generator, label: np.ndarray, difficulty: float) 
     jitter = rng.normal(0, 0.12 * difficulty, (2, len(label)))
     r = p["mag"] + 0.4 * (difficulty - 1)
     mean = np.stack([r + p["g_r"] + jitter[0], r, r - p["r_i"] + jitter[1]], 1) + reddening[:, None] * EXTINCTION
-    mean -= np.maximum(mean[:, :2].max(1) - FAINTEST_MEAN, 0)[:, None]  # a star must be seen to be in a catalogue
+    mean -= np.maximum(mean[:, :2].max(1) - FAINTEST_MEAN, 0)[:, None]  # a catalogue holds stars that were detected
     p["mean"] = mean.astype(np.float32)
     p["ratio"] = np.stack([p["blue"], np.ones_like(p["blue"]), p["red"]], 1)
     p["mis_scale"] = np.exp(rng.normal(0, 0.2 * difficulty, len(label))).astype(np.float32)
@@ -198,7 +250,28 @@ def _draw_stars(rng: np.random.Generator, label: np.ndarray, difficulty: float) 
 
 
 def epochs(rng: np.random.Generator, n: int, fields: Fields) -> tuple[np.ndarray, np.ndarray]:
-    """Segment (3 * star + band) and row of `fields` of every epoch: each star keeps 65 to 95 % of its field's."""
+    """Draw the epochs of stars: each lies in a random field and keeps 65 to 95 % of its epochs.
+
+    Parameters
+    ----------
+    rng : Generator
+        Draws fields and epochs.
+    n : int
+        Number of stars.
+    fields : Fields
+        From `ztf_fields`.
+
+    Returns
+    -------
+    segment, row : ndarray
+        (n_obs,) int, 3 star + band of each epoch, and its row of `fields`.
+
+    Examples
+    --------
+    >>> segment, row = epochs(np.random.default_rng(0), 4, ztf_fields())
+    >>> len(segment) == len(row), int(segment.max()) < 12
+    (True, True)
+    """
     place = rng.integers(0, (len(fields.offsets) - 1) // 3, n)
     source = (3 * place[:, None] + np.arange(3)).ravel()
     length = np.diff(fields.offsets)[source]
@@ -210,7 +283,25 @@ def epochs(rng: np.random.Generator, n: int, fields: Fields) -> tuple[np.ndarray
 
 
 def templates(rng: np.random.Generator, p: dict[str, np.ndarray]) -> np.ndarray:
-    """(n, N_BINS) float32 shapes over one period in magnitudes (up is fainter), mean 0, peak to peak 1."""
+    """Build the periodic shape of each star over one period.
+
+    Parameters
+    ----------
+    rng : Generator
+        Draws the phase and strength of the second wave of star spots.
+    p : dict
+        From `drawn_numbers`.
+
+    Returns
+    -------
+    ndarray
+        (n, N_BINS) float32 magnitudes (up is fainter), mean 0, peak to peak 1.
+
+    Examples
+    --------
+    >>> templates(np.random.default_rng(0), drawn_numbers(12)).shape
+    (12, 128)
+    """
     phase = np.arange(N_BINS, dtype=np.float32) / N_BINS
     of = {name: value[:, None] for name, value in p.items() if value.ndim == 1}
     rise, width, second = of["rise"], of["width"], of["second"]
@@ -255,7 +346,7 @@ def _slow_process(rng: np.random.Generator, p: dict[str, np.ndarray]) -> np.ndar
 
 
 def _interpolate(table: np.ndarray, star: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Linear reading of ``table[star]`` at fractional columns; (n_obs,) float32."""
+    """Interpolate ``table[star]`` linearly at fractional columns; (n_obs,) float32."""
     column = position.astype(np.int64)
     index = star * table.shape[1] + column
     part = (position - column).astype(np.float32)

@@ -13,45 +13,78 @@ EVENTS = ("supernova", "microlensing")
 
 
 def bazin(days: np.ndarray, rise: np.ndarray | float, fall: np.ndarray | float) -> np.ndarray:
-    """Flux of a supernova, 1 at maximum, `days` after it: ``exp(-t/fall) / (1 + exp(-t/rise))`` scaled and shifted.
+    """Flux of a supernova in units of its maximum: ``exp(-t/fall) / (1 + exp(-t/rise))``, scaled and shifted.
+
+    Equation 1 of Bazin et al. 2009 (A&A 499, 653) without the constant.
 
     Parameters
     ----------
-    rise, fall : days, fall > rise (Bazin et al. 2009, A&A 499, 653, equation 1 without the constant)
+    days : ndarray
+        Days after the maximum.
+    rise, fall : ndarray or float
+        Time scales in days, fall > rise.
+
+    Examples
+    --------
+    >>> bazin(np.array([-10.0, 0.0, 30.0]), 4.0, 25.0).round(2)
+    array([0.53, 1.  , 0.36])
     """
     ratio = np.asarray(fall) / rise
     top = rise * np.log(ratio - 1)  # where the derivative vanishes
     with np.errstate(over="ignore"):  # long before, the flux is 0
         later = np.asarray(days) + top
-        # Both exponentials in one, so that neither overflows alone where the other one is 0.
+        # Both exponentials together: alone, one overflows where the other is 0.
         flux = np.exp(-np.logaddexp(later / fall, later / fall - later / rise))
     return flux / np.exp(-np.logaddexp(top / fall, top / fall - top / rise))
 
 
 def paczynski(u: np.ndarray | float) -> np.ndarray:
-    """Magnification by a point lens of a point source at `u` Einstein radii (Paczynski 1986, ApJ 304, 1)."""
+    """Magnification of a point source by a point lens (Paczynski 1986, ApJ 304, 1).
+
+    Parameters
+    ----------
+    u : ndarray or float
+        Distance of source and lens on the sky in Einstein radii, above 0.
+
+    Examples
+    --------
+    >>> paczynski(np.array([0.1, 1.0, 10.0])).round(2)
+    array([10.04,  1.34,  1.  ])
+    """
     u2 = np.square(u)
     return (u2 + 2) / np.sqrt(u2 * (u2 + 4))
 
 
 def planted(n_stars: int, kind: str, seed: int = 0, *, difficulty: float = 1.0, event: bool = True) -> LightCurves:
-    """Simulate events with the cadence, errors and limits of `astraclr.simulation.simulate`.
+    """Simulate stars with one transient event each, with the cadence, errors and limits of `simulate`.
 
     "supernova": on a faint, constant host, up in days and down in weeks, fastest in g, so that it reddens.
-    "microlensing": of a constant star, equal in all bands, weeks to months long, nothing blended in. Ranges are round
-    numbers of ours. The maximum falls on one of the star's own epochs: an event that nobody saw cannot be found.
+    "microlensing": of a constant star, equal in all bands, weeks to months long, without blending. The ranges are
+    round numbers. The maximum falls on one of the star's own epochs, so that every event is observed.
 
     Parameters
     ----------
-    n_stars, seed : how many; equal seeds give equal bytes
-    kind : one of `EVENTS`; also the label
-    difficulty : as for `simulate`: how inexact errors and nights are
-    event : False leaves the event out and all else as it is: a control, since constant stars are strange as well
+    n_stars : int
+        Number of stars.
+    kind : str
+        One of `EVENTS`; also the label.
+    seed : int
+        Equal seeds give equal bytes.
+    difficulty : float
+        As for `simulate`: how inexact errors and nights are.
+    event : bool
+        False leaves only the event out. This is a control: constant stars are rare in the sample as well.
 
     Raises
     ------
     ValueError
         For an unknown kind, fewer than 1 star, a negative seed, a difficulty outside 0 to 3.
+
+    Examples
+    --------
+    >>> stars = planted(3, "supernova", seed=1)
+    >>> len(stars), str(stars.label[0])
+    (3, 'supernova')
     """
     if kind not in EVENTS:
         raise ValueError(f"no event {kind!r}; choose from {', '.join(EVENTS)}")
@@ -85,9 +118,9 @@ def planted(n_stars: int, kind: str, seed: int = 0, *, difficulty: float = 1.0, 
 def _supernova(
     rng: np.random.Generator, days: np.ndarray, star: np.ndarray, band: np.ndarray, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean magnitudes of the host (n, 3), and flux of the event in units of the host's (n_obs,)."""
+    """Mean magnitudes of the host (n, 3), and flux of the event in units of that of the host (n_obs,)."""
     host = _constant(rng, n, (18.5, 19.8))
-    top = host[:, 1] - rng.uniform(0.5, 3, n)  # r at maximum, the host left out
+    top = host[:, 1] - rng.uniform(0.5, 3, n)  # magnitude of the event alone in r, at maximum
     blue, red = rng.uniform(-0.2, 0.2, n), rng.uniform(-0.2, 0.1, n)
     event = np.stack([top + blue, top, top - red], 1)
     rise, fall = rng.uniform(2, 6, n), rng.uniform(15, 40, n)
@@ -106,7 +139,7 @@ def _microlensing(
 
 
 def _constant(rng: np.random.Generator, n: int, r: tuple[float, float]) -> np.ndarray:
-    """(n, 3) magnitudes of constant sources, none too faint for a catalogue."""
+    """(n, 3) magnitudes of constant sources, none of them fainter than `FAINTEST_MEAN` in both g and r."""
     mean = rng.uniform(*r, n)
     mean = np.stack([mean + rng.uniform(0.4, 1.1, n), mean, mean - rng.uniform(0.1, 0.5, n)], 1)
     return mean - np.maximum(mean[:, :2].max(1) - FAINTEST_MEAN, 0)[:, None]

@@ -9,7 +9,7 @@ import chromium
 import numpy as np
 import pytest
 
-from astraclr.analysis import explorer as room
+from astraclr.analysis import explorer as module
 from astraclr.analysis.classifier import load_head
 from astraclr.analysis.explorer import DAY, FEWEST, MAGNITUDE, POINTS, explorer, legend, packed, thinned
 from astraclr.analysis.latent_space import neighbours
@@ -74,7 +74,7 @@ def unpacked(text: str, counts: np.ndarray) -> list[tuple[np.ndarray, ...]]:
 
 
 def test_light_curves_come_out_as_they_went_in(stars):
-    first, least = np.floor(room.first_times(stars)), room.brightest(stars)
+    first, least = np.floor(module.first_times(stars)), module.brightest(stars)
     for s, (t, mag, err) in enumerate(unpacked(packed(stars), stars.counts)):
         mjd, m, e = (np.concatenate(c) for c in zip(*stars.star(s).values(), strict=True))
         np.testing.assert_allclose(first[s] + t * DAY, mjd, rtol=0, atol=0.51 * DAY)
@@ -148,7 +148,7 @@ def test_page_holds_the_neighbours_and_the_light_curves(page, made, checkpoint):
 
 
 def test_more_stars_than_asked_are_drawn_at_random(made, checkpoint, monkeypatch):
-    monkeypatch.setattr(room, "umap_map", lambda x, seed: x[:, :2])
+    monkeypatch.setattr(module, "umap_map", lambda x, seed: x[:, :2])
 
     def missing(*_):
         raise ImportError("outlier scores need the coniferest package")
@@ -312,3 +312,12 @@ def test_dark_pages_are_dark_and_show_every_class(loaded):
     assert painted(loaded, "map", "#14171c") > 10_000 and painted(loaded, "map", COLOURS["LPV"]) > 20
     assert loaded.run("faint('#222222') && !faint('#d62728')")  # so that AGN get a rim
     loaded.dark(False)
+
+
+@needs_browser
+def test_in_a_frame_the_page_around_it_says_which_theme_is_on(loaded):
+    loaded.dark(False)
+    loaded.run("postMessage({ astraclr: 'theme', theme: 'dark' }, '*')")
+    loaded.until("light(theme.bg) < 0.05")
+    loaded.run("postMessage({ astraclr: 'theme', theme: 'light' }, '*')")
+    loaded.until("light(theme.bg) > 0.9")

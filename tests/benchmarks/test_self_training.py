@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-from _self_training import PENALTIES, Readings, best_probe, mean_head, self_train, soft_probe, teacher
+from _self_training import DROPOUT, PENALTIES, Inputs, best_probe, self_train, soft_probe, teacher
 
 from astraclr.config import RECIPES, Preset
 from astraclr.evaluate.few_labels import tuned_checkpoint
+from astraclr.evaluate.heads import probe_head
 from astraclr.evaluate.probes import fit_logistic
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.embedding import embed
@@ -32,67 +33,73 @@ def three(stars):
 
 
 @pytest.fixture(scope="module")
-def readings(three, checkpoint):
-    return [Readings.of(lc, checkpoint) for lc in three]
+def inputs(three, checkpoint):
+    return [Inputs.of(lc, checkpoint) for lc in three]
 
 
-def test_readings_are_windows_and_standardised_summaries(three, readings, checkpoint):
-    fit, rest = readings
+def test_inputs_are_windows_and_standardised_summaries(three, inputs, checkpoint):
+    fit, rest = inputs
     assert np.array_equal(rest.windows, embed(three[1], checkpoint))
     joined = rest.joined(rest)
     told = joined[:, rest.windows.shape[1] :]
     assert joined.shape[1] == rest.windows.shape[1] + rest.summaries.shape[1] and np.isfinite(joined).all()
     assert np.abs(told.mean(0)).max() < 0.5 and np.abs(told).max() <= 5
-    unknown = Readings(fit.windows, np.full_like(fit.summaries, np.nan))
+    unknown = Inputs(fit.windows, np.full_like(fit.summaries, np.nan))
     assert not unknown.joined(rest)[:, rest.windows.shape[1] :].any()
 
 
-def test_a_teacher_gives_probabilities_of_sorted_classes(three, readings):
-    fit, rest = readings
-    says = teacher(fit, three[0].label, rest)
-    assert says(rest).shape == (len(three[1]), 3)
-    np.testing.assert_allclose(says(rest).sum(1), 1, atol=1e-5)
-    assert (np.unique(three[0].label)[says(fit).argmax(1)] == three[0].label).all()
+def test_a_teacher_gives_probabilities_of_sorted_classes(three, inputs):
+    fit, rest = inputs
+    probabilities = teacher(fit, three[0].label, rest)
+    assert probabilities(rest).shape == (len(three[1]), 3)
+    np.testing.assert_allclose(probabilities(rest).sum(1), 1, atol=1e-5)
+    assert (np.unique(three[0].label)[probabilities(fit).argmax(1)] == three[0].label).all()
 
 
-def test_a_probe_of_certain_guesses_is_the_probe_of_labels(three, readings):
-    x, y = readings[0].windows, three[0].label
+def test_a_probe_of_certain_guesses_is_the_probe_of_labels(three, inputs):
+    x, y = inputs[0].windows, three[0].label
     classes, code = np.unique(y, return_inverse=True)
     head = soft_probe(x, np.eye(len(classes), dtype=np.float32)[code], C=0.1)
-    found = head(torch.as_tensor(readings[1].windows)).softmax(1).detach().numpy()
-    np.testing.assert_allclose(found, fit_logistic(x, y, 0.1).predict_proba(readings[1].windows), atol=0.01)
+    found = head(torch.as_tensor(inputs[1].windows)).softmax(1).detach().numpy()
+    np.testing.assert_allclose(found, fit_logistic(x, y, 0.1).predict_proba(inputs[1].windows), atol=0.01)
 
 
-def test_a_head_says_what_its_probe_says(three, readings):
-    (x, y), (z, w) = ((r.windows, lc.label) for r, lc in zip(readings, three, strict=True))
+def test_a_head_says_what_its_probe_probabilities(three, inputs):
+    (x, y), (z, w) = ((r.windows, lc.label) for r, lc in zip(inputs, three, strict=True))
     probe, C, chosen = best_probe(x, y, z, w)
     assert chosen == (probe.predict(z) == w).mean() and C in PENALTIES
-    scores = mean_head(probe, x).eval()(torch.as_tensor(z)).detach().numpy()
+    scores = probe_head(probe, x, DROPOUT).eval()(torch.as_tensor(z)).detach().numpy()
     expected = probe.decision_function(z)
     np.testing.assert_allclose(scores, expected, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("taught", [False, True])
-def test_what_thaws_begins_at_the_probe_and_learns(three, readings, checkpoint, taught):
+def test_what_thaws_begins_at_the_probe_and_learns(three, inputs, checkpoint, taught):
     fit, rest = three
-    probe = best_probe(readings[0].windows, fit.label, readings[1].windows, rest.label)[0]
+    probe = best_probe(inputs[0].windows, fit.label, inputs[1].windows, rest.label)[0]
     how = {"unlabelled": rest, "guesses": np.full((len(rest), 3), 1 / 3, np.float32)} if taught else {}
     before, after, again = (
         self_train(
-            checkpoint, fit, mean_head(probe, readings[0].windows), steps=steps, learning_rate=1e-3, seed=2, **how
+            checkpoint,
+            fit,
+            probe_head(probe, inputs[0].windows, DROPOUT),
+            steps=steps,
+            learning_rate=1e-3,
+            seed=2,
+            **how,
         )
         for steps in (0, 4, 4)
     )
-    assert np.array_equal(before.predict(rest), probe.predict(readings[1].windows))
-    assert np.array_equal(embed(rest, tuned_checkpoint(before, checkpoint)), readings[1].windows)
+    assert np.array_equal(before.predict(rest), probe.predict(inputs[1].windows))
+    assert np.array_equal(embed(rest, tuned_checkpoint(before, checkpoint)), inputs[1].windows)
     assert after.history.equals(again.history) and after.history["loss"].between(0, 10).all()
-    assert not np.array_equal(embed(rest, tuned_checkpoint(after, checkpoint)), readings[1].windows)
-    assert np.array_equal(embed(rest, checkpoint), readings[1].windows)  # the given encoder is left as it was
+    assert not np.array_equal(embed(rest, tuned_checkpoint(after, checkpoint)), inputs[1].windows)
+    assert np.array_equal(embed(rest, checkpoint), inputs[1].windows)  # the given encoder is left as it was
 
 
-def test_every_unlabelled_star_needs_a_guess(three, readings, checkpoint):
+def test_every_unlabelled_star_needs_a_guess(three, inputs, checkpoint):
     fit, rest = three
-    head = mean_head(fit_logistic(readings[0].windows, fit.label, 1.0), readings[0].windows)
+    head = probe_head(fit_logistic(inputs[0].windows, fit.label, 1.0), inputs[0].windows, DROPOUT)
     with pytest.raises(ValueError, match="0 guesses for"):
         self_train(checkpoint, fit, head, steps=1, learning_rate=1e-3, unlabelled=rest)
 

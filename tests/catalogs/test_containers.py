@@ -1,5 +1,6 @@
 """The same rows give the same stars, flags and labels in whatever kind of file they lie; files of no kind are named."""
 
+import gzip
 import io
 import warnings
 import zipfile
@@ -152,6 +153,9 @@ def test_the_same_rows_give_the_same_stars(tmp_path, name):
         (b"\x00\x01\x02\x03" * 100, "is neither parquet nor text"),
         (b"\x1f\x8b\x08\x00broken", "is damaged or cut off"),
         (b"PK\x03\x04broken", "is damaged or cut off"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(99), "is an HDF5 file, which is not read"),
+        (gzip.compress(b"PAR1" + bytes(99)), "is parquet inside gzip: unpack it"),
+        (b"id,mjd,mag,magerr,catflags,filtercode\n1,58000,15,0.1,0,zg\n", "but id may be one: rename it to object_id"),
         (b"object_id,mjd,mag,magerr,band,\xe9\na,2018-99-99,15,0.1,g,x\n", "column mjd must hold"),
     ],
 )
@@ -266,3 +270,27 @@ def test_a_large_table_reads_in_bounded_blocks(tmp_path):
     big.to_csv(out, index=False)
     (tmp_path / "t.csv").write_text(out.getvalue())
     assert catalogs.read(tmp_path / "t.csv").n_obs == 20 * 2000
+
+
+def test_rows_without_ids_are_told_apart_by_their_position(tmp_path):
+    table = epochs().rename(columns={"band": "filtercode"}).drop(columns=["object_id", "label"])
+    table.to_csv(tmp_path / "one.csv", index=False)
+    assert catalogs.read(tmp_path / "one.csv").object_id.tolist() == ["one"]
+    table.assign(ra=[1.0] * 8 + [2.0] * 16, dec=5.0).to_csv(tmp_path / "two.csv", index=False)
+    assert catalogs.read(tmp_path / "two.csv").object_id.tolist() == ["1.000000+5.000000", "2.000000+5.000000"]
+
+
+def test_a_workbook_and_an_archive_of_many_files_are_named(tmp_path):
+    for name, message in (("[Content_Types].xml", "is an Excel workbook: save"), ("b.csv", "zip archive of 2 files")):
+        with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+            archive.writestr("a.csv", "x")
+            archive.writestr(name, "x")
+        with pytest.raises(ValueError, match=message):
+            catalogs.read(tmp_path / "t.zip")
+
+
+@pytest.mark.parametrize("bands", [["g", "r"], {"g": "4746"}, {1: 4746.0}, "gri", None])
+def test_bands_of_a_wrong_type_are_a_clear_error(tmp_path, bands):
+    epochs().to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(TypeError, match="bands must map names to wavelengths"):
+        catalogs.read(tmp_path / "t.csv", bands=bands)

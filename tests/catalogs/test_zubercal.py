@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from astraclr import catalogs
-from astraclr.catalogs import _published, _zubercal
+from astraclr.catalogs import _hats, _published
 from astraclr.catalogs._zubercal_tables import in_magnitudes
 from astraclr.data.lightcurves import LightCurves
 
@@ -136,9 +136,7 @@ def test_hats_by_position_and_by_id(hats):
 def test_hats_limit_reads_no_more_partitions_than_it_needs(hats, monkeypatch):
     folder, _, _ = hats
     read = []
-    monkeypatch.setattr(
-        _zubercal, "tidy_frame", lambda f, how, _tidy=_zubercal.tidy_frame: read.append(1) or _tidy(f, how)
-    )
+    monkeypatch.setattr(_hats, "tidy_frame", lambda f, how, _tidy=_hats.tidy_frame: read.append(1) or _tidy(f, how))
     assert len(catalogs.zubercal(folder, limit=3)) == 3
     some = len(read)
     catalogs.zubercal(folder)
@@ -337,3 +335,28 @@ def test_a_star_with_several_labels_is_refused(tmp_path):
 
 def test_rows_that_leave_the_label_empty_are_no_objection(tmp_path):
     assert catalogs.zubercal(conflicting(tmp_path, [None, "RR"])).label.tolist() == ["RR"]
+
+
+def test_a_local_catalogue_never_leads_elsewhere(hats, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(hats[0], tmp_path / "c")
+    (folder / "collection.properties").write_text("obs_collection=x\nhats_primary_table_url=hf://datasets/x/y\n")
+    with pytest.raises(ValueError, match=r"points to another place \(hats_primary_table_url=hf://"):
+        catalogs.read(folder)
+
+
+@pytest.mark.parametrize("damage", ["properties", "cut", "lost"])
+def test_a_damaged_catalogue_is_one_line(hats, tmp_path, damage):
+    import shutil
+
+    folder = shutil.copytree(hats[0], tmp_path / "c")
+    partition = next(folder.rglob("Npix=*.parquet"))
+    if damage == "properties":
+        (folder / "hats.properties").write_text("broken")
+    elif damage == "cut":
+        partition.write_bytes(partition.read_bytes()[:200])
+    else:
+        partition.unlink()
+    with pytest.raises((ValueError, OSError), match=str(folder)):
+        catalogs.read(folder)

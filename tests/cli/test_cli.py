@@ -22,7 +22,7 @@ from astraclr.cli import app, inputs, report
 from astraclr.config import PRESETS, RECIPES
 from astraclr.data.lightcurves import LightCurves
 from astraclr.evaluate import embeddings
-from astraclr.evaluate.splits import train_and_test
+from astraclr.evaluate.embeddings import train_and_test
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control, save_checkpoint
 from astraclr.model.embedding import embed
 from astraclr.model.encoder import new_encoder

@@ -75,8 +75,8 @@ def test_choices_are_the_best_on_the_middle_split(splits, vectors):
 
 def test_few_labels_learn_from_so_many(splits, vectors, monkeypatch):
     seen = []
-    real = benchmark.logistic_reader
-    monkeypatch.setattr(benchmark, "logistic_reader", lambda x, y, C: seen.append(y) or real(x, y, C))
+    real = benchmark.logistic_classifier
+    monkeypatch.setattr(benchmark, "logistic_classifier", lambda x, y, C: seen.append(y) or real(x, y, C))
     found = benchmark.few_labels(vectors, splits, 3, draws=2)
     assert {tuple(np.unique(y, return_counts=True)[1]) for y in seen} == {(3,) * 12}
     assert len(found["C"]) == len(found["draws"]) == 2
@@ -104,7 +104,7 @@ def test_calibration_by_a_loop():
 def test_natural_frequencies_change_accuracy_and_no_recall():
     label = np.repeat(["ECL", "CV"], [10, 30])
     said = np.where(np.arange(40) < 9, "ECL", "CV")
-    found = benchmark.judged(
+    found = benchmark.scores_with_intervals(
         Predictions((said[:, None] == ["CV", "ECL"]) * 0.8 + 0.1, np.array(["CV", "ECL"])),
         label,
         np.arange(40).astype(str),
@@ -114,7 +114,7 @@ def test_natural_frequencies_change_accuracy_and_no_recall():
     assert found["accuracy"] == pytest.approx(39 / 40)
     assert found["natural"]["accuracy"] == pytest.approx(0.9 * share + 1.0 * (1 - share))
     assert found["natural_told"]["accuracy"] == pytest.approx(share)  # so rare a class is never believed
-    other = benchmark.judged(
+    other = benchmark.scores_with_intervals(
         Predictions(np.eye(2)[[0, 1, 1]], np.array(["a", "b"])), np.array(["a", "b", "a"]), np.array(["1", "2", "3"])
     )
     assert "natural" not in other
@@ -122,9 +122,9 @@ def test_natural_frequencies_change_accuracy_and_no_recall():
 
 def test_nearest_neighbours_standardised_do_not_feel_a_scale(splits, vectors):
     y, scale = splits.fit.label, np.geomspace(1e-3, 1e3, 12)
-    a, b = (benchmark.knn_reader(vectors.fit * s, y, True)(vectors.test * s).labels for s in (1.0, scale))
+    a, b = (benchmark.knn_classifier(vectors.fit * s, y, True)(vectors.test * s).labels for s in (1.0, scale))
     assert (a == b).all()
-    c, d = (benchmark.knn_reader(vectors.fit * s, y, False)(vectors.test * s).labels for s in (1.0, scale))
+    c, d = (benchmark.knn_classifier(vectors.fit * s, y, False)(vectors.test * s).labels for s in (1.0, scale))
     assert (c != d).any()
 
 
@@ -172,7 +172,7 @@ def test_rows_are_made_once_and_merged(script, tmp_path, monkeypatch):
     assert set(first["rows"]) == {"majority", "paper"}
     training = first["rows"]["paper"]["seeds"]["0"]["training"]
     assert training["steps"] == 2 and training["cpu_seconds"] > 0 and training["kwh_estimate"] > 0
-    monkeypatch.setattr(script.bench, "assess", None)  # what is there is not made again
+    monkeypatch.setattr(script.benchmark, "assess", None)  # what is there is not made again
     script.main(["--rows", "paper", "--out", str(out)])
     assert json.loads(out.read_text())["rows"] == first["rows"]
 

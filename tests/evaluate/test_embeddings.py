@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from astraclr.evaluate.embeddings import Embeddings, evaluate, read_embeddings
+from astraclr.evaluate.embeddings import Embeddings, evaluate, labelled, read_embeddings, train_and_test
 from astraclr.evaluate.metrics import score, with_intervals
 from astraclr.evaluate.probes import linear_probe
-from astraclr.evaluate.splits import labelled, split_by_object, train_and_test
+from astraclr.evaluate.splits import split_by_object
 
 
 def clouds(n=120, classes=("RR", "ECL", "LPV"), seed=0, shift=3.0):

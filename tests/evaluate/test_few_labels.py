@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from astraclr.config import RECIPES, Preset
-from astraclr.evaluate.few_labels import compare, few, label_curve, tuned_checkpoint, window_curve
+from astraclr.evaluate.few_labels import compare, label_curve, tuned_checkpoint, window_curve
+from astraclr.evaluate.splits import cap_labels
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.embedding import embed
 from astraclr.model.encoder import new_encoder
@@ -27,12 +28,16 @@ def three(stars):
     return known[::2], known[1::2]
 
 
+def few(lc, n, seed=0):
+    return lc[cap_labels(lc.label, n, seed, exact=True)]
+
+
 def test_few_are_balanced_and_nested(stars):
     one, two = (few(stars, n, seed=1) for n in (1, 2))
     assert (np.unique(two.label, return_counts=True)[1] == 2).all() and np.isin(one.object_id, two.object_id).all()
     assert np.array_equal(two.object_id, few(stars, 2, seed=1).object_id)
     assert not np.array_equal(two.object_id, few(stars, 2, seed=2).object_id)
-    with pytest.raises(ValueError, match=r"90 stars a class; choose 1 to \d+"):
+    with pytest.raises(ValueError, match=r"90 stars per class; choose 1 to \d+"):
         few(stars, 90)
 
 

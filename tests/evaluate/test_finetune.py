@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from astraclr.config import RECIPES, preset
-from astraclr.evaluate.finetune import FineTuned, WindowAttention, finetune
+from astraclr.evaluate.finetune import FineTuned, finetune
+from astraclr.evaluate.heads import WindowAttention
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.embedding import embed
 from astraclr.model.encoder import new_encoder
@@ -64,8 +65,8 @@ def test_a_frozen_encoder_embeds_once_and_learns_the_same(stars, checkpoint, mon
         tuned = finetune(checkpoint, stars[:48], stars[48:72], pooling=pooling, **how)
         scores = tuned.head(torch.as_tensor(embed(stars[72:], checkpoint, windows=2, fusion=pooling)))
         assert np.array_equal(tuned.predict(stars[72:]), tuned.classes[scores.argmax(1)])
-    look = FineTuned.look
-    monkeypatch.setattr(FineTuned, "look", lambda self, *a, once=False, **k: look(self, *a, once=False, **k))
+    embedder = FineTuned.embedder
+    monkeypatch.setattr(FineTuned, "embedder", lambda self, *a, once=False, **k: embedder(self, *a, once=False, **k))
     every = finetune(checkpoint, stars[:48], stars[48:72], pooling="concat", **how)
     torch.testing.assert_close(every.head.state_dict(), tuned.head.state_dict(), atol=1e-5, rtol=1e-4)
 
@@ -106,6 +107,7 @@ def test_bad_windows_and_pooling(stars, checkpoint):
         finetune(checkpoint, stars, stars, pooling="max")
 
 
-def test_a_loss_that_is_not_finite_is_said(stars, checkpoint):
+def test_a_loss_that_is_not_finite_stops_in_one_line(stars, checkpoint, monkeypatch):
+    monkeypatch.setattr("torch.nn.functional.cross_entropy", lambda scores, truth: scores.sum() * torch.nan)
     with pytest.raises(ValueError, match="fine-tuning has diverged: the loss is nan; lower learning_rate"):
-        finetune(checkpoint, stars[:48], stars[48:72], layers=0, epochs=1, learning_rate=torch.nan, progress=False)
+        finetune(checkpoint, stars[:48], stars[48:72], layers=0, epochs=1, progress=False)

@@ -95,7 +95,7 @@ def test_a_balanced_resample_repeats_only_where_it_must():
     assert [(label[rows] == name).sum() for name in ("RR", "CV")] == [100, 100]
     assert len(np.unique(rows[label[rows] == "RR"])) == 100 and len(np.unique(rows[label[rows] == "CV"])) == 7
     assert rows.tolist() == balanced_resample(label, 100, seed=1).tolist() != balanced_resample(label, 100).tolist()
-    with pytest.raises(ValueError, match="0 objects a class"):
+    with pytest.raises(ValueError, match="0 objects per class"):
         balanced_resample(label, 0)
 
 

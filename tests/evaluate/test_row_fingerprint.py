@@ -43,13 +43,14 @@ NOTICED = {
     "train.optimizer": ("steps", "BETAS EPSILON RATE_BATCH"),
     "train.step": ("steps", "CLIP_NORM"),
     "evaluate.metrics": ("classifiers", "CALIBRATION_BINS NATURAL"),
-    "evaluate.probes": ("classifiers", "PAPER_C PAPER_K PAPER_VOTE_TEMPERATURE"),
-    "evaluate.benchmark": ("classifiers", "C_GRID FEW_LABELS"),
+    "evaluate.probes": ("classifiers", "C_GRID PAPER_C PAPER_K PAPER_VOTE_TEMPERATURE"),
+    "evaluate.benchmark": ("classifiers", "FEW_LABELS"),
     "evaluate.features": ("hand-crafted", "MIN_EPOCHS MAX_FREQUENCY"),
     "evaluate.finetune": ("fine-tuned", "PAPER_NOISE PAPER_DROPOUT PAPER_BATCH"),
 }  # fmt: skip
 UNSEEN = {
     ("config", "PRESETS"): "in the settings of every run",
+    ("config", "RUBIN_BANDS"): "bands of another survey; no simulated star has them",
     ("recipes", "RECIPES"): "in the settings of every run",
     ("model.saved_settings", "_BEFORE"): "how checkpoints of earlier versions are read; no run is made with it",
     ("config", "_FULL"): "in PRESETS",
@@ -71,7 +72,7 @@ UNSEEN = {
     ("train.step", "VALIDATION_BATCHES"): "the fixed stars fill fewer; after a change raise METHOD_VERSION",
     ("train.distributed", "ALONE"): "this process and no other",
     ("evaluate.benchmark", "BENCH_SEED"): "in the settings of every row",
-    ("evaluate.benchmark", "_WIRING"): "in the settings of every row",
+    ("evaluate.benchmark", "_CODE_CHECK"): "in the settings of every row",
     ("evaluate.benchmark", "_FULL"): "in the settings of every row",
     ("evaluate.splits", "PAPER_SEED"): "of the paper's own evaluation, whose numbers no kept row holds",
     ("evaluate.splits", "PAPER_PER_CLASS"): "as PAPER_SEED",
@@ -99,7 +100,7 @@ SPECIAL = {
     ("simulation.cadence", "_SPARSE"): moved,
     ("simulation.classes", "KINDS"): lambda kinds: (*kinds[:-1], replace(kinds[-1], flare_rate=0.003)),
     ("data.summaries", "_SHAPE"): lambda _: (0, 2, 4, 5),
-    ("evaluate.benchmark", "C_GRID"): lambda grid: (0.02, *grid[1:]),
+    ("evaluate.probes", "C_GRID"): lambda grid: (0.02, *grid[1:]),
     ("evaluate.finetune", "PAPER_NOISE"): lambda noise: 1.5 * noise,
 }
 OTHERS = "data.taxonomy model.attention model.checkpoint model.config train.losses train.run_state"
@@ -128,7 +129,7 @@ def constants():
         targets += [s.target for s in tree.body if isinstance(s, ast.AnnAssign)]
         for target in targets:
             for name in target.elts if isinstance(target, ast.Tuple) else [target]:
-                if name.id.isupper() and numbers_in(getattr(values, name.id)):
+                if isinstance(name, ast.Name) and name.id.isupper() and numbers_in(getattr(values, name.id)):
                     yield module, name.id
 
 
@@ -146,8 +147,6 @@ def changed(value):
         return value * 1.01 if 0 < abs(value) < 1e4 else value + (1.0 if value else 0.01)
     if isinstance(value, dict):
         return value | {list(value)[-1]: changed(list(value.values())[-1])}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return value._replace(**{value._fields[0]: changed(value[0])})
     return (*value[:-1], changed(value[-1]))
 
 

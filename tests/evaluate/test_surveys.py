@@ -21,7 +21,7 @@ def test_every_star_is_predicted_once_a_repeat_by_readers_that_did_not_see_it(mo
     x, label, ids = clouds()
     x[:, 0] = np.arange(60)  # a name tag, so that the reader's stars can be told
     fits, tests = [], []
-    real = surveys.logistic_reader
+    real = surveys.logistic_classifier
 
     def spy(fit_x, fit_y, C):
         reader = real(fit_x, fit_y, C)
@@ -32,7 +32,7 @@ def test_every_star_is_predicted_once_a_repeat_by_readers_that_did_not_see_it(mo
 
         return read
 
-    monkeypatch.setattr(surveys, "logistic_reader", spy)
+    monkeypatch.setattr(surveys, "logistic_classifier", spy)
     found = out_of_folds(x, label, ids, repeats=2)
     assert all(not fit & test for fit, test in zip(fits, tests, strict=True))
     last = tests[4::5]  # four trials on a part of the training fold, then the fold itself

@@ -68,7 +68,7 @@ def test_a_projection_head_of_another_shape_is_replaced_with_a_warning(weights, 
         ({"embedding.magnitude.weight": np.float32(1)}, "d_model 1 must be even"),
         ({"layers.7.norm1.gamma": np.ones(32)}, "missing: layers.2.attention"),
         ({"embedding.magnitude.weight": None}, "try other names"),
-        ({"layers.0.ffn.0.weight": None}, "none layers.0.ffn.0.weight"),
+        ({"layers.0.ffn.0.weight": None}, "none is layers.0.ffn.0.weight"),
     ],
 )
 def test_wrong_arrays_are_named(weights, change, message):

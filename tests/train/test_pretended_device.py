@@ -11,7 +11,8 @@ from pretended import THERE, elsewhere
 from astraclr.config import RECIPES, Preset
 from astraclr.evaluate.few_labels import compare
 from astraclr.evaluate.finetune import finetune
-from astraclr.evaluate.finetune_from_probe import Standardised, warm_finetune
+from astraclr.evaluate.finetune_from_probe import warm_finetune
+from astraclr.evaluate.heads import Standardised
 from astraclr.model.checkpoint import Checkpoint, random_control
 from astraclr.model.embedding import embed, embedding_table
 from astraclr.model.encoder import new_encoder

@@ -57,7 +57,7 @@ def test_without_data_only_words_and_kinds_are_compared():
 
 
 def test_a_built_chapter_records_its_figures_and_a_reader_s_notebook_does_not(tmp_path, monkeypatch):
-    code = "from astraclr import figures\nimport matplotlib.pyplot as plt\nfigures.use_style()\n"
+    code = "from astraclr.tutorial import figures\nimport matplotlib.pyplot as plt\nfigures.use_style()\n"
     code += "plt.plot([0, 1], [1, 2])\nplt.show()"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path / "in.ipynb")
     environment = figure_registry.kernel_environment(tmp_path)

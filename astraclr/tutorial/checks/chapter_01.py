@@ -16,8 +16,6 @@ _SLOWEST, _FASTEST = 0.05, 3.2
 _PERIOD, _NIGHT = 0.6, 0.99727
 """Days; the star of the exercise on ghosts, and the sidereal day after which it is looked at again."""
 _CUTS = np.arange(50, 351, 25)
-_JULIAN = 2_400_000.5
-"""Julian date of MJD 0."""
 
 
 @cache
@@ -111,11 +109,15 @@ def _ghosts(periods: Iterable[float]) -> str | None:
 def _jd(julian: LightCurves, mended: LightCurves) -> str | None:
     if not (isinstance(julian, LightCurves) and isinstance(mended, LightCurves)):
         return "Two LightCurves are wanted: one from the table with Julian dates, one from the mended table."
-    if julian.mjd.min() < 0.9 * _JULIAN:
-        return "The first does not hold Julian dates. It should be what the unmended table gives."
+    if not any(reason.startswith("converted: JD") for reason in julian.notes):
+        return (
+            "The first was not built from Julian dates: its report counts no conversion. Add 2400000.5 to `mjd` first."
+        )
+    if any(reason.startswith("converted: JD") for reason in mended.notes):
+        return "The second was converted for you. Subtract the origin yourself before you build it."
     if julian.n_obs != mended.n_obs:
-        return f"{julian.n_obs} observations before and {mended.n_obs} after: mending a calendar drops nothing."
-    off = mended.mjd - (julian.mjd - _JULIAN)
+        return f"{julian.n_obs} observations before and {mended.n_obs} after: a conversion of times drops nothing."
+    off = mended.mjd - julian.mjd
     if np.ptp(off) > 1e-5:
         return f"The times are off by different amounts, {np.ptp(off):.2g} days apart. How many digits has a float32?"
     if abs(abs(off[0]) - 0.5) < 1e-3:

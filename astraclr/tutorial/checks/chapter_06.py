@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from astraclr.data.splits import Splits
-from astraclr.evaluate.benchmark import C_GRID, Vectors, best_of, logistic_reader
-from astraclr.evaluate.probes import linear_probe, weighted_knn
+from astraclr.evaluate.benchmark import Vectors, best_of, logistic_classifier
+from astraclr.evaluate.probes import C_GRID, linear_probe, weighted_knn
 from astraclr.model.checkpoint import Checkpoint, random_control
 from astraclr.model.embedding import embed
 from astraclr.tutorial.checks import grader
@@ -116,7 +116,7 @@ def _contrast(
         if _near(said, max(middle[name].values()), 5e-4):
             return f"That is what {name!r} has. Does the network that you probed still have its clock, and no training?"
     a, b = (embed(stars, random_control(old)) for stars in (splits.fit, splits.choose))
-    right = best_of({C: logistic_reader(a, splits.fit.label, C) for C in C_GRID}, b, splits.choose.label)[1]
+    right = best_of({C: logistic_classifier(a, splits.fit.label, C) for C in C_GRID}, b, splits.choose.label)[1]
     if _near(said, max(right.values()), 5e-4):
         return None
     if any(_near(said, value, 5e-4) for value in right.values()):

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from built import PAGES
+from built import PAGES, ROOT
 from chromium import REQUIRED, needs_browser
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
@@ -72,12 +72,12 @@ def test_page_can_be_read_by_all(browser, html, axe, page):
 
 
 def test_map_of_stars_can_be_read_by_all(browser, axe, stars, tmp_path, monkeypatch):
-    from astraclr.analysis import explorer as room
+    from astraclr.analysis import explorer as module
     from astraclr.model.checkpoint import load_checkpoint
 
-    monkeypatch.setattr(room, "umap_map", lambda x, seed: x[:, :2])
+    monkeypatch.setattr(module, "umap_map", lambda x, seed: x[:, :2])
     file = tmp_path / "explorer.html"
-    file.write_text(room.explorer(stars, load_checkpoint("tiny")), encoding="utf-8")
+    file.write_text(module.explorer(stars, load_checkpoint("tiny")), encoding="utf-8")
     browser.dark(False)
     browser.open(file)
     browser.until("document.documentElement.dataset.ready")
@@ -87,6 +87,25 @@ def test_map_of_stars_can_be_read_by_all(browser, axe, stars, tmp_path, monkeypa
     light = complaints(browser, EVERY_RULE)
     browser.dark(True)
     browser.until("light(theme.bg) < 0.05")
+    dark = complaints(browser, CONTRAST)
+    assert not light + dark, "\n".join(light + dark)
+
+
+TOUCH = sorted(f.stem for f in (ROOT / "book" / "interactive").glob("*.html"))
+
+
+@pytest.mark.parametrize("page", TOUCH)
+def test_page_to_touch_can_be_read_by_all(browser, html, axe, page):
+    browser.dark(False)
+    browser.open(html / "_static" / "interactive" / f"{page}.html")
+    browser.until("document.documentElement.dataset.ready")
+    if page == "land":
+        browser.run("document.querySelector('#examples button').click()")
+        browser.until("document.documentElement.dataset.shown")
+    browser.run(axe + ";0")
+    light = complaints(browser, EVERY_RULE)
+    browser.dark(True)
+    browser.until("getComputedStyle(document.body).backgroundColor === 'rgb(20, 23, 28)'")
     dark = complaints(browser, CONTRAST)
     assert not light + dark, "\n".join(light + dark)
 

@@ -76,7 +76,8 @@ def test_jd():
     assert "noon" in hint("ex-ch1-jd", julian, less(2_400_000))
     assert "first time" in hint("ex-ch1-jd", julian, less(2_400_001.5))
     assert "float32" in hint("ex-ch1-jd", julian, rough)
-    assert "does not hold Julian" in hint("ex-ch1-jd", mended, mended)
+    assert "counts no conversion" in hint("ex-ch1-jd", mended, mended)
+    assert "converted for you" in hint("ex-ch1-jd", julian, julian)
     assert "drops nothing" in hint("ex-ch1-jd", julian, LightCurves.from_table(table[:2]))
     assert "Two LightCurves" in hint("ex-ch1-jd", late, table)
 

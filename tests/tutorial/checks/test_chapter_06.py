@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from grading import hint_of
 
-from astraclr.evaluate.benchmark import C_GRID, Vectors, best_of, logistic_reader
-from astraclr.evaluate.probes import linear_probe, weighted_knn
+from astraclr.evaluate.benchmark import Vectors, best_of, logistic_classifier
+from astraclr.evaluate.probes import C_GRID, linear_probe, weighted_knn
 from astraclr.tutorial.checks import chapter_06, check
 
 
@@ -112,7 +112,7 @@ def test_contrast(labels, monkeypatch):
     )
     monkeypatch.setattr(chapter_06, "random_control", lambda checkpoint: checkpoint)
     monkeypatch.setattr(chapter_06, "embed", lambda stars, checkpoint: stars.x)
-    by_C = best_of({C: logistic_reader(v.fit, labels[0], C) for C in C_GRID}, v.choose, labels[1])[1]
+    by_C = best_of({C: logistic_classifier(v.fit, labels[0], C) for C in C_GRID}, v.choose, labels[1])[1]
     middle = {"clock stopped": {"1.0": 0.123, "10.0": 0.2}, "contrast only": {"1.0": 0.321}}
     right = max(by_C.values())
     assert check("ex-ch6-contrast", right, None, splits, middle)

@@ -1,0 +1,167 @@
+"""HATS catalogues: opened through LSDB, selected by position or id, and computed by Dask a few partitions at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from astraclr.catalogs._formats import Format
+from astraclr.catalogs._zubercal_tables import Layout, layout_of, tidy_frame
+
+Near = tuple[float, float, float]
+"""Right ascension and declination in degrees, radius in arcseconds."""
+
+
+def is_hats(path: str | Path) -> bool:
+    """Whether `path` is the folder of a HATS catalogue or collection, or an address (``hf://``, ``https://``)."""
+    names = ("hats.properties", "properties", "collection.properties")
+    return "://" in str(path) or any((Path(path) / name).is_file() for name in names)
+
+
+def hats_parts(
+    path: str,
+    names: tuple[str | None, str, str],
+    options: dict[str, Any],
+    near: Near | None,
+    ids: Sequence[int] | None,
+    client: Any,
+    n_workers: int,
+    fmt: Format | None = None,
+) -> Iterator[tuple]:
+    """(light curves or None, notes) of each partition, in order, a few at a time so that `limit` can stop early."""
+    partitions, layout = hats_partitions(path, names, options, near, ids, fmt)
+    from dask.delayed import delayed  # comes with LSDB
+
+    tidied = [delayed(tidy_frame)(p, layout) for p in partitions]
+    with _computing(client, n_workers) as (compute, at_once):
+        for k in range(0, len(tidied), at_once):
+            yield from compute(tidied[k : k + at_once])
+
+
+def hats_partitions(
+    path: str,
+    names: tuple[str | None, str, str],
+    options: dict[str, Any],
+    near: Near | None = None,
+    ids: Sequence[int] | None = None,
+    fmt: Format | None = None,
+) -> tuple[list[Any], Layout]:
+    """The partitions of a HATS catalogue in order, each a delayed frame of the columns needed, and how to read them.
+
+    Parameters
+    ----------
+    names : columns of the object id (None: the first there is of `OBJECT_IDS`), the label and the nested detections
+    options : the other fields of `Layout`
+    near, ids : as in `zubercal`
+    fmt : the format of its columns; Zubercal's by default
+    """
+    lsdb = _lsdb()
+    schema = opened(path).original_schema
+    layout = layout_of(schema, names, options, fmt)
+    chosen: dict[str, Any] = {"columns": layout.columns}
+    if near is not None:
+        chosen["search_filter"] = _cone(near)
+    if ids is not None:
+        chosen["filters"] = [(layout.object_id, "in", [int(k) for k in ids])]
+        if layout.object_id == "Source" and near is None:
+            chosen["search_filter"] = _gaia_pixels(ids)
+    try:
+        return lsdb.open_catalog(path, **chosen).to_delayed(), layout
+    except ValueError as error:
+        if "search_filter" not in chosen:
+            raise
+        raise ValueError(f"no star there: the catalogue does not cover this part of the sky ({error})") from error
+
+
+def hats_facts(path: str) -> tuple[dict[str, Any], set[str]]:
+    """What tells a HATS catalogue from another wherever it lies (name, rows, pixels), and the names of its columns."""
+    catalogue = opened(path)
+    pixels = " ".join(map(str, catalogue.get_healpix_pixels()))
+    info = catalogue.hc_structure.catalog_info
+    inside = [
+        f
+        for field in catalogue.original_schema
+        for f in (field, *(field.type if pa.types.is_struct(field.type) else ()))
+    ]
+    return {
+        "catalogue": info.catalog_name,
+        "rows": info.total_rows,
+        "pixels": hashlib.sha256(pixels.encode()).hexdigest(),
+    }, {field.name for field in inside}
+
+
+def opened(path: str) -> Any:
+    """A catalogue that LSDB has opened; a local folder is read from the disk alone.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be opened, or its collection points to an address elsewhere.
+    """
+    collection = Path(path) / "collection.properties"
+    if "://" not in path and collection.is_file():
+        text = collection.read_text(errors="replace")
+        if away := [line.strip() for line in text.splitlines() if "://" in line and not line.startswith("#")]:
+            raise ValueError(f"{path} points to another place ({away[0][:100]}): open that address, or copy it here")
+    lsdb = _lsdb()
+    try:
+        return lsdb.open_catalog(path)
+    except Exception as error:
+        if "://" in path or isinstance(error, ImportError):
+            raise
+        what = f"{type(error).__name__}: {error}"[:300]  # LSDB, hats, pyarrow and pandas each have errors of their own
+        raise ValueError(f"{path} is a HATS catalogue that cannot be opened ({what}); copy it again") from error
+
+
+def _lsdb() -> Any:
+    try:
+        import lsdb
+    except ImportError as error:
+        raise ImportError("HATS catalogues need LSDB; install it with: pip install 'astraclr[data]'") from error
+    return lsdb
+
+
+@contextmanager
+def _computing(client: Any, n_workers: int) -> Iterator[tuple[Any, int]]:
+    """Give a function that computes a list of delayed, and how many at once are worth giving it."""
+    if client is None and n_workers > 1:
+        from distributed import Client, LocalCluster
+
+        with (
+            LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
+            Client(cluster) as own,
+            _computing(own, n_workers) as computing,
+        ):
+            yield computing
+    elif client is not None:
+        workers = len(client.scheduler_info()["workers"])
+        yield (lambda some: client.gather(client.compute(some))), 2 * max(1, workers)
+    else:
+        from dask.base import compute
+
+        yield (lambda some: compute(*some, scheduler="synchronous")), 1
+
+
+def _cone(near: Near) -> Any:
+    ra, dec, radius = near
+    if not (0 <= ra <= 360 and -90 <= dec <= 90 and radius > 0):
+        raise ValueError(f"near must be (ra 0 to 360 deg, dec -90 to 90 deg, radius > 0 arcsec), got {tuple(near)}")
+    return _lsdb().ConeSearch(ra=ra, dec=dec, radius_arcsec=radius)
+
+
+def _gaia_pixels(ids: Sequence[int]) -> Any:
+    """Only the partitions where these Gaia sources can be.
+
+    A Gaia source_id divided by 2**35 is the HEALPix pixel (order 12, nested) of the source when it was numbered
+    (Gaia DR3 data model, gaia_source). The star may have moved on by a pixel of 52 arcsec, hence the neighbours.
+    """
+    from cdshealpix.nested import neighbours
+
+    around = neighbours(np.unique(np.asarray([int(k) for k in ids], dtype=np.int64) >> 35), 12)
+    return _lsdb().PixelSearch([(12, int(k)) for k in np.unique(around[around >= 0])])

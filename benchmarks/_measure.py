@@ -1,0 +1,54 @@
+"""What the benchmarks share: files of results, rounding, peak memory, and steps in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from astraclr.files import replacing
+
+
+def write_results(path: Path, table: dict[str, Any]) -> None:
+    """Write a table of results as JSON; the file appears whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(table, indent=1) + "\n")
+
+
+def decimals(value: Any, places: int = 4) -> Any:
+    """Round all numbers of a tree to four decimals; those below 0.001, such as energies, keep all digits."""
+    if isinstance(value, dict):
+        return {str(k): decimals(v, places) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [decimals(v, places) for v in value]
+    if isinstance(value, str | bool | int) or value is None or abs(value) < 1e-3:
+        return value
+    return round(float(value), places)
+
+
+def significant(value: Any, digits: int = 4) -> Any:
+    """Round all numbers of a tree to four significant digits."""
+    if isinstance(value, dict):
+        return {k: significant(v, digits) for k, v in value.items()}
+    if isinstance(value, list):
+        return [significant(v, digits) for v in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
+
+
+def peak_mb() -> float:
+    """Peak memory of this process so far, MB; on Linux from VmHWM, as ru_maxrss there begins at the parent's peak."""
+    try:
+        text = Path("/proc/self/status").read_text()
+        return next(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmHWM"))
+    except OSError:
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return used / (2**20 if sys.platform == "darwin" else 1024)
+
+
+def in_own_process(script: str, *words: object) -> Any:
+    """Run a script with arguments in a process of its own, and read the JSON that it prints."""
+    command = [sys.executable, script, *map(str, words)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
