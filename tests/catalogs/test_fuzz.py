@@ -14,7 +14,8 @@ from astraclr.config import RECIPES, ZTF_BANDS, Preset, Recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import prepare
 from astraclr.model.checkpoint import Checkpoint
-from astraclr.model.embedding import CROPS, crop_tokens, embed
+from astraclr.model.crops import CROPS, crop_tokens
+from astraclr.model.embedding import embed
 from astraclr.model.encoder import new_encoder
 from astraclr.train.counter_rng import Draws
 from astraclr.train.views import make_views

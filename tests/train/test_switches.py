@@ -15,7 +15,8 @@ from astraclr.evaluate.probes import linear_probe
 from astraclr.model.attention import over_rows
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control, save_checkpoint
 from astraclr.model.config import EncoderConfig
-from astraclr.model.embedding import CROPS, crop_tokens, embed, embedding_table
+from astraclr.model.crops import CROPS, crop_tokens
+from astraclr.model.embedding import embed, embedding_table
 from astraclr.model.encoder import Encoder, new_encoder
 from astraclr.model.inputs import Steps
 from astraclr.model.saved_settings import recipe_from_dict
