@@ -29,7 +29,8 @@ from astraclr.evaluate.finetune import FineTuned, Layers, finite, thaw
 from astraclr.evaluate.heads import Standardised, fit_converged
 from astraclr.evaluate.probes import best_setting, fit_logistic
 from astraclr.model.checkpoint import Checkpoint
-from astraclr.model.embedding import CROPS, embed
+from astraclr.model.crops import CROPS
+from astraclr.model.embedding import embed
 from astraclr.train.counter_rng import Draws
 from astraclr.train.summary_targets import LIMIT
 from astraclr.train.views import make_view
@@ -119,7 +120,8 @@ class _Batches:
             self.left, self.epochs = self.rng.permutation(len(self.data)), self.epochs + 1
         stars = torch.as_tensor(self.left[: self.size], device=self.target.device)
         self.left = self.left[self.size :]
-        tokens = make_view(self.data, stars, TRAINING_VIEW, model.preset, model.recipe, Draws(seed, self.epochs))
+        draws = Draws(seed, self.epochs).of(stars)
+        tokens = make_view(self.data, stars, TRAINING_VIEW, model.preset, model.recipe, draws)
         return F.cross_entropy(model.head(model.encoder(tokens)), self.target[stars])
 
 

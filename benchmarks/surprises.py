@@ -23,16 +23,18 @@ from astraclr.evaluate.finetune import PAPER_LAYERS, finetune
 from astraclr.evaluate.probes import linear_probe
 from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint
-from astraclr.model.embedding import crop_tokens, embed
+from astraclr.model.crops import crop_tokens
+from astraclr.model.embedding import embed
 from astraclr.model.encoder import new_encoder
 from astraclr.model.inputs import angular_rates
 from astraclr.simulation.samples import labelled_stars, training_stars
 from astraclr.simulation.simulate import simulate
+from astraclr.train.augmentations import kept_after_bin_dropout
 from astraclr.train.counter_rng import Draws
 from astraclr.train.losses import chance_level, nt_xent
 from astraclr.train.optimizer import BETAS, EPSILON, learning_rate
 from astraclr.train.step import Training, project_views, validate
-from astraclr.train.views import kept_after_bin_dropout, make_view, make_views
+from astraclr.train.views import make_view, make_views
 
 RESULTS = Path(__file__).parent / "results" / "surprises.json"
 PAPER, CORRECTED, SIZE = recipe("paper"), recipe("corrected"), preset("paper")
@@ -42,10 +44,10 @@ HARD = View("hard", 1.0, 0.0, 0.5)
 def bins(data: Prepared, n: int) -> dict[str, float]:
     """1: share of the observations dropped at a nominal 0.5, and at 0."""
     row = torch.repeat_interleave(torch.arange(n), data.segments(torch.arange(n))[1].sum(1))
-    lots = Draws(0).of(torch.arange(n))
+    draws = Draws(0).of(torch.arange(n))
 
     def dropped(rate: float, rule: str) -> float:
-        return 1 - kept_after_bin_dropout(data.times, row, rate, rule, lots).double().mean().item()
+        return 1 - kept_after_bin_dropout(data.times, row, rate, rule, draws).double().mean().item()
 
     return {f"{rule} {rate}": dropped(rate, rule) for rule in ("ranks", "share") for rate in (0.5, 0.0)}
 
@@ -55,7 +57,7 @@ def real_points(data: Prepared, stars: Tensor) -> dict[str, float]:
     out = {}
     for name, in_place in (("in place", True), ("before", False)):
         how = replace(CORRECTED, drop_in_place=in_place)
-        out[name] = (~make_view(data, stars, HARD, SIZE, how, Draws(0)).mask).sum(1).double().mean().item()
+        out[name] = (~make_view(data, stars, HARD, SIZE, how, Draws(0).of(stars)).mask).sum(1).double().mean().item()
     return out
 
 
@@ -66,7 +68,7 @@ def windows(data: Prepared, stars: Tensor) -> dict[str, float]:
     starts = (data.segments(stars)[1] - longest + 1).clamp(min=1)
     out = {"starts lost": (1 / starts[starts > 1].double()).mean().item()}
     for name, shared in (("own", False), ("shared", True)):
-        tokens = make_view(data, stars, view, SIZE, replace(CORRECTED, shared_window=shared), Draws(0))
+        tokens = make_view(data, stars, view, SIZE, replace(CORRECTED, shared_window=shared), Draws(0).of(stars))
         spans = []
         for band in wave[:2]:
             there = ~tokens.mask & (tokens.band == band)
@@ -159,7 +161,7 @@ def validation(checkpoint: Checkpoint) -> dict[str, float]:
 
 
 def colour(data: Prepared, stars: Tensor) -> dict[str, float]:
-    """12: median |g - r| offset of the centred magnitudes in a middle crop, one mean a star or a band and window."""
+    """12: median |g - r| offset of the centred magnitudes in a middle crop, centred per star or per band and window."""
     out = {}
     for centring in ("star", "window"):
         tokens = crop_tokens(data, stars, SIZE, "middle", replace(CORRECTED, centring=centring))

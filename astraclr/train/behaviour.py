@@ -134,7 +134,7 @@ def _inputs() -> Part:
     """What the encoder reads, and what it makes of it before it has learnt anything."""
     lc = stars()
     data, every, rich = prepare(lc), torch.arange(len(lc)), RECIPES["rich"]
-    whole = make_view(data, every, View("whole"), SIZE, rich, Draws(5))
+    whole = make_view(data, every, View("whole"), SIZE, rich, Draws(5).of(every))
     harsh = whole._replace(magerr=None if whole.magerr is None else 2 * whole.magerr)  # beyond both ends of the range
     numbers = Steps.numbers(harsh)[~whole.mask].double()
     close: dict[str, Any] = {
@@ -142,7 +142,7 @@ def _inputs() -> Part:
         "rates of time": torch.cat([angular_rates(16, kind) for kind in ("days", "log")]),
     }
     for name, recipe in RECIPES.items():
-        tokens = make_view(data, every, View("whole"), SIZE, recipe, Draws(5))
+        tokens = make_view(data, every, View("whole"), SIZE, recipe, Draws(5).of(every))
         # Where drop-out drops everything, what is left does not depend on what it draws.
         for rate in (0.0, 1.0):
             encoder = new_encoder(SIZE, replace(recipe, dropout=rate), 4).train()

@@ -1,9 +1,9 @@
-"""Random numbers that belong to a star: keyed by seed, epoch, star, view and purpose, not by the order of drawing.
+"""Random numbers keyed by seed, epoch, star, view and purpose, independent of the order in which they are drawn.
 
-A generator that counts what it has given makes a view depend on every star drawn before it. Here a number is a
-function of its key alone (a counter-based generator: Salmon et al. 2011, SC '11), so a star has the same views
-whatever the batch, worker, rank or device it falls in. The function is SplitMix64 (Steele, Lea & Flood 2014,
-OOPSLA '14): integers only, hence the same bits on every device.
+With a usual random generator a view depends on every star that was drawn before it. Here a number is a function of its
+key alone (a counter-based generator: Salmon et al. 2011, SC '11), so a star has the same views whatever the batch,
+worker, rank or device. The function is SplitMix64 (Steele, Lea & Flood 2014, OOPSLA '14): integers only, hence the same
+bits on every device.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _WORD = 1 << 64
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 """SplitMix64's step (2^64 over the golden ratio, odd) and the factors of its finaliser (Stafford's variant 13)."""
 VALIDATION = -1
-"""The epoch of validation views, which no epoch of training has."""
+"""The epoch of validation views; those of training are 0 or more."""
 
 
 @unique
 class Purpose(IntEnum):
-    """What a number decides; another number here gives other views."""
+    """What a random number is used for; a change of a value here gives other views."""
 
     WINDOW = 0
     MOMENT = 1
@@ -42,18 +42,25 @@ class Purpose(IntEnum):
 
 @dataclass(frozen=True)
 class Draws:
-    """All random numbers of one epoch of one seed; any integers, which count modulo 2^64."""
+    """Random numbers of an epoch of a seed; both are any integers, taken modulo 2^64.
+
+    Examples
+    --------
+    >>> draws = Draws(seed=0, epoch=1).of(torch.arange(4))
+    >>> draws.uniform(Purpose.WINDOW, torch.arange(3)).shape
+    torch.Size([4, 3])
+    """
 
     seed: int
     epoch: int = 0
 
     def of(self, stars: Tensor, view: int = 0) -> StarDraws:
-        """The numbers of some stars in a view.
+        """Random numbers of some stars in a view.
 
         Parameters
         ----------
-        stars : (batch,) int, each star's number in the whole data set, whatever its row in a batch or shard
-        view : the view's number in its recipe
+        stars : (batch,) int, each star's number in the whole data set, not its row in a batch or shard
+        view : number of the view in its recipe
         """
         key = _folded(_folded(torch.tensor(0), self.seed), self.epoch)
         return StarDraws(_folded(_folded(key.to(stars.device), stars), view))
@@ -73,6 +80,7 @@ class StarDraws:
 
         Parameters
         ----------
+        purpose : what the numbers are used for
         index : which of the numbers for that purpose: one for all stars, or (m,) int
         row : (m,) int, the star (row of the batch) that each `index` is for
 
@@ -101,13 +109,13 @@ class StarDraws:
 
 
 def _signed(number: int) -> int:
-    """The int64 that has the 64 bits of a number."""
+    """Signed 64-bit integer with the bits of a number."""
     number %= _WORD
     return number - _WORD if number >= _WORD // 2 else number
 
 
 def _shifted(bits: Tensor, places: int) -> Tensor:
-    """Shifted right with zeros coming in, where torch's shift of a negative number brings in ones."""
+    """Bits shifted right and filled with zeros; torch's own shift fills with ones where a number is negative."""
     return (bits >> places).bitwise_and_((1 << (64 - places)) - 1)
 
 

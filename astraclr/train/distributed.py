@@ -1,8 +1,8 @@
 """Several processes train one encoder, each on its share of every batch, as ``torchrun`` starts them.
 
-Every rank holds the same weights, and takes the same step after gradients were summed over the ranks. It is done by
-hand and not by ``DistributedDataParallel``: an encoder of this size sends its gradient in a small part of a step, and
-what is sent, and when gradients are clipped, stands in plain sight (`astraclr.train.step.update`).
+Every rank holds the same weights, and takes the same step after gradients were summed over the ranks. That is written
+out here instead of using ``DistributedDataParallel``, because gradients must be clipped for each replica before they
+are summed (`astraclr.train.step.update`); sending the gradient of an encoder of this size takes a small part of a step.
 """
 
 from __future__ import annotations
@@ -22,26 +22,32 @@ from astraclr.config import Preset, Recipe
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which of the processes that train together this one is; the default is a process on its own."""
+    """Which of the processes that train together this one is; the default is a single process.
+
+    Examples
+    --------
+    >>> Ranks(rank=1, size=4).share(128)
+    slice(32, 64, None)
+    """
 
     rank: int = 0
     size: int = 1
 
     def share(self, n: int) -> slice:
-        """This rank's rows of n; all ranks have equally many."""
+        """Rows of this rank, out of n that all ranks share equally."""
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
 
     def gathered(self, z: Tensor) -> Tensor:
-        """(views, batch, d) of the whole batch from each rank's (views, share, d), in the order of the stars.
+        """Vectors of the whole batch, (views, batch, d), from each rank's (views, share, d), in the order of the stars.
 
-        Each rank then computes the loss of the whole batch, but follows it back only through its own share. Summed
-        over the ranks, the gradients of the weights are those of one process with the whole batch.
+        Each rank then computes the loss of the whole batch, but its gradient only through its own share. Summed over
+        the ranks, the gradients of the weights are those of one process with the whole batch.
         """
         if self.size == 1:
             return z
         parts = [torch.empty_like(z) for _ in range(self.size)]
         dist.all_gather(parts, z.detach().contiguous())
-        parts[self.rank] = z  # the others' are numbers without a past
+        parts[self.rank] = z  # the others' are detached from the autograd graph
         return torch.cat(parts, dim=1)
 
     def sum_(self, tensors: list[Tensor]) -> None:
@@ -54,7 +60,7 @@ class Ranks:
             t.copy_(total.view_as(t))
 
     def largest(self, value: int, device: torch.device | str = "cpu") -> int:
-        """The largest value that any rank has."""
+        """Largest value of all ranks; every rank waits here for the others."""
         if self.size == 1:
             return value
         all_values = torch.tensor(value, device=device)
@@ -62,7 +68,7 @@ class Ranks:
         return int(all_values)
 
     def check_agreement(self, what: str, device: torch.device | str = "cpu") -> None:
-        """Refuse to begin where ranks differ in what they are to do; `what` is anything that tells.
+        """Refuse to begin where ranks were given different settings, as `what` describes them.
 
         Raises
         ------
@@ -82,7 +88,13 @@ ALONE = Ranks()
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """Join the ranks that ``torchrun`` started for the length of the block (NCCL on CUDA, gloo on CPU)."""
+    """Join the ranks that ``torchrun`` started, for the length of the block (NCCL on CUDA, gloo on CPU).
+
+    Yields
+    ------
+    Ranks
+        `ALONE` where ``torchrun`` started nothing.
+    """
     if dist.is_available() and dist.is_initialized():
         yield Ranks(dist.get_rank(), dist.get_world_size())
     elif all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")):
@@ -99,17 +111,27 @@ def joined(device: str) -> Iterator[Ranks]:
 
 
 def first_rank() -> bool:
-    """Whether this process is the one that writes and speaks: the only one, or the first that ``torchrun`` started."""
+    """Whether this process writes files and messages: the only one, or the first that ``torchrun`` started."""
     return int(os.environ.get("RANK", 0)) == 0
 
 
 def shared(preset: Preset, recipe: Recipe, batch: int, ranks: Ranks) -> Preset:
-    """The preset as so many ranks run it: where negatives stay in a replica, a rank is at least one replica.
+    """Return the preset as `ranks` run it: where negatives stay in a replica, a rank holds at least one replica.
+
+    Parameters
+    ----------
+    batch : stars in a step
 
     Raises
     ------
     ValueError
         If a batch, or its replicas, cannot be shared equally.
+
+    Examples
+    --------
+    >>> from astraclr.config import preset, recipe
+    >>> shared(preset("tiny"), recipe("paper"), 128, Ranks(0, 2)).replicas
+    2
     """
     if recipe.negatives == "replica" and preset.replicas == 1:
         preset = replace(preset, replicas=ranks.size)

@@ -1,4 +1,4 @@
-"""Vectors are compared: V-view NT-Xent with its chance level, and the gauges that tell collapse from learning."""
+"""The contrastive loss of several views (NT-Xent), its limits, and measures that tell collapse from learning."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from torch import Tensor
 
 
 def nt_xent_pairs(z: Tensor, temperature: float = 0.1) -> Tensor:
-    """Loss of every ordered pair of views of one star.
+    """NT-Xent loss of every ordered pair of views of one star.
 
-    ``l(a, p) = -log( exp(s_ap / T) / sum_{k != a} exp(s_ak / T) )`` with cosine similarities s: all V B - 1 other
-    vectors stand in the denominator, other positives included (Chen et al. 2020, arXiv 2002.05709, equation 1,
-    for V views).
+    ``l(a, p) = -log( exp(s_ap / T) / sum_{k != a} exp(s_ak / T) )`` with cosine similarities s: the sum is over all
+    V B - 1 other vectors, other positives included (Chen et al. 2020, arXiv 2002.05709, equation 1, for V views).
 
     Parameters
     ----------
@@ -24,6 +23,16 @@ def nt_xent_pairs(z: Tensor, temperature: float = 0.1) -> Tensor:
     Returns
     -------
     (views, views - 1, batch) loss of pair (anchor view, other view, star)
+
+    Raises
+    ------
+    ValueError
+        If `z` has not three axes, or fewer than two views.
+
+    Examples
+    --------
+    >>> nt_xent_pairs(torch.eye(6).view(3, 2, 6)).shape
+    torch.Size([3, 2, 2])
     """
     if z.ndim != 3 or z.shape[0] < 2:
         raise ValueError(f"z has shape {tuple(z.shape)}; expected (views >= 2, batch, d)")
@@ -37,22 +46,50 @@ def nt_xent_pairs(z: Tensor, temperature: float = 0.1) -> Tensor:
 
 
 def nt_xent(z: Tensor, temperature: float = 0.1) -> Tensor:
-    """Mean of `nt_xent_pairs`, a scalar."""
+    """Mean of `nt_xent_pairs`, a scalar.
+
+    Examples
+    --------
+    >>> round(nt_xent(torch.ones(3, 4, 5)).item(), 4), round(chance_level(3, 4), 4)
+    (2.3979, 2.3979)
+    """
     return nt_xent_pairs(z, temperature).mean()
 
 
 def chance_level(n_views: int, batch: int) -> float:
-    """Loss when all vectors are equal, ``ln(V B - 1)``: a loss stuck there is collapse."""
+    """NT-Xent when all vectors are equal, ``ln(V B - 1)``; a loss that stays there means collapse.
+
+    Examples
+    --------
+    >>> round(chance_level(n_views=3, batch=128), 2)
+    5.95
+    """
     return math.log(n_views * batch - 1)
 
 
 def floor_level(n_views: int) -> float:
-    """Lowest loss possible, ``ln(V - 1)``: the other positives stay in the denominator."""
+    """Lowest NT-Xent possible, ``ln(V - 1)``, since the other positives stay in the denominator.
+
+    Examples
+    --------
+    >>> round(floor_level(3), 2)
+    0.69
+    """
     return math.log(n_views - 1)
 
 
 def alignment(z: Tensor) -> Tensor:
-    """Mean squared distance between unit vectors of one star, (views, batch, d); 0 is best (arXiv 2005.10242)."""
+    """Mean squared distance between the unit vectors of one star; 0 is best (Wang & Isola 2020, arXiv 2005.10242).
+
+    Parameters
+    ----------
+    z : (views, batch, d), not normalised
+
+    Examples
+    --------
+    >>> alignment(torch.ones(2, 3, 4)).item()
+    0.0
+    """
     unit = F.normalize(z.float(), dim=-1)
     n_views = len(unit)
     pairs = [(unit[a] - unit[b]).square().sum(-1) for a in range(n_views) for b in range(a + 1, n_views)]
@@ -60,18 +97,42 @@ def alignment(z: Tensor) -> Tensor:
 
 
 def uniformity(x: Tensor) -> Tensor:
-    """``log mean exp(-2 |x_i - x_j|^2)`` over pairs of (n, d) unit vectors; lower is more spread (arXiv 2005.10242)."""
+    """``log mean exp(-2 |x_i - x_j|^2)`` over pairs of unit vectors; lower is more spread (arXiv 2005.10242).
+
+    Parameters
+    ----------
+    x : (n, d), not normalised
+
+    Examples
+    --------
+    >>> round(uniformity(torch.eye(3)).item(), 4)
+    -4.0
+    """
     unit = F.normalize(x.float(), dim=-1)
     return torch.pdist(unit).square().mul(-2).exp().mean().log()
 
 
 def effective_rank(x: Tensor) -> Tensor:
-    """exp of the entropy of the normalised singular values of centred (n, d) vectors (Roy & Vetterli 2007).
+    """Effective number of dimensions: exponential of the entropy of the normalised singular values.
 
-    Blind to scale: a cloud that has shrunk to almost a point keeps its rank; 1 where all vectors are equal; NaN where a
-    number is not finite.
+    It does not depend on scale: vectors that have shrunk towards a point keep their rank (Roy & Vetterli 2007).
+
+    Parameters
+    ----------
+    x : (n, d); it is centred here
+
+    Returns
+    -------
+    Tensor
+        From 1 (also where all vectors are equal) to the smaller of n and d; NaN where a number is not finite.
+
+    Examples
+    --------
+    >>> line = torch.arange(4.0)[:, None] * torch.tensor([1.0, 2.0, 3.0])
+    >>> round(effective_rank(line).item(), 3)
+    1.0
     """
-    if not x.isfinite().all():  # of which there is no decomposition
+    if not x.isfinite().all():  # no singular values exist
         return x.new_full((), torch.nan, dtype=torch.float32)
     s = torch.linalg.svdvals(x.float() - x.float().mean(0))
     if s.sum() == 0:  # all vectors equal

@@ -1,4 +1,4 @@
-"""What a run writes down while it trains: one JSON line a step, and TensorBoard scalars for who asks for them."""
+"""Log of a training run: one JSON line a step, and on request scalars for TensorBoard."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from astraclr.files import replacing
 
 
 class RunLog:
-    """Lines of ``log.jsonl``: step, loss, learning_rate, light_curves_per_s, seconds, and validations' numbers.
+    """Writer of ``log.jsonl``: step, loss, learning_rate, light_curves_per_s, seconds, and the numbers of validations.
 
-    ``seconds`` is the time spent training since the first step, pauses between interrupted runs left out. A line that
-    cannot be written waits for the next.
+    ``seconds`` is the time spent training since the first step, without pauses between interrupted runs. A line that
+    cannot be written is kept and written with the next.
 
     Parameters
     ----------
@@ -26,6 +26,16 @@ class RunLog:
     ------
     ValueError
         If TensorBoard is asked for and not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     log = RunLog(Path(folder) / "log.jsonl")
+    ...     log.begin(history=[])
+    ...     log.add({"step": 1, "loss": 5.5})
+    ...     json.loads((Path(folder) / "log.jsonl").read_text())
+    {'step': 1, 'loss': 5.5}
     """
 
     def __init__(self, path: Path | None, tensorboard: bool = False) -> None:
@@ -34,7 +44,7 @@ class RunLog:
         self._writer = _summary_writer() if tensorboard and path is not None else None
 
     def begin(self, history: list[dict[str, float]]) -> None:
-        """Make the log agree with `history`: lines of steps that will be taken again go, lost ones come back."""
+        """Make the log agree with `history`: drop lines of steps that will be taken again, add lines that were lost."""
         if self.path is None:
             return
         known = _lines_by_step(self.path)
@@ -46,7 +56,7 @@ class RunLog:
             self._scalars = self._writer(str(self.path.parent / "tensorboard"), purge_step=len(history) + 1)
 
     def add(self, record: dict[str, float]) -> None:
-        """Append a step."""
+        """Append a step, {"step": number, name: number, ...}."""
         if self.path is None:
             return
         self.waiting.append(_line(record))
@@ -67,18 +77,18 @@ class RunLog:
                     self._scalars.add_scalar(name, value, record["step"])
 
     def close(self) -> None:
-        """Write out what TensorBoard still holds."""
+        """Flush and close TensorBoard's file."""
         if self._scalars is not None:
             self._scalars.close()
 
 
 def _line(record: dict[str, float]) -> str:
-    """JSON has no NaN: a number that is not finite becomes null."""
+    """One line of JSON; a number that is not finite becomes null, since JSON has no NaN."""
     return json.dumps({k: v if math.isfinite(v) else None for k, v in record.items()}) + "\n"
 
 
 def _lines_by_step(path: Path) -> dict[int, str]:
-    """Whole lines of a log that may have been cut anywhere."""
+    """Step -> line, of a log whose last line may be cut short."""
     found = {}
     for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
         try:
@@ -89,6 +99,7 @@ def _lines_by_step(path: Path) -> dict[int, str]:
 
 
 def _summary_writer() -> Any:
+    """Class that writes scalars for TensorBoard."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

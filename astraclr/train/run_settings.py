@@ -1,4 +1,4 @@
-"""What a run was begun with: its settings and stars are compared before it is resumed."""
+"""Settings and stars that a run was begun with, compared before it is resumed."""
 
 from __future__ import annotations
 
@@ -17,17 +17,28 @@ _OTHER_RUN = (
 
 
 def need_same_run(out: Path, found: tuple[Preset, Recipe, int, str], wanted: tuple[Preset, Recipe, int, str]) -> None:
-    """Refuse to go on with, or to return, a run of other settings or stars than are wanted.
+    """Refuse to resume, or to return, a run whose settings or stars differ from the wanted ones.
+
+    Parameters
+    ----------
+    out : folder of the run
+    found, wanted : preset, recipe, seed and fingerprint of the stars, of the run and of the call
 
     Raises
     ------
     ValueError
-        Naming each that differs, as it was and as it is wanted now.
+        If any differs; it names each with its value then and now.
 
     Warns
     -----
     UserWarning
         As `same_stars`.
+
+    Examples
+    --------
+    >>> from astraclr.config import preset, recipe
+    >>> settings = preset("tiny"), recipe("corrected"), 0, "40 stars"
+    >>> need_same_run(Path("run"), settings, settings)
     """
     both = zip(found[:2], wanted[:2], strict=True)
     pairs = [(f.name, getattr(a, f.name), getattr(b, f.name)) for a, b in both for f in fields(a)]
@@ -39,7 +50,13 @@ def need_same_run(out: Path, found: tuple[Preset, Recipe, int, str], wanted: tup
 
 
 def settings_of(path: Path, text: str) -> tuple[Preset, Recipe, int, str]:
-    """Preset, recipe, seed and stars of a state, also of one that was written before a switch existed."""
+    """Preset, recipe, seed and stars of a state; fields that are newer than it get the meaning they had then.
+
+    Raises
+    ------
+    ValueError
+        If `text`, the settings that the state at `path` holds, cannot be read.
+    """
     try:
         preset, recipe, seed, data = json.loads(text)
         return preset_from_dict(preset), recipe_from_dict(recipe), int(seed), str(data)

@@ -119,7 +119,7 @@ def project_views(encoder: Encoder, views: list[Tokens]) -> Tensor:
 
 
 def heads(encoder: Encoder, views: list[Tokens]) -> tuple[Tensor, Tensor | None]:
-    """Projections (views, batch, d_projection); of an encoder that learns summaries also (views, batch, n_summaries)."""
+    """Projections (views, batch, d_projection); if the encoder learns summaries also (views, batch, n_summaries)."""
     pooled = [encoder(view) for view in views]
     guesses = None if encoder.summaries is None else torch.stack([encoder.summarise(p) for p in pooled])
     return torch.stack([encoder.project(p) for p in pooled]), guesses

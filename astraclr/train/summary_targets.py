@@ -1,7 +1,7 @@
-"""What a whole light curve says about itself, in about 30 numbers a band: a view is to tell them from its part.
+"""Targets of the second task: standardised summaries of the whole light curve, to be predicted from each view.
 
-Made from light curves without labels, on any device, and the same for a star whatever the batch: quantiles, a structure
-function and a periodogram. Where a band has too few observations its numbers are NaN, and no loss asks for them.
+They need no labels: quantiles, a structure function and a periodogram, about 30 numbers a band (`data.summaries`), the
+same for a star whatever the batch. Where a band has too few observations they are NaN, which the loss leaves out.
 """
 
 from __future__ import annotations
@@ -26,14 +26,24 @@ LIMIT = 5.0
 
 
 class Summaries:
-    """Standardised summaries of the stars of a source, made when they are first asked for and then kept.
+    """Standardised summaries of the stars of a source, computed when first needed and then kept.
 
-    They are kept in half precision, 200 bytes a star, and always given from there: a star has the same numbers whether
-    they were made now, or before a run was interrupted.
+    They are kept in half precision, 200 bytes a star, and always read from there: a star has the same numbers in a run
+    and in the same run resumed.
 
     Parameters
     ----------
-    reference : numbers of the training stars, of which the first `REFERENCE` set mean and spread
+    source : of the light curves
+    reference : numbers of the training stars, of which the first `REFERENCE` set mean and standard deviation
+    device : where summaries are computed and returned
+
+    Examples
+    --------
+    >>> from astraclr.data.sources import InMemory
+    >>> from astraclr.simulation.simulate import simulate
+    >>> targets = Summaries(InMemory(simulate(12, seed=0)), reference=np.arange(12))
+    >>> targets.of(np.arange(4)).shape
+    torch.Size([4, 92])
     """
 
     def __init__(self, source: Source, reference: np.ndarray, device: torch.device | str = "cpu") -> None:
@@ -47,12 +57,13 @@ class Summaries:
         self._spread = (known - self._mean).square().nanmean(0).sqrt().clamp(min=1e-3)
 
     def of(self, rows: np.ndarray) -> Tensor:
-        """(batch, n_summaries) float32 of stars of these numbers; NaN where there is nothing to say."""
+        """Targets of stars with these numbers, (batch, n_summaries) float32; NaN where a band has too few points."""
         self._make(rows[~self._made[rows]])
         z = (torch.as_tensor(self._kept[rows]).double() - self._mean) / self._spread
         return z.clamp(-LIMIT, LIMIT).float().to(self.device)
 
     def _make(self, rows: np.ndarray) -> None:
+        """Compute and keep the summaries of some stars."""
         if not len(rows):
             return
         data = self.source.prepared(rows, self.device)
@@ -61,9 +72,19 @@ class Summaries:
 
 
 def summary_loss(guess: Tensor, truth: Tensor) -> Tensor:
-    """Mean squared error over what is finite in (batch, n) `truth`, for (views, batch, n) guesses; a scalar.
+    """Mean squared error of predicted summaries, where the true ones are finite; a scalar.
 
-    About 1 for guesses at the mean, 0 for perfect ones.
+    About 1 for predictions of the mean, 0 for perfect ones.
+
+    Parameters
+    ----------
+    guess : (views, batch, n)
+    truth : (batch, n), standardised
+
+    Examples
+    --------
+    >>> summary_loss(torch.zeros(3, 1, 2), torch.tensor([[2.0, torch.nan]])).item()
+    4.0
     """
     known = truth.isfinite()
     apart = (guess - truth.nan_to_num()).square() * known

@@ -1,7 +1,7 @@
-"""A star is cut into views: a long anchor, a short canonical positive, a long and damaged hard positive.
+"""Views of a star: windows of its light curve with augmentations, such as a long anchor and a short positive.
 
-Whole batches at once, on any device: observations of a batch are one flat list, and every step (bin drop-out, window,
-thinning, noise, outlier, jitter) acts on that list.
+Whole batches are computed at once, on any device: the observations of a batch are one flat list, and every augmentation
+(bin drop-out, window, thinning, noise, outlier, jitter) acts on that list.
 """
 
 from __future__ import annotations
@@ -11,93 +11,123 @@ from torch import Tensor
 
 from astraclr.config import Preset, Recipe, View
 from astraclr.data.tokens import Prepared, Tokens, centred_in_segments, centred_starts, ranges, to_tokens
+from astraclr.train.augmentations import (
+    in_lost_band,
+    kept_after_bin_dropout,
+    kept_after_thinning,
+    or_all_of_a_row,
+    with_outlier,
+)
 from astraclr.train.counter_rng import Draws, Purpose, StarDraws
-
-BIN_WIDTH = 5.0
-"""Days in a drop-out bin."""
-OUTLIER_BRIGHT, OUTLIER_FAINT, OUTLIER_REACH = -0.69585, 1.52054, 0.5
-"""99 % range of centred magnitudes, and how far beyond it an outlier may lie (method of the paper)."""
 
 
 def make_views(
     data: Prepared, stars: Tensor, preset: Preset, recipe: Recipe, draws: Draws, keys: Tensor | None = None
 ) -> list[Tokens]:
-    """All views of a recipe for a batch of stars.
+    """Make all views of a recipe for a batch of stars.
 
     Parameters
     ----------
+    data : light curves
     stars : (batch,) int, rows of `data`
+    preset, recipe : window lengths; views and their augmentations
     draws : random numbers of a seed and an epoch
-    keys : (batch,) int, the stars' numbers in the whole set where `data` is a part of it; by default the rows. A star
-        has the same views whatever else is in the batch, and in `data`
+    keys : (batch,) int, the stars' numbers in the whole set where `data` is a part of it; by default the rows. The
+        views of a star depend on its number, not on the other stars of the batch or of `data`
 
     Returns
     -------
     list of Tokens, one a view, rows in the order of `stars`; each is as wide as its longest row
+
+    Examples
+    --------
+    >>> from astraclr.config import preset, recipe
+    >>> from astraclr.data.tokens import prepare
+    >>> from astraclr.simulation.simulate import simulate
+    >>> stars = prepare(simulate(12, seed=0))
+    >>> views = make_views(stars, torch.arange(8), preset("tiny"), recipe("corrected"), Draws(seed=0, epoch=0))
+    >>> len(views), len(views[0].mag)
+    (3, 8)
     """
-    return [make_view(data, stars, view, preset, recipe, draws, keys, k) for k, view in enumerate(recipe.views)]
+    keys = stars if keys is None else keys
+    return [
+        make_view(data, stars, view, preset, recipe, draws.of(keys, number)) for number, view in enumerate(recipe.views)
+    ]
 
 
-def make_view(
-    data: Prepared,
-    stars: Tensor,
-    view: View,
-    preset: Preset,
-    recipe: Recipe,
-    draws: Draws,
-    keys: Tensor | None = None,
-    number: int = 0,
-) -> Tokens:
-    """One view of every star of a batch (parameters as `make_views`); `number` is the view's place in the recipe."""
-    lots = draws.of(stars if keys is None else keys, number)
+def make_view(data: Prepared, stars: Tensor, view: View, preset: Preset, recipe: Recipe, draws: StarDraws) -> Tokens:
+    """Make one view of every star of a batch.
+
+    Parameters
+    ----------
+    data, stars, preset, recipe : as for `make_views`
+    view : window and augmentations
+    draws : random numbers of these stars in this view
+
+    Returns
+    -------
+    Tokens, one row a star
+
+    Examples
+    --------
+    >>> from astraclr.config import preset, recipe
+    >>> from astraclr.data.tokens import prepare
+    >>> from astraclr.simulation.simulate import simulate
+    >>> stars, rows = prepare(simulate(12, seed=0)), torch.arange(12)
+    >>> half = View("half", fraction=0.5)
+    >>> tokens = make_view(stars, rows, half, preset("tiny"), recipe("corrected"), Draws(seed=0).of(rows))
+    >>> bool((~tokens.mask).sum(1).max() <= 20 + 24 + 4)
+    True
+    """
     window = [max(1, int(preset.window(b, w, data.bands) * view.fraction)) for b, w in data.bands.items()]
     first, count = data.segments(stars)
-    index, segment = _observations(data, first, count, torch.tensor(window, device=stars.device), view, recipe, lots)
+    index, segment = _observations(data, stars, torch.tensor(window, device=stars.device), view, recipe, draws)
     row = _rows(count).index_select(0, segment)
     if view.thinning or view.lost_band:
-        keep = kept_after_thinning(index - first[:, 0].index_select(0, row), row, view.thinning, lots)
+        keep = kept_after_thinning(index - first[:, 0].index_select(0, row), row, view.thinning, draws)
         index, segment, row = index[keep], segment[keep], row[keep]
-        keep = ~in_lost_band(segment, len(data.bands), view.lost_band, lots)
+        keep = ~in_lost_band(segment, len(data.bands), view.lost_band, draws)
         index, segment, row = index[keep], segment[keep], row[keep]
     mag, magerr = data.mag.index_select(0, index), data.magerr.index_select(0, index)
     if recipe.centring == "window":
         mag = centred_in_segments(mag, magerr, segment)
     if view.noise:
         sigma = view.noise * (magerr if recipe.noise_unit == "error" else torch.ones_like(magerr))
-        # A point is known by its place in the star, so that its noise does not change with the window around it.
+        # Noise is keyed by a point's place in the star, so that it does not change with the window around it.
         place = index - first[:, 0].index_select(0, row)
-        mag = mag + sigma * lots.normal(Purpose.NOISE, place, row)
-        magerr = torch.hypot(magerr, sigma)  # what an instrument that noisy would state
+        mag = mag + sigma * draws.normal(Purpose.NOISE, place, row)
+        magerr = torch.hypot(magerr, sigma)  # the error that an instrument with that noise would state
     if view.outlier:
-        mag = with_outlier(mag, row, recipe.outlier_sides, lots)
+        mag = with_outlier(mag, row, recipe.outlier_sides, draws)
     if view.colour_jitter:
-        shift = lots.normal(Purpose.COLOUR, torch.arange(len(data.bands), device=stars.device))
+        shift = draws.normal(Purpose.COLOUR, torch.arange(len(data.bands), device=stars.device))
         mag = mag + view.colour_jitter * shift.ravel().index_select(0, segment)
     if view.error_jitter:
-        magerr = magerr * (view.error_jitter * lots.normal(Purpose.ERRORS)).exp().index_select(0, row)
+        magerr = magerr * (view.error_jitter * draws.normal(Purpose.ERRORS)).exp().index_select(0, row)
     return to_tokens(
         data, segment, index, len(stars), mag, magerr if recipe.reads_errors else None, steps=recipe.inputs == "steps"
     )
 
 
 def _observations(
-    data: Prepared, first: Tensor, count: Tensor, longest: Tensor, view: View, recipe: Recipe, lots: StarDraws
+    data: Prepared, stars: Tensor, longest: Tensor, view: View, recipe: Recipe, draws: StarDraws
 ) -> tuple[Tensor, Tensor]:
-    """Which observations a view shows: their places in `data`, and their segments (row * n_bands + band)."""
+    """Choose the observations of a view: their places in `data`, and their segments (row * n_bands + band)."""
+    first, count = data.segments(stars)
 
     def windows(first: Tensor, count: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         if recipe.shared_window:
-            return shared_windows(times, first, count, longest, lots)
-        return random_windows(first, count, longest, recipe.last_start, lots)
+            return shared_windows(times, first, count, longest, draws)
+        return random_windows(first, count, longest, recipe.last_start, draws)
 
     if view.bin_dropout == 0:
         return windows(first, count, data.times)
     index, segment = ranges(first.ravel(), count.ravel())
     times, row = data.times.index_select(0, index), _rows(count)
-    keep = kept_after_bin_dropout(times, row.index_select(0, segment), view.bin_dropout, recipe.bin_rule, lots)
+    keep = kept_after_bin_dropout(times, row.index_select(0, segment), view.bin_dropout, recipe.bin_rule, draws)
     if recipe.drop_in_place:
         chosen, segment = windows(*_segments(count), times)
-        keep = _or_all_of_a_row(keep.index_select(0, chosen), row.index_select(0, segment), len(lots)).nonzero()[:, 0]
+        keep = or_all_of_a_row(keep.index_select(0, chosen), row.index_select(0, segment), len(draws)).nonzero()[:, 0]
         return index.index_select(0, chosen.index_select(0, keep)), segment.index_select(0, keep)
     left = keep.nonzero()[:, 0]
     count = torch.bincount(segment.index_select(0, left), minlength=count.numel()).view(count.shape)
@@ -106,37 +136,57 @@ def _observations(
 
 
 def random_windows(
-    first: Tensor, count: Tensor, longest: Tensor, last_start: bool, lots: StarDraws
+    first: Tensor, count: Tensor, longest: Tensor, last_start: bool, draws: StarDraws
 ) -> tuple[Tensor, Tensor]:
-    """A contiguous window in every band of every star, starting uniformly at random; a shorter band is taken whole.
+    """Draw a contiguous window in every band of every star, its start uniformly; a shorter band is taken whole.
 
     Parameters
     ----------
     first, count : (batch, n_bands) int, where each band begins in a list of observations, and how many it has
     longest : (n_bands,) int, window lengths
     last_start : whether the last possible start can be drawn (the paper's code stops one short)
+    draws : random numbers of the stars
 
     Returns
     -------
     positions in that list, and their segment (row * n_bands + band)
+
+    Examples
+    --------
+    >>> first, count = torch.tensor([[0, 9]]), torch.tensor([[9, 2]])
+    >>> position, segment = random_windows(first, count, torch.tensor([4, 4]), True, Draws(0).of(torch.arange(1)))
+    >>> segment.tolist()
+    [0, 0, 0, 0, 1, 1]
     """
     spare = (count - longest).clamp(min=0)
-    u = lots.uniform(Purpose.WINDOW, torch.arange(len(longest), device=count.device))
+    u = draws.uniform(Purpose.WINDOW, torch.arange(len(longest), device=count.device))
     start = (u * (spare + int(last_start))).long()
     return ranges((first + start).ravel(), torch.minimum(count, longest).ravel())
 
 
 def shared_windows(
-    times: Tensor, first: Tensor, count: Tensor, longest: Tensor, lots: StarDraws
+    times: Tensor, first: Tensor, count: Tensor, longest: Tensor, draws: StarDraws
 ) -> tuple[Tensor, Tensor]:
-    """As `random_windows`, but all bands of a star are cut around the time of one random observation of it.
+    """Cut all bands of a star around the time of one random observation of it.
 
     Parameters
     ----------
-    times : (n,) days, the list of observations that `first` and `count` speak of; a star's bands follow one another
+    times : (n,) days, of the list of observations; a star's bands follow one another
+    first, count, longest, draws : as for `random_windows`
+
+    Returns
+    -------
+    positions, segment : as `random_windows`
+
+    Examples
+    --------
+    >>> times, first, count = torch.arange(11.0), torch.tensor([[0, 9]]), torch.tensor([[9, 2]])
+    >>> draws = Draws(0).of(torch.arange(1))
+    >>> shared_windows(times, first, count, torch.tensor([4, 4]), draws)[1].tolist()
+    [0, 0, 0, 0, 1, 1]
     """
     total = count.sum(1)
-    moment = times[first[:, 0] + (lots.uniform(Purpose.MOMENT) * total).long()]
+    moment = times[first[:, 0] + (draws.uniform(Purpose.MOMENT) * total).long()]
     position, segment = ranges(first.ravel(), count.ravel())
     until = moment.repeat_interleave(count.shape[1]).index_select(0, segment)
     earlier = (times.index_select(0, position) < until).long()
@@ -145,117 +195,11 @@ def shared_windows(
     return ranges((first + start).ravel(), torch.minimum(count, longest).ravel())
 
 
-def kept_after_bin_dropout(times: Tensor, row: Tensor, rate: float, rule: str, lots: StarDraws) -> Tensor:
-    """Which observations survive when whole bins of `BIN_WIDTH` days are dropped from every light curve.
-
-    Parameters
-    ----------
-    times, row : (n,) days; which light curve each belongs to, ascending
-    rate : share of the occupied bins to drop
-    rule : "share" drops round(rate x occupied bins) of them. "ranks" does what the paper's code does: it draws
-        max(int(rate x occupied bins), 1) bin numbers, then drops the observations whose bin's *rank* (in order of
-        first appearance) is among them.
-
-    Returns
-    -------
-    (n,) bool; a light curve that would lose everything keeps everything
-    """
-    number = bin_numbers(times, row, len(lots), rule)
-    stride = int(number.max()) + 2
-    occupied, bin_of = _occupied(row * stride + number, len(lots) * stride)
-    bin_row = occupied // stride
-    n_bins = torch.bincount(bin_row, minlength=len(lots))
-    n_drop = (rate * n_bins).round().long() if rule == "share" else (rate * n_bins).long().clamp(min=1)
-    dropped = _drawn(lots.bits(Purpose.BINS, occupied - bin_row * stride, bin_row), bin_row, n_bins, n_drop)
-    if rule == "ranks":
-        wanted = bin_row * stride + _rank_of_appearance(bin_of, bin_row, n_bins)
-        found = torch.searchsorted(occupied, wanted).clamp(max=len(occupied) - 1)
-        dropped = dropped[found] & (occupied[found] == wanted)
-    return _or_all_of_a_row(~dropped.index_select(0, bin_of), row, len(lots))
-
-
-def bin_numbers(times: Tensor, row: Tensor, n_rows: int, rule: str) -> Tensor:
-    """(n,) number of each observation's bin, counted from the first observation of its light curve."""
-    start = torch.full((n_rows,), torch.inf, dtype=times.dtype, device=times.device)
-    start = start.scatter_reduce(0, row, times, "amin")
-    age = (times - start.index_select(0, row)).div_(BIN_WIDTH)
-    return (age.ceil_() if rule == "ranks" else age.floor_()).long()
-
-
-def _occupied(cell: Tensor, n_cells: int) -> tuple[Tensor, Tensor]:
-    """``torch.unique(cell, return_inverse=True)``, by a table of all cells unless that is much longer than the list."""
-    if n_cells > 4 * len(cell) + 1_000:
-        return torch.unique(cell, return_inverse=True)
-    seen = torch.zeros(n_cells, dtype=torch.bool, device=cell.device).index_fill_(0, cell, True)
-    return seen.nonzero()[:, 0], (seen.cumsum(0) - 1).index_select(0, cell)
-
-
-def _drawn(bits: Tensor, row: Tensor, size: Tensor, n_drawn: Tensor) -> Tensor:
-    """(n,) bool, the `n_drawn` elements of every row that have the lowest bits; rows are ascending and have `size`."""
-    # One sort of integers, the row above 40 of the bits; rows stay where they are, so positions tell the rank.
-    order = torch.sort((row << 40) | (bits & ((1 << 40) - 1)), stable=True).indices
-    rank = torch.arange(len(row), device=row.device) - (size.cumsum(0) - size).index_select(0, row)
-    return torch.empty_like(rank, dtype=torch.bool).scatter_(0, order, rank < n_drawn.index_select(0, row))
-
-
-def _rank_of_appearance(bin_of: Tensor, bin_row: Tensor, size: Tensor) -> Tensor:
-    """Rank of every bin among those of its row, in the order in which the observations' list meets them."""
-    n = len(bin_of)
-    seen = torch.full_like(bin_row, n).scatter_reduce(0, bin_of, torch.arange(n, device=bin_of.device), "amin")
-    new = torch.zeros_like(bin_of).index_fill_(0, seen, 1)
-    return new.cumsum(0).index_select(0, seen) - 1 - (size.cumsum(0) - size).index_select(0, bin_row)
-
-
-def kept_after_thinning(place: Tensor, row: Tensor, most: float, lots: StarDraws) -> Tensor:
-    """Which observations survive when every light curve loses each of its own with one probability.
-
-    Parameters
-    ----------
-    place, row : (n,) int, each observation's place in its star; which light curve it belongs to, ascending
-    most : the probability is drawn uniformly between 0 and this for each light curve
-
-    Returns
-    -------
-    (n,) bool; a light curve that would lose everything keeps everything
-    """
-    probability = (most * lots.uniform(Purpose.THINNING)).index_select(0, row)
-    return _or_all_of_a_row(lots.uniform(Purpose.THINNED, place, row) >= probability, row, len(lots))
-
-
-def in_lost_band(segment: Tensor, n_bands: int, chance: float, lots: StarDraws) -> Tensor:
-    """(n,) bool, which observations go when a light curve loses the band with the fewest, where another is left.
-
-    Of bands with equally few it is the first; `segment` is row * n_bands + band.
-    """
-    size = torch.bincount(segment, minlength=len(lots) * n_bands).view(-1, n_bands)
-    sparsest = size.masked_fill(size == 0, torch.iinfo(size.dtype).max).argmin(1, keepdim=True)
-    loses = (lots.uniform(Purpose.LOST_BAND) < chance) & ((size > 0).sum(1) > 1)
-    lost = torch.zeros_like(size, dtype=torch.bool).scatter_(1, sparsest, loses[:, None])
-    return lost.view(-1).index_select(0, segment)
-
-
-def with_outlier(mag: Tensor, row: Tensor, sides: str, lots: StarDraws) -> Tensor:
-    """Give one observation of every row a magnitude beyond the 99 % range, brighter or (sides="both") fainter."""
-    length = torch.bincount(row, minlength=len(lots))
-    victim = torch.cumsum(length, 0) - length + (lots.uniform(Purpose.OUTLIER_PLACE) * length).long()
-    beyond = OUTLIER_REACH * lots.uniform(Purpose.OUTLIER_VALUE)
-    value = OUTLIER_BRIGHT - beyond
-    if sides == "both":
-        value = torch.where(lots.uniform(Purpose.OUTLIER_SIDE) < 0.5, value, OUTLIER_FAINT + beyond)
-    return mag.scatter(0, victim, value.to(mag.dtype))
-
-
-def _or_all_of_a_row(keep: Tensor, row: Tensor, n_rows: int) -> Tensor:
-    """`keep`, and all of a row that would keep nothing: there must be something to encode."""
-    left = torch.zeros(n_rows, dtype=torch.long, device=row.device).index_add(0, row, keep.long())
-    return keep | (left == 0).index_select(0, row)
-
-
 def _rows(count: Tensor) -> Tensor:
-    """(batch * n_bands,) row of every segment: looking it up is much faster than dividing for every observation."""
+    """Row of every segment, (batch * n_bands,): looking it up is much faster than a division for every observation."""
     return torch.arange(len(count), device=count.device).repeat_interleave(count.shape[1])
 
 
 def _segments(count: Tensor) -> tuple[Tensor, Tensor]:
-    """Where segments of given sizes begin that follow one another, and their sizes."""
+    """First positions of segments that follow one another, and their sizes."""
     return (torch.cumsum(count.ravel(), 0) - count.ravel()).view(count.shape), count

@@ -71,7 +71,7 @@ def messages() -> str:
     for file in [*sorted((ROOT / "astraclr").rglob("*.py")), *sorted(BOOK.glob("*.py"))]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.JoinedStr):
-                said.append("".join(v.value if isinstance(v, ast.Constant) else "\0" for v in node.values))
+                said.append("".join(str(v.value) if isinstance(v, ast.Constant) else "\0" for v in node.values))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 said.append(node.value)
     return "\n".join([*said, (ROOT / "Makefile").read_text()])

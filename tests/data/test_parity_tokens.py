@@ -12,7 +12,7 @@ from astraclr.config import RECIPES, ZTF_BANDS, View, preset
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.splits import split
 from astraclr.data.tokens import Prepared, prepare, weighted_mean
-from astraclr.model.embedding import CROPS, crop_tokens
+from astraclr.model.crops import CROPS, crop_tokens
 from astraclr.train import views
 from astraclr.train.counter_rng import Draws
 
@@ -132,7 +132,7 @@ def test_records_as_the_encoder_reads_them(oracles, parity, case):
     lengths, data = windows(json.loads(str(arrays["maxlen_json"]))), prepare(record(arrays, case))
     theirs = {name: arrays[f"{case}/augmentation_off/{name}"] for name in ("input", "times", "band_info", "mask")}
     real = theirs["mask"] == 0
-    view = views.make_view(data, ONE, View("plain"), lengths, PAPER, Draws(0))
+    view = views.make_view(data, ONE, View("plain"), lengths, PAPER, Draws(0).of(ONE))
     padded = crop_tokens(data, ONE, lengths, "start", padded=True)
     for how, ours, rows in (("a view", view, real), ("the fixed layout", padded, slice(None))):
         name = f"records, {how}"
@@ -209,7 +209,7 @@ def test_windows_with_dropped_points(oracles, parity, monkeypatch, case):
     assert dropped.sum() == 1 and mask[1] and not mask[2], "a dropped point between real ones"
     data = prepared(arrays[f"{key}/in"], counts)
     monkeypatch.setattr(views, "kept_after_bin_dropout", lambda *_: torch.tensor(~dropped))
-    view = views.make_view(data, ONE, View("hard", bin_dropout=0.5), windows(lengths), WITH_ERRORS, Draws(0))
+    view = views.make_view(data, ONE, View("hard", bin_dropout=0.5), windows(lengths), WITH_ERRORS, Draws(0).of(ONE))
     assert (~view.mask).sum() == (~mask).sum() == sum(counts) - 1
     parity("windows with dropped points: what is left", 0, columns(view)[0], arrays[f"{key}/out"][~mask])
 

@@ -38,7 +38,7 @@ NOTICED = {
                        "N_FREQUENCIES LEAST_ERROR MOST_APART LEAST_POWER _SHAPE"),
     "model.inputs": ("inputs", "ERROR_RANGE"),
     "train.counter_rng": ("numbers", "_WORD _GOLDEN _FIRST _SECOND VALIDATION"),
-    "train.views": ("views", "BIN_WIDTH OUTLIER_BRIGHT OUTLIER_FAINT OUTLIER_REACH"),
+    "train.augmentations": ("views", "BIN_WIDTH OUTLIER_BRIGHT OUTLIER_FAINT OUTLIER_REACH"),
     "train.summary_targets": ("summaries", "REFERENCE LIMIT"),
     "train.optimizer": ("steps", "BETAS EPSILON RATE_BATCH"),
     "train.step": ("steps", "CLIP_NORM"),

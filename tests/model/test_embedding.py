@@ -11,17 +11,8 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import prepare
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.config import EncoderConfig
-from astraclr.model.embedding import (
-    CROPS,
-    before_place,
-    crop_starts,
-    crop_tokens,
-    embed,
-    embedding_table,
-    fuse,
-    spread_crops,
-    stars_at_once,
-)
+from astraclr.model.crops import CROPS, before_place, crop_starts, crop_tokens, spread_crops
+from astraclr.model.embedding import embed, embedding_table, fuse, stars_at_once
 from astraclr.model.encoder import Encoder, new_encoder
 
 

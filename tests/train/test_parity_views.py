@@ -11,7 +11,7 @@ import torch
 
 from astraclr.config import RECIPES, View, preset
 from astraclr.data.tokens import Prepared
-from astraclr.train import views
+from astraclr.train import augmentations, views
 from astraclr.train.counter_rng import Draws, StarDraws
 
 PAPER = RECIPES["paper"]
@@ -31,7 +31,7 @@ def kept(times, rate, n=1, seed=0):
     times = torch.as_tensor(times, dtype=torch.float64)
     row = torch.arange(n).repeat_interleave(len(times))
     lots = Draws(seed).of(torch.arange(n))
-    return views.kept_after_bin_dropout(times.repeat(n), row, rate, PAPER.bin_rule, lots).view(n, -1)
+    return augmentations.kept_after_bin_dropout(times.repeat(n), row, rate, PAPER.bin_rule, lots).view(n, -1)
 
 
 # Windows
@@ -54,7 +54,7 @@ def test_window_starts_are_uniform_and_of_each_band_their_own(oracles, parity, e
     )
     size = replace(preset("tiny"), windows=tuple(lengths.items()))
     same, keys = torch.zeros(n, dtype=torch.long), torch.arange(n)
-    tokens = views.make_view(star, same, View("plain"), size, PAPER, Draws(extra), keys)
+    tokens = views.make_view(star, same, View("plain"), size, PAPER, Draws(extra).of(keys))
     assert not tokens.mask.any() and tokens.times.shape == (n, 30)
     starts = tokens.times[:, [0, 12, 26]].long().numpy().T
     theirs = np.zeros(3 * possible)
@@ -81,7 +81,7 @@ def test_window_starts_are_uniform_and_of_each_band_their_own(oracles, parity, e
 def test_bin_numbers(oracles, parity, case):
     arrays = oracles("binning")
     times = torch.as_tensor(arrays[f"{case}/in"][:, 0], dtype=torch.float64)
-    ours = views.bin_numbers(times, torch.zeros(len(times), dtype=torch.long), 1, PAPER.bin_rule)
+    ours = augmentations.bin_numbers(times, torch.zeros(len(times), dtype=torch.long), 1, PAPER.bin_rule)
     parity("bin drop-out: bin of each point", 0, ours, arrays[f"{case}/bin_index"])
 
 
@@ -144,7 +144,7 @@ def outliers(oracles):
     arrays, n = oracles("outlier"), 3_000
     places = np.flatnonzero(arrays["mask"] == 0)
     row = torch.arange(n).repeat_interleave(len(places))
-    drawn = views.with_outlier(torch.zeros(len(row)), row, PAPER.outlier_sides, Draws(1).of(torch.arange(n)))
+    drawn = augmentations.with_outlier(torch.zeros(len(row)), row, PAPER.outlier_sides, Draws(1).of(torch.arange(n)))
     return arrays, drawn.view(n, -1), places
 
 
@@ -171,11 +171,11 @@ def test_how_bright_outliers_are(outliers, parity):
     parity(
         "outlier: brightest and faintest ordinary magnitude",
         5e-6,
-        [views.OUTLIER_BRIGHT, views.OUTLIER_FAINT],
+        [augmentations.OUTLIER_BRIGHT, augmentations.OUTLIER_FAINT],
         [arrays["saturation"], arrays["limit"]],
     )
-    brightest = views.OUTLIER_BRIGHT - views.OUTLIER_REACH
+    brightest = augmentations.OUTLIER_BRIGHT - augmentations.OUTLIER_REACH
     for values in (ours, theirs):
-        assert brightest - 1e-6 <= values.min() and values.max() <= views.OUTLIER_BRIGHT
+        assert brightest - 1e-6 <= values.min() and values.max() <= augmentations.OUTLIER_BRIGHT
     # Two samples of 3,000 of one distribution are further apart once in a thousand times.
     parity("outlier: values, Kolmogorov-Smirnov distance", 0.0503, ks_2samp(ours, theirs).statistic, 0)

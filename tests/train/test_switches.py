@@ -15,17 +15,19 @@ from astraclr.evaluate.probes import linear_probe
 from astraclr.model.attention import over_rows
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control, save_checkpoint
 from astraclr.model.config import EncoderConfig
-from astraclr.model.embedding import CROPS, crop_tokens, embed, embedding_table
+from astraclr.model.crops import CROPS, crop_tokens
+from astraclr.model.embedding import embed, embedding_table
 from astraclr.model.encoder import Encoder, new_encoder
 from astraclr.model.inputs import Steps
 from astraclr.model.saved_settings import recipe_from_dict
+from astraclr.train.augmentations import in_lost_band, kept_after_thinning
 from astraclr.train.counter_rng import VALIDATION, Draws
 from astraclr.train.losses import nt_xent, nt_xent_pairs
 from astraclr.train.optimizer import BETAS, new_optimiser, rate_of_step
 from astraclr.train.pretrain import pretrain
 from astraclr.train.step import CLIP_NORM, Training, project_views, update
 from astraclr.train.summary_targets import Summaries
-from astraclr.train.views import in_lost_band, kept_after_thinning, make_view, make_views
+from astraclr.train.views import make_view, make_views
 
 SIZE = replace(preset("tiny"), batch_size=16, steps=12, evaluate_every=6)
 FAST = replace(SIZE, warmup=100)
@@ -49,7 +51,7 @@ def data(stars):
 def test_noise_unit_noise_is_in_magnitudes_or_in_errors(data, unit):
     stars = torch.arange(64)
     quiet, noisy = (
-        make_view(data, stars, View("v", 1.0, s), SIZE, switched(noise_unit=unit, error_input=True), Draws(0))
+        make_view(data, stars, View("v", 1.0, s), SIZE, switched(noise_unit=unit, error_input=True), Draws(0).of(stars))
         for s in (0.0, 0.2)
     )
     added = (noisy.mag - quiet.mag)[~quiet.mask]
@@ -65,7 +67,12 @@ def test_shared_window_cuts_all_bands_around_one_time(data, dropped):
     centre_apart = {}
     for shared in (False, True):
         view = make_view(
-            data, stars, View("short", 0.5, bin_dropout=dropped), SIZE, switched(shared_window=shared), Draws(0)
+            data,
+            stars,
+            View("short", 0.5, bin_dropout=dropped),
+            SIZE,
+            switched(shared_window=shared),
+            Draws(0).of(stars),
         )
         centres = []
         for band in data.log_wavelength[:2]:
@@ -77,7 +84,9 @@ def test_shared_window_cuts_all_bands_around_one_time(data, dropped):
 
 def test_shared_window_has_the_lengths_of_an_own_one(data):
     stars = torch.arange(96)
-    own, shared = (make_view(data, stars, PLAIN, SIZE, switched(shared_window=s), Draws(0)) for s in (False, True))
+    own, shared = (
+        make_view(data, stars, PLAIN, SIZE, switched(shared_window=s), Draws(0).of(stars)) for s in (False, True)
+    )
     for band in data.log_wavelength:
         counts = [(~v.mask & (v.band == band)).sum(1) for v in (own, shared)]
         assert torch.equal(*counts)
@@ -90,12 +99,12 @@ def test_centring_window_loses_the_colour_and_star_keeps_it():
     star = LightCurves.from_arrays(
         np.zeros(2 * n, int), band, 58_300 + rng.uniform(0, 900, 2 * n), mag, np.full(2 * n, 0.01)
     )
-    data = prepare(star)
+    data, one = prepare(star), torch.tensor([0])
     for centring, colour in (("star", 1.0), ("window", 0.0)):
         how = switched(centring=centring)
         for tokens in (
-            crop_tokens(data, torch.tensor([0]), SIZE, "start", how),
-            make_view(data, torch.tensor([0]), PLAIN, SIZE, how, Draws(0)),
+            crop_tokens(data, one, SIZE, "start", how),
+            make_view(data, one, PLAIN, SIZE, how, Draws(0).of(one)),
         ):
             g, r = (tokens.mag[tokens.band == b].mean().item() for b in data.log_wavelength[:2])
             assert g - r == pytest.approx(colour, abs=0.02)
@@ -370,7 +379,8 @@ def test_corrected_and_paper_begin_and_learn_as_they_always_did(stars):
 def noisy_and_not(data, view, recipe=None, n=64, seed=0):
     """A plain view of the first stars, and the same with a switch of `View`."""
     recipe = recipe or switched(error_input=True)
-    return [make_view(data, torch.arange(n), v, SIZE, recipe, Draws(seed)) for v in (PLAIN, view)]
+    stars = torch.arange(n)
+    return [make_view(data, stars, v, SIZE, recipe, Draws(seed).of(stars)) for v in (PLAIN, view)]
 
 
 def test_colour_jitter_shifts_every_band_of_a_view_by_one_draw(data):

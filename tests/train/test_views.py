@@ -7,17 +7,15 @@ import torch
 from astraclr.config import RECIPES, View, preset
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import prepare
-from astraclr.train.counter_rng import Draws
-from astraclr.train.views import (
+from astraclr.train.augmentations import (
     OUTLIER_BRIGHT,
     OUTLIER_FAINT,
     _occupied,
     kept_after_bin_dropout,
-    make_view,
-    make_views,
-    random_windows,
     with_outlier,
 )
+from astraclr.train.counter_rng import Draws
+from astraclr.train.views import make_view, make_views, random_windows
 
 
 def lots(n, seed=0):
@@ -108,7 +106,7 @@ def test_the_noise_of_a_point_does_not_change_with_the_window_around_it(data):
         """{(star, time, band): noise}"""
         found, stars = {}, torch.arange(32)
         quiet, loud = (
-            make_view(data, stars, View("v", 1.0, s), preset(size), switched(noise_unit="mag"), Draws(4))
+            make_view(data, stars, View("v", 1.0, s), preset(size), switched(noise_unit="mag"), Draws(4).of(stars))
             for s in (0.0, 1.0)
         )
         for star, keep in enumerate(~quiet.mask):
@@ -126,7 +124,8 @@ def test_the_noise_of_a_point_does_not_change_with_the_window_around_it(data):
 
 def test_a_view_without_noise_holds_consecutive_observations_of_the_star(stars):
     data = prepare(stars[:1])
-    view = make_view(data, torch.tensor([0]), View("plain"), preset("tiny"), RECIPES["corrected"], Draws(0))
+    one = torch.tensor([0])
+    view = make_view(data, one, View("plain"), preset("tiny"), RECIPES["corrected"], Draws(0).of(one))
     g = stars[:1].star(0)["g"][0] - 58_000
     seen = view.times[0][torch.isclose(view.band[0], data.log_wavelength[0])].numpy()
     start = np.flatnonzero(g == seen[0])[0]
@@ -196,7 +195,7 @@ def test_a_star_beside_one_of_a_million_days_loses_what_it_loses_alone(rule):
 def test_dropped_points_use_up_the_window_only_in_the_paper(stars):
     data, view = prepare(stars[:32]), View("hard", 1.0, 0.0, 0.5)
     lengths = {
-        name: (~make_view(data, torch.arange(32), view, preset("tiny"), recipe, Draws(0)).mask).sum(1)
+        name: (~make_view(data, torch.arange(32), view, preset("tiny"), recipe, lots(32)).mask).sum(1)
         for name, recipe in RECIPES.items()
     }
     assert lengths["corrected"].float().mean() > lengths["paper"].float().mean()
@@ -237,6 +236,6 @@ def test_a_window_that_bin_drop_out_would_empty_is_kept_whole():
     )
     for seed in range(5):
         view = make_view(
-            crowded, torch.arange(12), View("hard", 1.0, 0.0, 0.5), preset("tiny"), RECIPES["paper"], Draws(seed)
+            crowded, torch.arange(12), View("hard", 1.0, 0.0, 0.5), preset("tiny"), RECIPES["paper"], lots(12, seed)
         )
         assert ((~view.mask).sum(1) > 0).all()

@@ -12,9 +12,9 @@ from astraclr.tutorial.checks import grader
 from astraclr.tutorial.experiments import committed_result
 
 _SECOND_TASK = "+ summaries"
-"""First row of the road that is not trained by the contrast alone."""
+"""First step that is not trained by the contrast alone."""
 _PARTS = {"+ steps": "no steps", "+ jitter": "no jitter"}
-"""Steps of the road that were also taken away, and the rows without them."""
+"""Steps that were also taken away, and the rows without them."""
 
 
 def _rows(group: str = "") -> dict[str, dict[str, float]]:
@@ -81,10 +81,10 @@ def _order(brought: Mapping[str, float], missed: Mapping[str, float]) -> str | N
                 continue
             since = 100 * (rows[more]["trained"] - rows[road[0]]["trained"])
             mistakes = {
-                "the sign. What helps is positive, on the road and when it is missed.": -right,
+                "the sign. What helps is positive, when it is added and when it is missed.": -right,
                 "in points of accuracy, please.": right / 100,
                 "that is what random weights gain. Take the trained encoder.": control,
-                "that is since the beginning of the road. What did this step alone add?": since,
+                "that is since the first row. What did this step alone add?": since,
             }
             other = f"compare the row with the one {'before it' if name == 'brought' else 'at the end'}."
             for hint, value in mistakes.items():
