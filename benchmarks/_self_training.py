@@ -119,7 +119,8 @@ class _Batches:
             self.left, self.epochs = self.rng.permutation(len(self.data)), self.epochs + 1
         stars = torch.as_tensor(self.left[: self.size], device=self.target.device)
         self.left = self.left[self.size :]
-        tokens = make_view(self.data, stars, TRAINING_VIEW, model.preset, model.recipe, Draws(seed, self.epochs))
+        draws = Draws(seed, self.epochs).of(stars)
+        tokens = make_view(self.data, stars, TRAINING_VIEW, model.preset, model.recipe, draws)
         return F.cross_entropy(model.head(model.encoder(tokens)), self.target[stars])
 
 

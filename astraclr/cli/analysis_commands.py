@@ -13,7 +13,7 @@ from astraclr.cli import terminal as term
 from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknown, File, Label, Seed, Threads
 
 if TYPE_CHECKING:  # torch would make `astraclr --help` wait
-    from astraclr.evaluate.embeddings import Table
+    from astraclr.evaluate.embeddings import Embeddings
 
 _Embeddings = Annotated[
     Path,
@@ -112,7 +112,7 @@ def probe(
         typer.echo(f"head, fitted on all {n:,} labelled stars of {embeddings}: {head_file}")
 
 
-def _fit_and_save_head(table: Table, c: float, accuracy: float, file: Path) -> int:
+def _fit_and_save_head(table: Embeddings, c: float, accuracy: float, file: Path) -> int:
     """Fit a head on all labelled stars of a table, save it with its accuracy, and return their number."""
     from astraclr.analysis import classifier
     from astraclr.evaluate.embeddings import labelled

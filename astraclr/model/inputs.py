@@ -48,8 +48,12 @@ class Steps(nn.Module):
 
     @staticmethod
     def numbers(tokens: Tokens) -> Tensor:
-        """(..., length, 8): ``asinh 5m, asinh(m/e)/2, log10 e + 1.5, 10 (log10 wavelength - 3.75)``; then of the step
-        ``log10(dt + 0.001) + 0.5, asinh 5dm, asinh(dm/error of dm)/2, 1``, all 0 where there is none before.
+        """Turn each observation, and the step from the one before it in its band, into eight numbers.
+
+        Returns
+        -------
+        (..., length, 8): ``asinh 5m, asinh(m/e)/2, log10 e + 1.5, 10 (log10 wavelength - 3.75)``, and of the step
+        ``log10(dt + 0.001) + 0.5, asinh 5dm, asinh(dm/error of dm)/2, 1``, all 0 for the first of a band
         """
         if tokens.magerr is None or tokens.follows is None:
             raise ValueError(

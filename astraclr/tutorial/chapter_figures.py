@@ -27,7 +27,7 @@ def draw_gaps(ax: Axes, gaps: np.ndarray, band: np.ndarray, bands: Sequence[str]
     band : (n,) index into `bands` of each gap
     """
     for k, name in enumerate(bands):
-        logarithm, bins = np.log10(gaps[band == k]), np.linspace(-4, 2.5, 90)
+        logarithm, bins = np.log10(gaps[band == k]), np.linspace(-4, 2.5, 90).tolist()
         ax.hist(logarithm, bins=bins, density=True, histtype="step", color=BAND_COLOURS[name], label=name)
     ticks = range(-4, 3)
     ax.set_xticks(ticks, [f"{10.0**k:g}" for k in ticks])
@@ -74,6 +74,7 @@ def draw_attention(axes: Sequence[Axes], weights: torch.Tensor, windows: Mapping
     """
     edges = np.cumsum([0, *windows.values()])
     middle = (edges[:-1] + edges[1:]) / 2
+    image = None
     for k, (ax, head) in enumerate(zip(axes, weights, strict=True), start=1):
         image = ax.imshow(head, cmap="magma", vmin=0, vmax=float(weights.max()) / 2)
         ax.set_xticks(middle, list(windows))
@@ -83,7 +84,8 @@ def draw_attention(axes: Sequence[Axes], weights: torch.Tensor, windows: Mapping
         ax.hlines(edges[1:-1] - 0.5, *ax.get_xlim(), color="white", lw=0.8)
         ax.grid(False)
     axes[0].set_ylabel("query (observation that reads)")
-    axes[0].figure.colorbar(image, ax=axes, shrink=0.8, extend="max", label="attention weight")
+    if image is not None:
+        axes[0].figure.colorbar(image, ax=axes, shrink=0.8, extend="max", label="attention weight")
 
 
 def draw_training_and_gauges(
@@ -107,7 +109,7 @@ def draw_training_and_gauges(
         "uniformity": "uniformity (lower is better)",
         "effective_rank": f"effective rank (of {width})",
     }
-    layout = [["loss"] * 3, list(titles)]
+    layout: Any = [["loss"] * 3, list(titles)]
     _, axes = plt.subplot_mosaic(layout, figsize=(8.6, 6.2), height_ratios=[1.5, 1])
     draw_training(axes["loss"], history, n_views, batch)
     held = history.dropna(subset="val_loss")

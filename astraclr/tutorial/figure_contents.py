@@ -111,7 +111,9 @@ def _artists(ax: Axes) -> Iterator[tuple[str, np.ndarray, bool]]:
                 kind, display = "shapes", np.concatenate([*points, np.empty((0, 2))])
             yield name(kind, collection), finite(to_axes.transform(display)), False
         for image in ax.images:
-            shown = np.asarray(image.norm(image.get_array()), float).reshape(-1) if image.get_array().ndim == 2 else []
+            values = image.get_array()
+            grey = values is not None and values.ndim == 2
+            shown = np.asarray(image.norm(values), float).reshape(-1) if grey else []
             yield "image", finite(np.column_stack([shown, shown])), True
 
 
@@ -184,6 +186,7 @@ def record_in_notebook() -> None:
         print_method = ObjectName("_repr_astraclr_figure_")
         _return_type = dict
 
-    if (shell := get_ipython()) is not None:
+    shell: Any = get_ipython()
+    if shell is not None:
         formatter = shell.display_formatter.formatters.setdefault(MIME, Contents(parent=shell.display_formatter))
         formatter.for_type(FigureBase, describe)  # the inline backend takes away what is registered for Figure itself

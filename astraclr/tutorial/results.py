@@ -46,6 +46,7 @@ class Found(NamedTuple):
 
     @property
     def interval(self) -> str:
+        """The bounds of the interval as text, or that there are none."""
         return f"{self.low:.3f} to {self.high:.3f}" if np.isfinite(self.low) else NONE
 
 

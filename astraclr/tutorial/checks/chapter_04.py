@@ -51,6 +51,7 @@ def _loss(loss: Callable[[Tensor, float], Tensor | float]) -> str | None:
     if not callable(loss):
         return "Hand over the function itself, without brackets behind its name, so that it can be tried."
     generator = torch.Generator().manual_seed(4)
+    z = torch.empty(0)
     for n_views, batch in ((3, 4), (2, 5), (4, 3)):
         z = 1.5 * torch.randn(n_views, batch, 6, generator=generator)
         said, right = float(loss(z, 0.3)), float(nt_xent(z, 0.3))
