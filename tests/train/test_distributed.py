@@ -6,7 +6,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from typing import Any, cast
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
