@@ -47,8 +47,15 @@ def page(made, checkpoint, tmp_path_factory):
     return file
 
 
+def inside(text: str, name: str) -> str:
+    """The text of a script element."""
+    found = re.search(rf'id="{name}">(.*?)</script>', text, re.DOTALL)
+    assert found
+    return found[1]
+
+
 def facts_of(text: str) -> dict:
-    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    return json.loads(inside(text, "data"))
 
 
 def columns_of(text: str) -> dict[str, np.ndarray]:
@@ -80,8 +87,7 @@ def test_page_holds_the_neighbours_and_the_light_curves(page, made, checkpoint):
     np.testing.assert_array_equal(columns["period"], made.period)
     assert {"predicted", "probability"} < set(columns)
     np.testing.assert_array_equal(columns["observed"].reshape(-1, 3), made.counts)
-    curves = re.search(r'id="curves">(.*?)</script>', text)[1]
-    assert len(unpacked(curves, columns["shown"].reshape(-1, 3))) == len(made)
+    assert len(unpacked(inside(text, "curves"), columns["shown"].reshape(-1, 3))) == len(made)
 
 
 def test_more_stars_than_asked_are_drawn_at_random(made, checkpoint, monkeypatch):

@@ -1,12 +1,12 @@
 """Graders of chapter 3: right answers pass, typical mistakes get hints of their own, and no hint tells the answer."""
 
 import torch
-from astraclr.model.crops import crop_tokens
 from grading import hint, lenient  # noqa: F401 - a fixture for all of them
 
 from astraclr import config
 from astraclr.data.tokens import prepare
 from astraclr.model.config import EncoderConfig
+from astraclr.model.crops import crop_tokens
 from astraclr.model.encoder import Attention, Encoder, new_encoder
 from astraclr.simulation.simulate import simulate
 from astraclr.tutorial.checks import chapter_03, check
