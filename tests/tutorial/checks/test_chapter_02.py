@@ -79,7 +79,7 @@ def test_reverse():
     changes = {
         "forwards": lambda t, m, e: (t, m[::-1], e),
         "follow them": lambda t, m, e: (-t[::-1], m, e),
-        "stretched": lambda t, m, e: (-2 * t, m, e),
+        "stretch": lambda t, m, e: (-2 * t, m, e),
         "sign of the magnitudes": lambda t, m, e: (-t, -m, e),
         "no observation": lambda t, m, e: (-t[1:], m[1:], e[1:]),
     }

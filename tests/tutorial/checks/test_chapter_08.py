@@ -44,7 +44,7 @@ def test_denominator():
         (lambda z: nt_xent(z, 0.1), "still the loss of the reference"),
         (lambda z: strict(z, own=False), "fall below any floor"),
         (lambda z: strict(z, 1.0), "ignores the temperature"),
-        (lambda z: strict(z, unit=False), "no cosines"),
+        (lambda z: strict(z, unit=False), "length 1"),
         (0.5, "function itself"),
         (lambda z: strict(z) + 1, "by hand"),
     ):
@@ -52,7 +52,7 @@ def test_denominator():
     for answer, hint in (
         ({"kept": 0.0, "left out": np.log(2)}, "exchanged"),
         ({"kept": 0.5}, "lacks left out"),
-        ({"kept": np.log(3), "left out": 0.0}, "Which rivals remain"),
+        ({"kept": np.log(3), "left out": 0.0}, "Which terms remain"),
         ({"kept": np.log(3 * 128 - 1), "left out": 0.0}, "constant output"),
         ({"kept": np.log(2), "left out": 0.4}, "others left out"),
     ):

@@ -68,7 +68,7 @@ def test_order(table):
     for answer, hint in (
         ((brought, {k: -v for k, v in missed.items()}), "the sign"),
         (credits("random"), "random"),
-        (credits(scale=1), "in points"),
+        (credits(scale=1), "give points"),
         (({"+ steps": 1.0}, missed), "one before it"),
         ((brought, {}), "lacks '+ steps'"),
         ((brought | {"+ jitter": 33.3}, missed), "before it"),
