@@ -54,7 +54,7 @@ def test_gauges_stand_beside_those_of_random_weights():
     chapter_figures.draw_training_and_gauges(history, gauges, n_views=3, batch=128, width=16)
     figure = plt.gcf()
     assert [ax.get_title() for ax in figure.axes][3] == "effective rank (of 16)"
-    assert [ax.lines[1].get_ydata()[0] for ax in figure.axes[1:]] == list(gauges.values())
+    assert [np.asarray(ax.lines[1].get_ydata())[0] for ax in figure.axes[1:]] == list(gauges.values())
     plt.close(figure)
 
 

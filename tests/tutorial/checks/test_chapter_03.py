@@ -63,7 +63,7 @@ def test_shift():
             for days in (365.25, 1)
         )
         distances = torch.cdist(h, h)
-        between[name] = distances[~torch.eye(12, dtype=bool)].median().item()
+        between[name] = distances[~torch.eye(12, dtype=torch.bool)].median().item()
         largest[name] = distances.max().item()
 
     def ratios(over, under):

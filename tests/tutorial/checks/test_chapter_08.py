@@ -100,7 +100,7 @@ def test_refuse():
     first = Checkpoint(new_encoder(size, with_errors, 0).eval(), size, with_errors, 0)
     second = Checkpoint(new_encoder(size, recipe("corrected"), 0).eval(), size, recipe("corrected"), 0)
     whole = Checkpoint(new_encoder(size, recipe("corrected"), 0).eval(), size, recipe("corrected"), 0)
-    second.encoder.layers[0].norm1.weight.data[0] = torch.nan
+    second.encoder.get_parameter("layers.0.norm1.weight").data[0] = torch.nan
     from astraclr.interop.onnx_export import export_onnx
 
     messages = []
