@@ -78,11 +78,9 @@ def load_published(
         )
         arrays = {name: values for name, values in arrays.items() if not name.startswith("projection.")}
         state = {name: w for name, w in state.items() if not name.startswith("projection.")}
-    shapes = {_published_name(name): tuple(w.shape)[::-1] for name, w in state.items()}
-    _check_arrays(arrays, shapes)
-    encoder.load_state_dict(
-        {name: torch.tensor(arrays[_published_name(name)].T.copy()) for name in state}, strict=False
-    )
+    _check_arrays(arrays, {_published_name(name): tuple(w.shape)[::-1] for name, w in state.items()})
+    state = {name: torch.tensor(arrays[_published_name(name)].T.copy()) for name in state}
+    encoder.load_state_dict(state, strict=False)
     return Checkpoint(encoder.eval(), preset, RECIPES["paper"], seed, "published weights")
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from astraclr.config import ZTF_BANDS
 from astraclr.data.lightcurves import LightCurves
 from astraclr.simulation.cadence import ztf_fields
-from astraclr.simulation.simulate import FAINTEST_MEAN, epochs, observed
+from astraclr.simulation.observation import epochs, observed
+from astraclr.simulation.simulate import FAINTEST_MEAN
 
 EVENTS = ("supernova", "microlensing")
 

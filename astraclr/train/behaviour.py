@@ -25,7 +25,7 @@ from astraclr.model.encoder import new_encoder
 from astraclr.model.inputs import Steps, angular_rates
 from astraclr.simulation.cadence import ztf_fields
 from astraclr.simulation.classes import KINDS, PERIODIC
-from astraclr.simulation.simulate import observed
+from astraclr.simulation.observation import observed
 from astraclr.train.counter_rng import VALIDATION, Draws, Purpose
 from astraclr.train.fixed_cases import RECIPES, SIZE, stars
 from astraclr.train.losses import nt_xent

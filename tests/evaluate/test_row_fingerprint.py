@@ -30,7 +30,8 @@ NOTICED = {
     "simulation.cadence": ("sky", "N_FIELDS MJD_START MJD_END SYNODIC_MONTH FULL_MOON LIMIT _PUBLIC _BUSY _SPARSE "
                            "_SECOND_VISIT _DENSE_NIGHT"),
     "simulation.classes": ("simulator", "KINDS"),
-    "simulation.simulate": ("simulator", "ERROR_FLOOR EXTINCTION SATURATION FAINTEST_MEAN STEP N_BINS _N_GRID"),
+    "simulation.observation": ("simulator", "ERROR_FLOOR SATURATION"),
+    "simulation.simulate": ("simulator", "EXTINCTION FAINTEST_MEAN STEP N_BINS _N_GRID"),
     "data.splits": ("numbers", "TRAIN_SHARE"),
     "data.sources": ("numbers", "BLOCK BUFFER"),
     "data.tokens": ("views", "MJD_ZERO"),
