@@ -29,7 +29,8 @@ from astraclr.evaluate.finetune import FineTuned, Layers, finite, thaw
 from astraclr.evaluate.heads import Standardised, fit_converged
 from astraclr.evaluate.probes import best_setting, fit_logistic
 from astraclr.model.checkpoint import Checkpoint
-from astraclr.model.embedding import CROPS, embed
+from astraclr.model.crops import CROPS
+from astraclr.model.embedding import embed
 from astraclr.train.counter_rng import Draws
 from astraclr.train.summary_targets import LIMIT
 from astraclr.train.views import make_view

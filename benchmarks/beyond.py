@@ -29,7 +29,8 @@ from astraclr.evaluate.metrics import majority
 from astraclr.evaluate.probes import linear_probe
 from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
-from astraclr.model.embedding import CROPS, embed, one_window
+from astraclr.model.crops import CROPS, cropped
+from astraclr.model.embedding import embed
 from astraclr.simulation.classes import PERIODIC
 from astraclr.simulation.simulate import drawn_numbers, simulate
 from astraclr.simulation.transients import EVENTS, planted
@@ -63,7 +64,7 @@ def stars_and_windows(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarr
     whole = {name: x.mean(1) for name, x in windows.items()} | featured(lc, encoders)
     c = encoders["trained"]
     if "features" in whole:
-        windows["features"] = np.stack([features(one_window(lc, c.preset, crop, c.recipe))[0] for crop in CROPS], 1)
+        windows["features"] = np.stack([features(cropped(lc, c.preset, c.recipe, [crop]))[0] for crop in CROPS], 1)
     return whole | {f"{name}, windows": disagreement(x) for name, x in windows.items()}
 
 

@@ -39,7 +39,8 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import prepare
 from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, save_checkpoint
-from astraclr.model.embedding import CROPS, crop_tokens, embed, stars_at_once
+from astraclr.model.crops import CROPS, crop_tokens
+from astraclr.model.embedding import embed, stars_at_once
 from astraclr.model.encoder import new_encoder
 from astraclr.simulation.simulate import simulate
 

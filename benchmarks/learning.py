@@ -46,7 +46,7 @@ def training(
     source, (train, held) = InMemory(stars, "cpu"), split(len(stars))
     held = held[: 4 * size.batch_size]
     encoder = new_encoder(size, method, seed, len(stars.bands)).train()
-    training, optimiser = Training(encoder, size, method), new_optimiser(encoder, method, "cpu")
+    model, optimiser = Training(encoder, size, method), new_optimiser(encoder, method, "cpu")
     summaries = Summaries(source, train, "cpu") if method.summaries else None
     held_data, held_rows = source.prepared(held, "cpu"), torch.arange(len(held))
     per_epoch = len(train) // size.batch_size
@@ -54,7 +54,7 @@ def training(
         if step in looked_at:
             truth = None if summaries is None else summaries.of(held)
             keys = torch.as_tensor(held)
-            gauges = validate(training, held_data, held_rows, 0, keys, truth)
+            gauges = validate(model, held_data, held_rows, 0, keys, truth)
             encoder.eval()
             yield step, Checkpoint(encoder, size, method, seed), gauges["val_loss"]
             encoder.train()
@@ -66,7 +66,7 @@ def training(
         data, keys = source.prepared(rows, "cpu"), torch.as_tensor(rows)
         views = make_views(data, torch.arange(len(rows)), size, method, Draws(seed, epoch), keys)
         truth = None if summaries is None else summaries.of(rows)
-        update(training, optimiser, views, step, truth)
+        update(model, optimiser, views, step, truth)
 
 
 def projected(x: list[np.ndarray], fit: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:

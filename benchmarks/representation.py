@@ -43,8 +43,9 @@ from astraclr.evaluate.metrics import NATURAL
 from astraclr.evaluate.row_fingerprint import fingerprints_of, row_differences, row_key
 from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
+from astraclr.model.crops import cropped
 from astraclr.model.device import own_device
-from astraclr.model.embedding import embed, shown
+from astraclr.model.embedding import embed
 from astraclr.model.encoder import new_encoder
 from astraclr.simulation.samples import TRAINING_STARS
 from astraclr.tutorial.experiments import run_folder, trained
@@ -124,7 +125,7 @@ class Table:
     def vectors(self, name: str, seed: int, lc: LightCurves) -> np.ndarray:
         """(n_stars, d) vectors of a row without supervised training."""
         if name in FEATURES:
-            lc = shown(lc, self.size) if "windows" in name else lc
+            lc = cropped(lc, self.size) if "windows" in name else lc
             return features(lc, periodogram=name.endswith("-period"), progress=True)[0]
         return embed(lc, self.encoder(name, seed), progress=True)
 

@@ -23,7 +23,8 @@ from astraclr.evaluate.finetune import PAPER_LAYERS, finetune
 from astraclr.evaluate.probes import linear_probe
 from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint
-from astraclr.model.embedding import crop_tokens, embed
+from astraclr.model.crops import crop_tokens
+from astraclr.model.embedding import embed
 from astraclr.model.encoder import new_encoder
 from astraclr.model.inputs import angular_rates
 from astraclr.simulation.samples import labelled_stars, training_stars

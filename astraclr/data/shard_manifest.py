@@ -8,7 +8,6 @@ the same bytes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from astraclr.data import cleaning
-from astraclr.files import existing, need_known_version, replacing
+from astraclr.files import existing, need_known_version, replacing, sha256
 
 MANIFEST, FORMAT, VERSION = "manifest.json", "astraclr.shards", 1
 _SECONDS_BETWEEN_SAVES = 5.0
@@ -38,11 +37,8 @@ def fault(folder: Path, entry: dict[str, Any], check_hash: bool) -> str:
         return f"{entry['file']} is missing ({entry['bytes']:,} bytes)"
     if (size := path.stat().st_size) != entry["bytes"]:
         return f"{entry['file']} has {size:,} bytes, not {entry['bytes']:,}"
-    if check_hash:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != entry["sha256"]:
-            return f"{entry['file']} has the SHA-256 {found}, not {entry['sha256']}"
+    if check_hash and (found := sha256(path)) != entry["sha256"]:
+        return f"{entry['file']} has the SHA-256 {found}, not {entry['sha256']}"
     return ""
 
 

@@ -88,7 +88,7 @@ def features(lc: LightCurves, periodogram: bool = False, progress: bool = False)
     with np.errstate(invalid="ignore", divide="ignore"):
         values[:, logarithmic] = np.log10(np.maximum(np.abs(values[:, logarithmic]), 1e-9))
     values[missing] = 0
-    colours = _colours(lc, mag, magerr, missing.reshape(-1, n_bands))
+    colours = _colours(lc, missing.reshape(-1, n_bands))
     table = np.concatenate([values, missing[:, None]], 1).reshape(len(lc), n_bands * (n_own + 1))
     bands = list(lc.bands)
     names = [f"{b}_{name}" for b in bands for name in (*extractor.names, "missing")]
@@ -139,11 +139,22 @@ def _extractor(periodogram: bool) -> Any:
     return licu.Extractor(*chosen)
 
 
-def _colours(lc: LightCurves, mag: np.ndarray, magerr: np.ndarray, missing: np.ndarray) -> np.ndarray:
+def band_means(lc: LightCurves) -> np.ndarray:
+    """Inverse-variance weighted mean magnitude of every band of every star, (n_stars, n_bands); NaN where it is empty.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> band_means(simulate(12, seed=0)).shape
+    (12, 3)
+    """
+    weight, segment, n = lc.magerr.astype(np.float64) ** -2.0, lc.segment, lc.counts.size
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(segment, weight * lc.mag, n) / np.bincount(segment, weight, n)
+    return mean.reshape(lc.counts.shape)
+
+
+def _colours(lc: LightCurves, missing: np.ndarray) -> np.ndarray:
     """(n_stars, n_bands - 1) differences of inverse-variance weighted means, 0 where a band is missing."""
-    weight = magerr**-2.0
-    segment = lc.segment
-    total = np.bincount(segment, weight, missing.size)
-    mean = np.bincount(segment, weight * mag, missing.size) / np.maximum(total, 1e-300)
-    mean = np.where(missing, np.nan, mean.reshape(missing.shape))
+    mean = np.where(missing, np.nan, band_means(lc))
     return np.nan_to_num(-np.diff(mean, axis=1), nan=0.0)

@@ -20,7 +20,8 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import Prepared, prepare
 from astraclr.evaluate.heads import Pooling, new_head
 from astraclr.model.checkpoint import Checkpoint
-from astraclr.model.embedding import CROPS, crop_tokens, fuse, spread_crops
+from astraclr.model.crops import CROPS, crop_tokens, spread_crops
+from astraclr.model.embedding import fuse
 from astraclr.model.encoder import Encoder
 
 PAPER_NOISE, PAPER_DROPOUT, PAPER_LAYERS, PAPER_RATE, PAPER_BATCH = 0.02, 0.2, 2, 1e-5, 128

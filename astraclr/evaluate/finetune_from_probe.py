@@ -19,7 +19,8 @@ from astraclr.evaluate.finetune import PAPER_DROPOUT, PAPER_NOISE, FineTuned, Ke
 from astraclr.evaluate.heads import probe_head
 from astraclr.evaluate.probes import C_GRID, best_setting, fit_logistic
 from astraclr.model.checkpoint import Checkpoint
-from astraclr.model.embedding import CROPS, Fusion, embed
+from astraclr.model.crops import CROPS
+from astraclr.model.embedding import Fusion, embed
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,8 @@ from astraclr.evaluate.metrics import majority
 from astraclr.evaluate.probes import fit_logistic, knn_class_scores, linear_probe, weighted_knn
 from astraclr.evaluate.splits import cap_labels
 from astraclr.model.checkpoint import Checkpoint
-from astraclr.model.embedding import Fusion, embed, shown
+from astraclr.model.crops import cropped
+from astraclr.model.embedding import Fusion, embed
 from astraclr.model.encoder import new_encoder
 from astraclr.train.behaviour import Part
 from astraclr.train.fingerprint import Fingerprint, digest_of, fingerprint_of, method_fingerprint, settings_digest
@@ -88,7 +89,7 @@ def _embeddings() -> Part:
     for name, (windows, fusion) in sizes.items():
         vectors = embed(lc, _checkpoint(name), windows=windows, fusion=fusion).astype(float)
         close[name] = np.sqrt(np.square(vectors).mean(1))
-    return {"shown": shown(lc, SIZE, RECIPES["other"]).offsets.tolist()}, close
+    return {"shown": cropped(lc, SIZE, RECIPES["other"]).offsets.tolist()}, close
 
 
 def _vectors() -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +121,7 @@ def _classifiers() -> Part:
 
 
 def _assessment() -> Part:
-    """The bench as a whole, on vectors that have nothing to do with the stars."""
+    """Scores of the whole benchmark on fixed random vectors."""
     lc, (x, _) = _labelled(stars()), _vectors()
     splits, vectors = bench.Splits(lc[:24], lc[24:34], lc[34:]), bench.Vectors(x[:24], x[24:34], x[34:44])
     return {"surveys": [asdict(survey) for survey in surveys.SURVEYS.values()]}, {

@@ -6,6 +6,7 @@ import numpy as np
 
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.splits import split
+from astraclr.evaluate.features import band_means
 
 PAPER_SEED, PAPER_PER_CLASS, PAPER_LIMIT, PAPER_CAP = 42, 10_000, 18.0, 4_000
 """The paper's seed of the split and objects per class (about 120,000 in 12); for fine-tuning, its magnitude limit and
@@ -215,7 +216,4 @@ def bright(lc: LightCurves, limit: float = PAPER_LIMIT) -> np.ndarray:
     >>> bool(bright(simulate(12, seed=1), limit=30.0).all())
     True
     """
-    weight, segment, n = 1.0 / np.square(lc.magerr, dtype=np.float64), lc.segment, lc.counts.size
-    with np.errstate(invalid="ignore"):  # an empty band has mean NaN, and is not bright
-        mean = np.bincount(segment, weight * lc.mag, n) / np.bincount(segment, weight, n)
-    return np.any(mean.reshape(lc.counts.shape) < limit, axis=1)
+    return np.any(band_means(lc) < limit, axis=1)  # an empty band has mean NaN, and is not bright

@@ -1,1 +1,1 @@
-"""The encoder: inputs, attention, weights on disk, and the embedding of light curves."""
+"""The encoder: its inputs and attention, its weights on disk, and the embedding of light curves."""

@@ -1,4 +1,4 @@
-"""Light curves of unequal length in one batch: three forms of one computation, and less memory for it."""
+"""Attention in batches of light curves of unequal length, in three equivalent forms, and ways to save memory."""
 
 from __future__ import annotations
 
@@ -14,26 +14,33 @@ from torch import Tensor, nn
 from astraclr.data.tokens import Tokens
 
 Form = Literal["packed", "padded", "grouped"]
-"""How a batch is computed, always with the same result: tokens of all light curves in one list, attention within each
-(half precision on CUDA); a rectangle as wide as its longest row; some rectangles of light curves of like length."""
+"""How a batch is computed, always with the same result. "packed": the tokens of all light curves in one list, attention
+within each (half precision on CUDA); "padded": a rectangle as wide as its longest row; "grouped": several rectangles of
+light curves of similar length."""
 Mix = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Queries, keys and values to weighted sums of the values, each (..., heads, length, d_model / heads): all that a layer
-is told about where one light curve ends and the next begins."""
+"""From queries, keys and values to weighted sums of the values, each (..., heads, length, d_model / heads). It knows
+where each light curve begins and ends, so that a layer need not."""
 
 
 def over_rows(mask: Tensor | None) -> Mix:
-    """Attention within the rows of a rectangle.
+    """Make attention within the rows of a rectangle.
 
     Parameters
     ----------
     mask : (batch, length) bool, True = ignore; None where nothing is masked, which is faster
+
+    Examples
+    --------
+    >>> q = k = v = torch.ones(2, 1, 5, 4)
+    >>> over_rows(torch.zeros(2, 5, dtype=torch.bool))(q, k, v).shape
+    torch.Size([2, 1, 5, 4])
     """
     seen = None if mask is None else ~mask[:, None, None]
     return lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
 
 
 def over_segments(filled: Tensor, longest: int) -> Mix:
-    """Attention within light curves that follow one another in one list, for half precision on a CUDA device.
+    """Make attention within light curves that follow one another in one list, for half precision on a CUDA device.
 
     Parameters
     ----------
@@ -54,9 +61,15 @@ def over_segments(filled: Tensor, longest: int) -> Mix:
 
 @torch.compiler.disable()
 def best_form(device: torch.device, head_width: int) -> Form:
-    """The fastest form on a device, at the precision of the moment.
+    """Choose the fastest form on a device, at the current precision.
 
-    Packed attention asks for torch >= 2.10, an NVIDIA GPU of 2020 or later, 16 bits, and heads of a multiple of 8.
+    Packed attention needs torch >= 2.10, an NVIDIA GPU of 2020 or later, 16 bits, and a `head_width` (d_model / heads)
+    that is a multiple of 8.
+
+    Examples
+    --------
+    >>> best_form(torch.device("cpu"), 32)
+    'grouped'
     """
     if device.type != "cuda":
         return "grouped" if device.type == "cpu" else "padded"
@@ -68,9 +81,9 @@ def best_form(device: torch.device, head_width: int) -> Form:
 
 @torch.compiler.disable()
 def packed(tokens: Tokens) -> tuple[Tensor, Tokens, Tensor]:
-    """The tokens that are not masked, (n,) one light curve after the other.
+    """Take the tokens that are not masked, (n,) one light curve after the other.
 
-    Their number must come from the device before anything can be allocated, so a graph cannot hold this.
+    Their number must be read from the device before memory can be allocated, so this cannot be compiled into a graph.
 
     Returns
     -------
@@ -82,14 +95,14 @@ def packed(tokens: Tokens) -> tuple[Tensor, Tokens, Tensor]:
 
 @contextmanager
 def norms_remade(encoder: nn.Module) -> Iterator[None]:
-    """Within, a gradient keeps the input of every normalisation, and makes the output again: memory for little time."""
+    """Save memory: gradients in the block keep only the input of each normalisation, and compute its output again."""
     if not torch.is_grad_enabled():
         yield
         return
     made: dict[int, tuple[nn.Module, Tensor, Tensor]] = {}
 
     def note(norm: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        made[output.untyped_storage().data_ptr()] = norm, inputs[0], output  # held, so that no other takes its place
+        made[output.untyped_storage().data_ptr()] = norm, inputs[0], output  # kept, so that its memory is not reused
 
     def pack(saved: Tensor) -> Tensor | tuple[nn.Module, Tensor, torch.Size]:
         norm, x, _ = made.get(saved.untyped_storage().data_ptr(), (None, saved, None))

@@ -1,7 +1,7 @@
-"""A trained encoder on disk: safetensors weights and a JSON config. Nothing is ever unpickled.
+"""Trained encoders on disk: weights as safetensors, settings as JSON; nothing is unpickled.
 
-``config.json`` names its weights file, whose name holds the beginning of its SHA-256; so an encoder that is being
-replaced is the old one or the new one at every moment, never a mixture.
+``config.json`` names its weights file, whose name holds the beginning of its SHA-256: while an encoder is being
+replaced, a folder holds the old one or the new one, never a mixture.
 """
 
 from __future__ import annotations
@@ -25,14 +25,20 @@ FORMAT, VERSION = "astraclr checkpoint", 1
 
 @dataclass
 class Checkpoint:
-    """An encoder, and what is needed to use it and to know where it came from.
+    """An encoder with the settings that it was trained with.
 
     Attributes
     ----------
     encoder : in evaluation mode
-    preset, recipe, seed, data : what it was trained with; `data` is `fingerprint` of the stars, "" for random weights
+    preset, recipe, seed : settings of its training
+    data : fingerprint of the training stars; "" for random weights
     history : one row a training step: step, loss, learning_rate, and at validations val_loss, alignment, ...
     sha256 : of the weights file; "" before it is saved
+
+    Examples
+    --------
+    >>> load_checkpoint("tiny").name.startswith("tiny-corrected-0-")
+    True
     """
 
     encoder: Encoder
@@ -45,12 +51,23 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """Preset, recipe, seed and the beginning of the hash, for tables and logs."""
+        """Preset, recipe, seed and the beginning of the SHA-256, for tables and logs."""
         return f"{self.preset.name}-{self.recipe.name}-{self.seed}-{self.sha256[:8] or 'unsaved'}"
 
 
 def random_control(checkpoint: Checkpoint, seed: int | None = None) -> Checkpoint:
-    """The same encoder with random weights, the control that stands beside every result."""
+    """Return the same encoder with random weights, as a control for a result.
+
+    Parameters
+    ----------
+    seed : of the weights; by default the checkpoint's, with which its training began
+
+    Examples
+    --------
+    >>> control = random_control(load_checkpoint("tiny"))
+    >>> control.preset.name, control.sha256
+    ('tiny', '')
+    """
     seed = checkpoint.seed if seed is None else seed
     encoder = (
         new_encoder(checkpoint.preset, checkpoint.recipe, seed).to(next(checkpoint.encoder.parameters()).device).eval()
@@ -59,7 +76,20 @@ def random_control(checkpoint: Checkpoint, seed: int | None = None) -> Checkpoin
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> str:
-    """Write weights, config and history into `folder`; return the SHA-256 of the weights."""
+    """Write weights, config and history into `folder`.
+
+    Returns
+    -------
+    SHA-256 of the weights file, which is also noted in `checkpoint`
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> tiny = load_checkpoint("tiny")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(tiny, folder) == load_checkpoint(folder).sha256
+    True
+    """
     from safetensors.torch import save
 
     folder = Path(folder)
@@ -97,7 +127,12 @@ def _weights_named(folder: Path) -> str | None:
 
 
 def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
-    """Read a checkpoint folder, or the one that ships with the package by its name, such as "tiny".
+    """Read a checkpoint from its folder, or one that ships with the package by its name.
+
+    Parameters
+    ----------
+    where : folder, or "laptop" or "tiny"
+    device : to put the encoder on
 
     Raises
     ------
@@ -105,6 +140,12 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
         If there is no such folder or it holds no checkpoint.
     ValueError
         If the weights do not match their SHA-256 or the shapes in the config, or a later version of astraclr wrote it.
+
+    Examples
+    --------
+    >>> checkpoint = load_checkpoint("laptop")
+    >>> checkpoint.recipe.name, checkpoint.encoder.config.d_embedding
+    ('recommended', 128)
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -131,7 +172,7 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
     try:
         tensors = load(weights)
         shape = EncoderConfig.of(preset, recipe)
-        if "summaries.bias" in tensors:  # of as many bands as the light curves had, whatever the preset's
+        if "summaries.bias" in tensors:  # for the bands of the training stars, which may not be the preset's
             shape = replace(shape, n_summaries=len(tensors["summaries.bias"]))
         encoder = Encoder(shape)
         encoder.load_state_dict(tensors)
@@ -146,7 +187,7 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
 
 
 def _version(text: str) -> int:
-    """The number in the format that `save_checkpoint` writes."""
+    """Number of the format that `save_checkpoint` writes."""
     kind, _, number = text.rpartition(" ")
     if kind != FORMAT or not number.isdecimal():
         raise ValueError(f"its format is {text!r}, not {f'{FORMAT} {VERSION}'!r}")
@@ -154,16 +195,18 @@ def _version(text: str) -> int:
 
 
 def _not_a_config(folder: Path, error: Exception) -> ValueError:
+    """Error for a config.json that is not a checkpoint's."""
     what = error if type(error) is ValueError else repr(error)
     return ValueError(f"{folder / 'config.json'} is not the config of an astraclr checkpoint: {what}")
 
 
 def _first(error: Exception) -> str:
-    """The first complaint of a message that lists every tensor, on one line."""
+    """First entry of a message that lists every tensor, on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[min(1, len(lines) - 1)] if lines else type(error).__name__
 
 
 def _shipped(name: str) -> Path | None:
+    """Folder of a checkpoint that ships with the package; None if there is none of that name."""
     folder = shipped_file(f"checkpoints/{name}")
     return folder if name.isidentifier() and not Path(name).exists() and folder.exists() else None

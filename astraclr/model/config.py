@@ -11,7 +11,25 @@ from astraclr.data.summaries import n_summaries
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Shape of an encoder; the defaults are the paper's."""
+    """Shape of an encoder; the defaults are the paper's.
+
+    Attributes
+    ----------
+    d_model, n_layers, n_heads, d_ff : width, layers, attention heads and feed-forward width
+    d_projection, d_band : length of a projection; hidden width of the band's input layer
+    n_summaries : numbers of the whole light curve that it learns to predict; 0 for none
+    dropout, time_rates, error_input, initial_weights, inputs, norm, pooling : as in `Recipe`
+
+    Raises
+    ------
+    ValueError
+        If `d_model` is odd, or not a multiple of `n_heads`.
+
+    Examples
+    --------
+    >>> EncoderConfig().d_embedding, EncoderConfig(pooling="mean_std").d_embedding
+    (512, 1024)
+    """
 
     d_model: int = 512
     n_layers: int = 4
@@ -39,9 +57,18 @@ class EncoderConfig:
 
     @classmethod
     def of(cls, preset: Preset, recipe: Recipe, n_bands: int | None = None) -> EncoderConfig:
-        """The encoder that a preset and a recipe ask for.
+        """Shape of the encoder of a preset and a recipe.
 
-        `n_bands` is that of the light curves whose summaries it learns to predict, by default the preset's.
+        Parameters
+        ----------
+        preset, recipe : sizes; input, layers and heads
+        n_bands : of the light curves whose summaries it learns to predict; by default the preset's
+
+        Examples
+        --------
+        >>> from astraclr.config import preset, recipe
+        >>> EncoderConfig.of(preset("tiny"), recipe("recommended")).n_summaries
+        92
         """
         bands = len(preset.windows) if n_bands is None else n_bands
         return cls(

@@ -8,7 +8,13 @@ import torch
 
 
 def own_device() -> str:
-    """The device of this process: a GPU of its own on its machine where there is one."""
+    """Name of the fastest device of this process: "cpu", "cuda", or with ``torchrun`` a GPU for each process.
+
+    Examples
+    --------
+    >>> torch.device(own_device()).type in ("cpu", "cuda")
+    True
+    """
     if not torch.cuda.is_available():
         return "cpu"
     return f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"

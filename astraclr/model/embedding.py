@@ -1,13 +1,11 @@
-"""Start, middle and end crops of a light curve become one embedding by late fusion; many become a table."""
+"""Embedding of light curves: crops are encoded and fused into one vector; many vectors become a table."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,144 +13,41 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from astraclr.config import RECIPES, Preset, Recipe
 from astraclr.data.lightcurves import LightCurves
-from astraclr.data.tokens import Prepared, Tokens, centred_in_segments, prepare, ranges, to_tokens
+from astraclr.data.tokens import prepare
 from astraclr.model.checkpoint import Checkpoint
+from astraclr.model.crops import CROPS, crop_tokens, spread_crops, window_lengths
 from astraclr.model.device import own_device
 from astraclr.model.encoder import Encoder
 
-CROPS = ("start", "middle", "end")
-
-Crop = str | Fraction
-"""A name of `CROPS`, or a place from 0 (start) to 1 (end)."""
-
 Fusion = Literal["mean", "concat"]
-
-_PLACES: dict[str, Fraction] = dict(zip(CROPS, (Fraction(0), Fraction(1, 2), Fraction(1)), strict=True))
 
 _CACHED = 6_000_000
 """Numbers of the widest layer that a CPU computes at once: 24 MB, which stay in its cache."""
 
 
-def spread_crops(windows: int) -> tuple[Crop, ...]:
-    """So many crops spread evenly along the light curve; three are `CROPS`, one is the middle.
+def fuse(crops: Tensor, fusion: Fusion = "mean") -> Tensor:
+    """Fuse the embeddings of crops into one, by their mean or by concatenation (late fusion).
+
+    Parameters
+    ----------
+    crops : (n_crops, batch, d)
+    fusion : "mean" or "concat"
+
+    Returns
+    -------
+    (batch, d), or (batch, n_crops * d) for "concat"
 
     Raises
     ------
     ValueError
-        For fewer than 1.
+        For another `fusion`.
+
+    Examples
+    --------
+    >>> fuse(torch.ones(3, 2, 64)).shape, fuse(torch.ones(3, 2, 64), "concat").shape
+    (torch.Size([2, 64]), torch.Size([2, 192]))
     """
-    if windows < 1:
-        raise ValueError(f"{windows} windows; a light curve is embedded from at least 1")
-    if windows in (1, 3):
-        return CROPS[1:2] if windows == 1 else CROPS
-    return tuple(Fraction(k, windows - 1) for k in range(windows))
-
-
-def place_of(crop: Crop) -> Fraction:
-    """Where a crop lies, from 0 (start) to 1 (end)."""
-    place = _PLACES.get(crop) if isinstance(crop, str) else crop
-    if place is None or not 0 <= place <= 1:
-        raise ValueError(f"no crop {crop!r}; choose from {', '.join(CROPS)}, or a fraction from 0 to 1")
-    return place
-
-
-def crop_starts(count: Tensor, longest: Tensor, crop: Crop, before: Tensor | None = None) -> Tensor:
-    """Where a crop begins in every band: ``N f - T f``, both rounded down, and at least 0, for the place f of a crop.
-
-    Parameters
-    ----------
-    count, longest : (..., n_bands) int, observations there are (N), and at most taken (T)
-    crop : "start" (0), "middle" (``max(0, N // 2 - T // 2)``), "end" (``max(0, N - T)``) or a place between them
-    before : (..., n_bands) int, observations before the place, where that is not the place in each band
-
-    Returns
-    -------
-    (..., n_bands) int
-    """
-    place = place_of(crop)
-    before = share_of(count, place) if before is None else before
-    return torch.minimum((before - share_of(longest, place)).clamp(min=0), (count - longest).clamp(min=0))
-
-
-def share_of(number: Tensor, place: Fraction) -> Tensor:
-    """``number * place`` in whole numbers, rounded down."""
-    return number * place.numerator // place.denominator
-
-
-def before_place(data: Prepared, stars: Tensor, place: Fraction = _PLACES["middle"]) -> Tensor:
-    """(batch, n_bands) epochs of each band among that first share of all epochs of the star (astra-infer's middle)."""
-    first, count = data.segments(stars)
-    index, segment = ranges(first.ravel(), count.ravel())
-    row = segment // len(data.bands)
-    by_time = torch.argsort(data.times[index], stable=True)
-    order = by_time[torch.argsort(row[by_time], stable=True)]
-    total = count.sum(1)
-    rank = torch.arange(len(order), device=order.device) - (torch.cumsum(total, 0) - total)[row[order]]
-    early = (rank < share_of(total, place)[row[order]]).long()
-    return torch.zeros_like(count).view(-1).index_add(0, segment[order], early).view(count.shape)
-
-
-def crop_observations(
-    data: Prepared, stars: Tensor, layout: Sequence[int], crop: Crop, recipe: Recipe
-) -> tuple[Tensor, Tensor]:
-    """Places in `data` of what one crop shows, at most `layout` of each band, and segments (row * n_bands + band)."""
-    longest = torch.tensor(layout, device=stars.device)
-    first, count = data.segments(stars)
-    by_epoch = recipe.middle_crop == "epoch" and 0 < place_of(crop) < 1
-    before = before_place(data, stars, place_of(crop)) if by_epoch else None
-    begin = first + crop_starts(count, longest, crop, before)
-    return ranges(begin.ravel(), torch.minimum(count, longest).ravel())
-
-
-def shown(lc: LightCurves, preset: Preset, recipe: Recipe = RECIPES["corrected"]) -> LightCurves:
-    """Only those epochs that an encoder of that preset sees in at least one of its crops, for a fair comparison."""
-    data, layout = prepare(lc), tuple(preset.window(b, w, lc.bands) for b, w in lc.bands.items())
-    seen = np.zeros(lc.n_obs, bool)
-    for crop in CROPS:
-        seen[crop_observations(data, torch.arange(len(lc)), layout, crop, recipe)[0].numpy()] = True
-    return replace(
-        lc,
-        mjd=lc.mjd[seen],
-        mag=lc.mag[seen],
-        magerr=lc.magerr[seen],
-        notes={},
-        offsets=np.concatenate([[0], np.cumsum(seen)])[lc.offsets],
-    )
-
-
-def crop_tokens(
-    data: Prepared,
-    stars: Tensor,
-    preset: Preset,
-    crop: Crop,
-    recipe: Recipe = RECIPES["corrected"],
-    *,
-    padded: bool = False,
-) -> Tokens:
-    """One crop of every star of a batch; `padded` gives every band its full window (the paper's 300 + 350 + 50)."""
-    layout = tuple(preset.window(band, wavelength, data.bands) for band, wavelength in data.bands.items())
-    index, segment = crop_observations(data, stars, layout, crop, recipe)
-    by_window = recipe.centring == "window"
-    magerr = data.magerr.index_select(0, index) if by_window or recipe.reads_errors else None
-    mag = data.mag.index_select(0, index)
-    if magerr is not None and by_window:
-        mag = centred_in_segments(mag, magerr, segment)
-    return to_tokens(
-        data,
-        segment,
-        index,
-        len(stars),
-        mag,
-        magerr if recipe.reads_errors else None,
-        layout if padded else None,
-        recipe.inputs == "steps",
-    )
-
-
-def fuse(crops: Tensor, fusion: Fusion = "mean") -> Tensor:
-    """(n_crops, batch, d) to (batch, d) by mean, or to (batch, n_crops * d) by concatenation."""
     if fusion not in ("mean", "concat"):
         raise ValueError(f"no fusion {fusion!r}; choose mean or concat")
     return crops.mean(0) if fusion == "mean" else torch.cat(list(crops), dim=-1)
@@ -169,28 +64,44 @@ def embed(
     device: str | None = None,
     progress: bool = False,
 ) -> np.ndarray:
-    """Embed light curves.
+    """Embed light curves: each becomes one vector.
+
+    The checkpoint's encoder stays on its device and in its mode.
 
     Parameters
     ----------
     lc : any number of stars; a band that the checkpoint's preset does not name gets the window of the nearest one
-    fusion : "mean" of the crops' embeddings (the paper's probe), or their "concat"enation (its fine-tuning head)
-    windows : crops, spread evenly along the light curve; the paper's three are start, middle and end
+    checkpoint : from `load_checkpoint` or `pretrain`
+    fusion : "mean" of the crops' embeddings (the paper's probe), or "concat", which joins them (its fine-tuning head)
+    windows : number of crops, spread evenly along the light curve; the paper's three are start, middle and end
     batch_size : stars at once; by default 1024 on a GPU, and on a CPU 64 or, for large encoders, what fits its cache
+    device : "cpu" or "cuda"; the fastest there is by default
+    progress : show a progress bar
 
     Returns
     -------
-    (n_stars, d_embedding) float32, or (n_stars, windows * d_embedding) for "concat", in the order of `lc`; the
-    checkpoint's encoder stays on its device and in its mode
+    (n_stars, d_embedding) float32, or (n_stars, windows * d_embedding) for "concat", in the order of `lc`
+
+    Raises
+    ------
+    ValueError
+        For fewer than one window, another `fusion`, or a star without observations.
+
+    Examples
+    --------
+    >>> from astraclr import load_checkpoint
+    >>> from astraclr.simulation.simulate import simulate
+    >>> embed(simulate(12, seed=0), load_checkpoint("tiny"), device="cpu").shape
+    (12, 64)
     """
     crops = spread_crops(windows)
     device = device or own_device()
     data = prepare(lc, device)
-    longest = np.array([checkpoint.preset.window(b, w, lc.bands) for b, w in lc.bands.items()])
+    longest = np.array(window_lengths(lc.bands, checkpoint.preset))
     if batch_size is None:
         batch_size = stars_at_once(checkpoint.encoder, int(longest.sum())) if device == "cpu" else 1024
-    # Where no band exceeds its window all crops are one and the same. Such stars come first, and all by length:
-    # those that share a rectangle then leave little of it empty.
+    # Where no band exceeds its window all crops are equal. Such stars come first, and all are sorted by length, so that
+    # the stars of a batch need little padding.
     several = np.any(lc.counts > longest, axis=1)
     order = np.lexsort((np.minimum(lc.counts, longest).sum(1), several))
     width = checkpoint.encoder.config.d_embedding * (1 if fusion == "mean" else windows)
@@ -209,7 +120,7 @@ def embed(
 
 @contextmanager
 def evaluating(encoder: Encoder, device: torch.device | str) -> Iterator[Encoder]:
-    """Within, the encoder in evaluation mode on `device`, a copy where it is on another; afterwards it is as it was."""
+    """Give the encoder in evaluation mode on `device`, a copy if it is on another; its mode is restored afterwards."""
     there = torch.empty(0, device=device).device  # "cuda" is "cuda:0", or whichever is current
     used = encoder if next(encoder.parameters()).device == there else copy.deepcopy(encoder).to(there)
     modes = [(part, part.training) for part in used.modules()]
@@ -222,20 +133,42 @@ def evaluating(encoder: Encoder, device: torch.device | str) -> Iterator[Encoder
 
 
 def stars_at_once(encoder: Encoder, length: int) -> int:
-    """How many light curves of at most `length` tokens a CPU embeds fastest at once."""
+    """Number of light curves of at most `length` tokens that a CPU embeds fastest at once.
+
+    Examples
+    --------
+    >>> from astraclr.config import preset, recipe
+    >>> from astraclr.model.encoder import new_encoder
+    >>> stars_at_once(new_encoder(preset("tiny"), recipe("corrected"), 0), length=96)
+    64
+    """
     return max(1, min(64, _CACHED // (length * encoder.config.d_ff)))
 
 
-def embedding_table(
-    lc: LightCurves, checkpoint: Checkpoint, *, windows: int = len(CROPS), **how: object
-) -> pd.DataFrame:
-    """Embeddings with what a reader needs to judge them, one row a star.
+def embedding_table(lc: LightCurves, checkpoint: Checkpoint, *, windows: int = len(CROPS), **how: Any) -> pd.DataFrame:
+    """Embeddings as a table, one row a star, with what they were made from.
 
-    Columns: object_id, label, ``n_<band>`` epochs used by at least one crop, missing_bands, checkpoint (SHA-256 of
-    the weights), preset, recipe, embedding (list of d_embedding float32). `how` goes to `embed`.
+    Parameters
+    ----------
+    lc, checkpoint, windows : as for `embed`
+    how : further options of `embed`
+
+    Returns
+    -------
+    DataFrame
+        Columns object_id, label, ``n_<band>`` (observations used by at least one crop), missing_bands, checkpoint
+        (SHA-256 of the weights), preset, recipe, embedding (array of d_embedding float32).
+
+    Examples
+    --------
+    >>> from astraclr import load_checkpoint
+    >>> from astraclr.simulation.simulate import simulate
+    >>> table = embedding_table(simulate(12, seed=0), load_checkpoint("tiny"), device="cpu")
+    >>> len(table), list(table)[:3], len(table["embedding"][0])
+    (12, ['object_id', 'label', 'n_g'], 64)
     """
-    vectors = embed(lc, checkpoint, windows=windows, **how)  # type: ignore[arg-type]
-    longest = np.array([checkpoint.preset.window(b, w, lc.bands) for b, w in lc.bands.items()])
+    vectors = embed(lc, checkpoint, windows=windows, **how)
+    longest = np.array(window_lengths(lc.bands, checkpoint.preset))
     used = np.minimum(lc.counts, windows * longest)
     names = np.array(list(lc.bands))
     table = pd.DataFrame({"object_id": lc.object_id, "label": lc.label})
@@ -246,18 +179,3 @@ def embedding_table(
     table["preset"], table["recipe"] = checkpoint.preset.name, checkpoint.recipe.name
     table["embedding"] = list(vectors)
     return table
-
-
-def one_window(lc: LightCurves, preset: Preset, crop: Crop, recipe: Recipe = RECIPES["corrected"]) -> LightCurves:
-    """Only those epochs that an encoder of that preset sees in one of its crops."""
-    layout = tuple(preset.window(b, w, lc.bands) for b, w in lc.bands.items())
-    seen = np.zeros(lc.n_obs, bool)
-    seen[crop_observations(prepare(lc), torch.arange(len(lc)), layout, crop, recipe)[0].numpy()] = True
-    return replace(
-        lc,
-        mjd=lc.mjd[seen],
-        mag=lc.mag[seen],
-        magerr=lc.magerr[seen],
-        notes={},
-        offsets=np.concatenate([[0], np.cumsum(seen)])[lc.offsets],
-    )

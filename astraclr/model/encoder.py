@@ -1,4 +1,4 @@
-"""A light curve becomes a vector: embedding, attention layers, pooling over the tokens, and heads for the losses.
+"""The encoder: input embedding, attention layers, pooling over tokens, and heads for the losses.
 
 Names in the mathematics are the names in the code; tensors are (batch, length, d_model) unless said otherwise.
 """
@@ -18,20 +18,20 @@ from astraclr.model.config import EncoderConfig
 from astraclr.model.inputs import Embedding
 
 GROUPS = 8
-"""Groups of like length that a batch is computed in on a CPU."""
+"""Groups of similar length in which a batch is computed on a CPU."""
 
 WIDE = 256
-"""d_model from which the memory of a training step counts more than a little time."""
+"""d_model from which saving memory in a training step is worth a little time."""
 
 
 class Dropout(nn.Dropout):
-    """Drop-out with equal draws that keeps its mask as bytes, where torch's own keeps floats on a CPU.
+    """Drop-out that draws as torch's own and keeps its mask as bytes, where that keeps floats on a CPU.
 
-    Only of wide encoders: it takes longer, which narrow ones notice and whose memory nobody misses.
+    It is a little slower, and so used for wide encoders only, where memory matters.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Of the shape of `input`."""
+        """Apply drop-out; the shape is that of `input`."""
         if self.training and self.p and input.shape[-1] >= WIDE:
             return torch.native_dropout(input, self.p, True)[0]
         return super().forward(input)
@@ -50,20 +50,21 @@ class Attention(nn.Module):
         return tuple(f(x).unflatten(-1, (self.n_heads, -1)).transpose(-3, -2) for f in (self.q, self.k, self.v))
 
     def weights(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(batch, heads, query, key) attention weights, for looking at; `forward` does not build them."""
+        """Attention weights (batch, heads, query, key), for inspection; `forward` does not compute them as such."""
         q, k, _ = self.heads(x)
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
         return scores.masked_fill(mask[:, None, None], -torch.inf).softmax(-1)
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
-        """(..., d_model), of the shape of `x`."""
+        """Attention output, (..., d_model) of the shape of `x`."""
         return self.out(mix(*self.heads(x)).transpose(-3, -2).flatten(-2))
 
 
 class EncoderLayer(nn.Module):
-    """Attention and feed-forward, each added to its input: the sum is normalised (post-norm), or what they read (pre).
+    """Attention and feed-forward, each added to its input.
 
-    Pre-norm as in Xiong et al. 2020 (arXiv 2002.04745), with GELU.
+    Normalised are the sums (post-norm, the paper's) or the inputs (pre-norm as in Xiong et al. 2020, arXiv 2002.04745,
+    with GELU).
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -77,7 +78,7 @@ class EncoderLayer(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
-        """(..., d_model), of the shape of `x`."""
+        """Layer output, (..., d_model) of the shape of `x`."""
         if self.first:
             x = x + self.dropout(self.attention(self.norm1(x), mix))
             return x + self.dropout(self.ffn(self.norm2(x)))
@@ -86,10 +87,23 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The paper's encoder: tokens in, one embedding a light curve out.
+    """Transformer encoder: from the tokens of light curves to one embedding for each.
 
-    Weights start from Glorot's uniform distribution with zero biases, as Keras has it, or are torch's own. `form` says
-    how batches are computed; None, as it begins, is the fastest on the device.
+    Attributes
+    ----------
+    config : its shape
+    form : how batches are computed (`attention.Form`); None is the fastest on the device
+
+    Examples
+    --------
+    >>> from astraclr.config import preset, recipe
+    >>> from astraclr.data.tokens import prepare
+    >>> from astraclr.model.crops import crop_tokens
+    >>> from astraclr.simulation.simulate import simulate
+    >>> encoder = Encoder(EncoderConfig.of(preset("tiny"), recipe("corrected")))
+    >>> tokens = crop_tokens(prepare(simulate(12, seed=0)), torch.arange(8), preset("tiny"), "middle")
+    >>> encoder(tokens).shape, encoder.project(encoder(tokens)).shape
+    (torch.Size([8, 64]), torch.Size([8, 32]))
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -103,14 +117,14 @@ class Encoder(nn.Module):
         width = config.d_embedding
         self.projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.d_projection))
         self._begin(self)
-        # Made last, so that the other weights are the same without it.
+        # Made last, so that the other random weights are the same without it.
         self.summaries = nn.Linear(width, config.n_summaries) if config.n_summaries else None
         if self.summaries is not None:
             self._begin(self.summaries)
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
+        """Device of its weights."""
         return next(self.parameters()).device
 
     def _begin(self, part: nn.Module) -> None:
@@ -120,9 +134,9 @@ class Encoder(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def tokens_out(self, tokens: Tokens, mix: Mix | None = None) -> Tensor:
-        """(..., d_model) after the last layer, one vector a token, of the shape of `tokens`.
+        """Output of the last layer, one vector a token, (..., d_model) of the shape of `tokens`.
 
-        `mix` is the attention; by default that over the rows of a rectangle, where masked keys get no weight.
+        `mix` is the attention; by default within the rows of a rectangle, where masked keys get no weight.
         """
         mix = over_rows(tokens.mask) if mix is None else mix
         x = self.dropout(self.embedding(tokens))
@@ -131,7 +145,7 @@ class Encoder(nn.Module):
         return self.norm(x)
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """(batch, d_embedding), pooled over the tokens that are not masked; see `form`."""
+        """Embeddings, (batch, d_embedding), pooled over the tokens that are not masked."""
         if torch.compiler.is_compiling() and tokens.mask.device.type == "cpu":
             form = self.form or "padded"  # groups would each be a graph of its own
         else:
@@ -144,13 +158,13 @@ class Encoder(nn.Module):
         return masked_mean(x, mask) if self.config.pooling == "mean" else masked_mean_std(x, mask)
 
     def _packed(self, tokens: Tokens) -> Tensor:
-        """(batch, length, d_model) after the last layer, 0 where a token is masked."""
+        """Output of the last layer by packed attention, (batch, length, d_model), 0 where a token is masked."""
         where, flat, filled = packed(tokens)
         x = self.tokens_out(flat, over_segments(filled, tokens.mask.shape[1]))
         return x.new_zeros(tokens.mask.numel(), x.shape[-1]).index_copy(0, where, x).unflatten(0, tokens.mask.shape)
 
     def _grouped(self, tokens: Tokens) -> Tensor:
-        """(batch, d_embedding); light curves of like length together, each group no wider than its longest."""
+        """Embeddings, (batch, d_embedding), in groups of similar length, each as wide as its longest light curve."""
         place = torch.arange(1, tokens.mask.shape[1] + 1, device=tokens.mask.device)
         extent = (place * ~tokens.mask).amax(1)
         order = extent.argsort(stable=True)
@@ -163,35 +177,63 @@ class Encoder(nn.Module):
         return torch.cat(parts)[order.argsort()]
 
     def project(self, embedding: Tensor) -> Tensor:
-        """(batch, d_projection) vectors for the contrastive loss only."""
+        """Projection for the contrastive loss, (..., d_projection), of embeddings (..., d_embedding)."""
         return self.projection(embedding)
 
     def summarise(self, embedding: Tensor) -> Tensor:
-        """(batch, n_summaries) guesses at the standardised `summaries` of the whole light curve, for a loss only."""
+        """Predict the standardised `summaries` of the whole light curve, (..., n_summaries), for a loss.
+
+        Raises
+        ------
+        ValueError
+            If the encoder learns no summaries.
+        """
         if self.summaries is None:
             raise ValueError("this encoder learns no summaries; its recipe gives them no weight")
         return self.summaries(embedding)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean of (batch, length, d) over the tokens where `mask` is False; a row that is all masked gives NaN."""
+    """Mean of (batch, length, d) over the tokens where `mask` is False; NaN where all are masked.
+
+    Examples
+    --------
+    >>> x = torch.tensor([[[1.0], [3.0], [9.0]]])
+    >>> masked_mean(x, torch.tensor([[False, False, True]])).tolist()
+    [[2.0]]
+    """
     keep = (~mask)[..., None].to(x.dtype)
     return (x * keep).sum(1) / keep.sum(1)
 
 
 def masked_mean_std(x: Tensor, mask: Tensor) -> Tensor:
-    """(batch, 2d) mean and standard deviation over the tokens where `mask` is False; all masked gives NaN.
+    """Mean and standard deviation of (batch, length, d) over the tokens where `mask` is False, as (batch, 2d).
 
-    As in the pooling of Snyder et al. 2018 (ICASSP). 1e-4 is added to the variance, whose root has no slope at 0.
+    As in the pooling of Snyder et al. 2018 (ICASSP). 1e-4 is added to the variance, since the gradient of its root is
+    infinite at 0. NaN where all are masked.
+
+    Examples
+    --------
+    >>> x = torch.tensor([[[1.0], [3.0], [9.0]]])
+    >>> masked_mean_std(x, torch.tensor([[False, False, True]])).round(decimals=2).tolist()
+    [[2.0, 1.0]]
     """
     mean = masked_mean(x, mask)
     return torch.cat([mean, (masked_mean((x - mean[:, None]).square(), mask) + 1e-4).sqrt()], dim=-1)
 
 
 def new_encoder(preset: Preset, recipe: Recipe, seed: int, n_bands: int | None = None) -> Encoder:
-    """An encoder with random weights that depend on `seed` alone; the global random state is left as it was.
+    """Make an encoder with random weights that depend on `seed` alone; the global random state is not changed.
 
-    `n_bands` as in `EncoderConfig.of`.
+    Parameters
+    ----------
+    preset, recipe, n_bands : as for `EncoderConfig.of`
+
+    Examples
+    --------
+    >>> from astraclr.config import preset, recipe
+    >>> new_encoder(preset("laptop"), recipe("recommended"), seed=0).config.d_embedding
+    128
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What the encoder reads of an observation: numbers become one vector a token.
+"""Input layers of the encoder: the numbers of an observation become one vector, the token's embedding.
 
 Names in the mathematics are the names in the code; tensors are (..., length, d_model) unless said otherwise.
 """
@@ -17,14 +17,23 @@ if TYPE_CHECKING:
     from astraclr.model.config import EncoderConfig
 
 ERROR_RANGE = (1e-4, 10.0)
-"""Magnitudes; errors beyond are read as these."""
+"""Smallest and largest error in magnitudes; errors outside are set to these."""
 
 
 def angular_rates(d_model: int, kind: str) -> Tensor:
-    """(d_model / 2,) float64 angular rates of the time encoding, rad/day.
+    """Angular rates of the time encoding, (d_model / 2,) float64 rad/day.
 
-    "days": ``10000^(-2j/d)``, 1 rad/day and slower (Vaswani et al. 2017, section 3.5).
-    "log": periods log-spaced from 0.05 to 1,000 days.
+    Parameters
+    ----------
+    d_model : width of the encoder
+    kind : "days": ``10000^(-2j/d)``, 1 rad/day and slower (Vaswani et al. 2017, section 3.5); "log": of periods that
+        are log-spaced from 0.05 to 1,000 days
+
+    Examples
+    --------
+    >>> rates = angular_rates(64, "log")
+    >>> [round(2 * math.pi / rate, 2) for rate in (rates[0].item(), rates[-1].item())]
+    [0.05, 1000.0]
     """
     j = torch.arange(d_model // 2, dtype=torch.float64)
     if kind == "days":
@@ -33,10 +42,10 @@ def angular_rates(d_model: int, kind: str) -> Tensor:
 
 
 class Steps(nn.Module):
-    """An observation and the step that led to it, each number scaled to about 1, through two dense layers.
+    """Two dense layers on an observation and its differences from the previous one, each number scaled to about 1.
 
-    From the observation before in the same band: the time since then, the change of magnitude, and that change in
-    units of its error; differences show variability of hours beside that of years, which a clock blurs.
+    The differences are from the previous observation in the same band: the time since then, the change of magnitude,
+    and that change in units of its error. They resolve hours and years alike, unlike an encoding of absolute time.
     """
 
     N_INPUTS = 8
@@ -48,12 +57,15 @@ class Steps(nn.Module):
 
     @staticmethod
     def numbers(tokens: Tokens) -> Tensor:
-        """Turn each observation, and the step from the one before it in its band, into eight numbers.
+        """Input numbers of every token, (..., length, 8).
 
-        Returns
-        -------
-        (..., length, 8): ``asinh 5m, asinh(m/e)/2, log10 e + 1.5, 10 (log10 wavelength - 3.75)``, and of the step
-        ``log10(dt + 0.001) + 0.5, asinh 5dm, asinh(dm/error of dm)/2, 1``, all 0 for the first of a band
+        Of the observation ``asinh 5m, asinh(m/e)/2, log10 e + 1.5, 10 (log10 wavelength - 3.75)``; of the differences
+        ``log10(dt + 0.001) + 0.5, asinh 5dm, asinh(dm/error of dm)/2, 1``, all 0 where there is no previous one.
+
+        Raises
+        ------
+        ValueError
+            If the tokens hold no errors, or not which observations follow one another.
         """
         if tokens.magerr is None or tokens.follows is None:
             raise ValueError(
@@ -61,7 +73,7 @@ class Steps(nn.Module):
             )
         m, e, there = tokens.mag, tokens.magerr.clamp(*ERROR_RANGE), tokens.follows.to(tokens.mag.dtype)
         m_before, e_before, t_before = (_before(t) for t in (m, e, tokens.times))
-        # Beside padding, and at the first observation of a band, the token before is another one's: nothing is read.
+        # At padding and at the first observation of a band `there` is 0, and so are the differences.
         dt = (tokens.times - t_before).clamp(min=0).to(m.dtype) * there
         dm = (m - m_before) * there
         step = (torch.log10(dt + 1e-3) + 0.5) * there, torch.asinh(5 * dm), torch.asinh(dm / e.hypot(e_before)) / 2
@@ -69,19 +81,33 @@ class Steps(nn.Module):
         return torch.stack([*point, *step, there], dim=-1)
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """(..., length, d_model)."""
+        """Embedding of every token, (..., length, d_model)."""
         return self.dense(self.numbers(tokens))
 
 
 def _before(t: Tensor) -> Tensor:
-    """The element before along the last axis; before the first there is none, and it stands for itself."""
+    """Previous element along the last axis; the first one for itself."""
     return torch.cat([t[..., :1], t[..., :-1]], dim=-1)
 
 
 class Embedding(nn.Module):
-    """Sum of what is observed and when: ``Dense(m) + MLP(band)`` or `Steps`, ``PE(t)`` and ``Dense(log10 error)``.
+    """Embedding of tokens: ``Dense(m) + MLP(band)`` or `Steps`, plus ``PE(t)`` and ``Dense(log10 error)`` on request.
 
-    The latter two where they are asked for.
+    Parameters
+    ----------
+    config : its `inputs`, `time_rates` and `error_input` say which terms there are
+
+    Examples
+    --------
+    >>> from astraclr.config import preset, recipe
+    >>> from astraclr.data.tokens import prepare
+    >>> from astraclr.model.config import EncoderConfig
+    >>> from astraclr.model.crops import crop_tokens
+    >>> from astraclr.simulation.simulate import simulate
+    >>> size = preset("tiny")
+    >>> tokens = crop_tokens(prepare(simulate(12, seed=0)), torch.arange(8), size, "start", padded=True)
+    >>> Embedding(EncoderConfig.of(size, recipe("corrected")))(tokens).shape
+    torch.Size([8, 96, 64])
     """
 
     rates: Tensor
@@ -100,16 +126,16 @@ class Embedding(nn.Module):
         if config.time_rates == "none":
             return
         self.register_buffer("rates", angular_rates(d, config.time_rates), persistent=False)
-        # Not a plain number: the ONNX exporter would round it to float32, and phases drift over thousands of turns.
+        # Not a plain number: the ONNX exporter would round it to float32, and phases would be wrong after many turns.
         self.register_buffer("turn", torch.tensor(2 * math.pi, dtype=torch.float64), persistent=False)
 
     def encode_time(self, times: Tensor) -> Tensor:
-        """Sines (even entries) and cosines (odd entries) of (batch, length) days; phases are reduced in float64."""
+        """Time encoding of (batch, length) days: sines (even entries) and cosines (odd entries) of float64 phases."""
         phase = torch.remainder(times[..., None] * self.rates, self.turn).float()
         return torch.stack([phase.sin(), phase.cos()], dim=-1).flatten(-2)
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """(batch, length, d_model)."""
+        """Embedding of every token, (batch, length, d_model)."""
         if self.config.inputs == "steps":
             x = self.steps(tokens)
             x = x if self.config.time_rates == "none" else x + self.encode_time(tokens.times)
@@ -121,5 +147,5 @@ class Embedding(nn.Module):
             return x
         if tokens.magerr is None:
             raise ValueError("this encoder reads errors, and the tokens hold none; make them with its own recipe")
-        # Padding has error 0, whose logarithm would spread as NaN.
+        # Padding has error 0, whose logarithm would give NaN.
         return x + self.error(tokens.magerr.clamp(*ERROR_RANGE).log10()[..., None])

@@ -7,7 +7,7 @@ import pytest
 
 from astraclr.analysis.outliers import disagreement, outlier_scores, purity_at_top
 from astraclr.config import PRESETS
-from astraclr.model.embedding import CROPS, one_window, shown
+from astraclr.model.crops import CROPS, cropped
 from astraclr.simulation.transients import EVENTS, bazin, paczynski, planted
 
 
@@ -88,9 +88,9 @@ def test_windows_that_agree_and_one_that_does_not():
 
 def test_the_windows_of_a_star_together_show_what_the_encoder_sees(stars):
     preset = PRESETS["tiny"]
-    parts = [one_window(stars, preset, crop) for crop in CROPS]
+    parts = [cropped(stars, preset, crops=[crop]) for crop in CROPS]
     assert all(np.array_equal(p.counts, np.minimum(stars.counts, [40, 48, 8])) for p in parts)
-    seen = shown(stars, preset)
+    seen = cropped(stars, preset)
     for k in range(3):
         for band, (mjd, *_) in seen.star(k).items():
             assert set(mjd) == set().union(*(p.star(k)[band][0] for p in parts))

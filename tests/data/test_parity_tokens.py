@@ -12,7 +12,7 @@ from astraclr.config import RECIPES, ZTF_BANDS, View, preset
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.splits import split
 from astraclr.data.tokens import Prepared, prepare, weighted_mean
-from astraclr.model.embedding import CROPS, crop_tokens
+from astraclr.model.crops import CROPS, crop_tokens
 from astraclr.train import views
 from astraclr.train.counter_rng import Draws
 

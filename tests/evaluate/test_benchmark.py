@@ -15,7 +15,7 @@ from astraclr.evaluate import benchmark
 from astraclr.evaluate.benchmark import Predictions, Vectors
 from astraclr.evaluate.metrics import NATURAL, calibration_error, with_intervals
 from astraclr.files import repository_file
-from astraclr.model.embedding import CROPS, crop_tokens, shown
+from astraclr.model.crops import CROPS, crop_tokens, cropped
 from astraclr.simulation.simulate import simulate
 
 SIZES = benchmark.Sizes(24, 96, 48, 60, steps=2, epochs=1, draws=2)
@@ -140,7 +140,7 @@ def test_bad_vectors_are_refused(splits, vectors):
 @pytest.mark.parametrize("middle", ["band", "epoch"])
 def test_the_same_windows_show_what_the_crops_show(stars, middle):
     few, recipe, size = stars[:20], replace(RECIPES["corrected"], middle_crop=middle), preset("tiny")
-    data, cut = prepare(few), shown(few, size, recipe)
+    data, cut = prepare(few), cropped(few, size, recipe)
     seen = [set() for _ in range(20)]
     for crop in CROPS:
         tokens = crop_tokens(data, torch.arange(20), size, crop, recipe)
@@ -155,7 +155,7 @@ def test_the_same_windows_show_what_the_crops_show(stars, middle):
     assert cut.n_obs < few.n_obs and cut.object_id.tolist() == few.object_id.tolist()
     short = few[:0:5]
     everything = replace(size, windows=tuple((b, 5_000) for b, _ in size.windows))
-    np.testing.assert_array_equal(shown(short, everything, recipe).mag, short.mag)
+    np.testing.assert_array_equal(cropped(short, everything, recipe).mag, short.mag)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from astraclr.config import PRESETS, RECIPES
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import prepare
 from astraclr.interop.onnx_inputs import LAYOUT, STRATEGIES, model_inputs
-from astraclr.model.embedding import crop_tokens
+from astraclr.model.crops import crop_tokens
 
 
 @pytest.fixture(scope="module")
