@@ -272,7 +272,7 @@ def assess(x: Vectors, stars: Splits, few: Sequence[int] = FEW_LABELS, draws: in
 
     Examples
     --------
-    >>> stars = bench_stars(Sizes(0, fit=48, choose=24, test=24))
+    >>> stars = bench_stars(Sizes(0, fit=24, choose=12, test=12))
     >>> x = Vectors(*(np.random.default_rng(0).normal(size=(len(lc), 2)) for lc in stars))
     >>> list(assess(x, stars, few=()))
     ['width', 'linear_probe', 'knn', 'linear_probe_C10', 'few_labels']

@@ -61,8 +61,8 @@ def compare(
     --------
     >>> from astraclr.model.checkpoint import load_checkpoint
     >>> from astraclr.simulation.simulate import simulate
-    >>> stars = simulate(36, seed=0, classes=["RR", "LPV"])
-    >>> len(compare(load_checkpoint("tiny"), stars[:12], stars[12:24], stars[24:], epochs=1))
+    >>> stars = simulate(18, seed=0, classes=["RR", "LPV"])
+    >>> len(compare(load_checkpoint("tiny"), stars[:6], stars[6:12], stars[12:], epochs=1))
     8
     """
     random = random_control(checkpoint, seed)
@@ -172,9 +172,10 @@ def label_curve(
     --------
     >>> from astraclr.model.checkpoint import load_checkpoint
     >>> from astraclr.simulation.simulate import simulate
-    >>> stars, tiny = simulate(36, seed=0, classes=["RR", "LPV"]), load_checkpoint("tiny")
-    >>> label_curve(tiny, stars[:12], stars[12:24], stars[24:], [1], epochs=1)["n_fit"].unique().tolist()
-    [2]
+    >>> stars = simulate(36, seed=0, classes=["RR", "LPV"])
+    >>> label_curve(load_checkpoint("tiny"), stars[:12], stars[12:24], stars[24:], per_class=[90])
+    Traceback (most recent call last):
+    ValueError: 90 stars per class; choose 1 to 6, as many as there are of 'LPV'
     """
 
     def drawn(lc: LightCurves, n: int) -> LightCurves:

@@ -161,7 +161,7 @@ def cap_labels(label: np.ndarray, cap: int = PAPER_CAP, seed: int = 0, *, exact:
         if not 1 <= cap <= counts.min():
             raise ValueError(
                 f"{cap} stars per class; choose 1 to {counts.min()}, as many as there are of "
-                f"{classes[counts.argmin()]!r}"
+                f"{str(classes[counts.argmin()])!r}"
             )
     rng = np.random.default_rng(seed)
     rows = [rng.permutation(np.flatnonzero(label == name))[:cap] for name in np.unique(label)]

@@ -90,12 +90,12 @@ def test_the_benchmark_beyond_classes_runs(root, tmp_path, monkeypatch, checkpoi
     for package in ("light_curve", "coniferest"):
         pytest.importorskip(package, reason='benchmarks/beyond.py needs: pip install "astraclr[interop]"')
     found = run_quick("beyond", root, tmp_path, monkeypatch, checkpoint, "--seeds", "2")
-    readers = {"trained", "random weights", "features", "features with Lomb-Scargle"}
+    kinds = {"trained", "random weights", "features", "features with Lomb-Scargle"}
     windows = {"trained, windows", "random weights, windows", "features, windows"}
-    assert set(found["outliers"]) == readers | windows
+    assert set(found["outliers"]) == kinds | windows
     events = found["outliers"]["trained"]["supernova"]
     assert set(events) == {"event", "no event"} and len(events["event"]["0.05"]["seeds"]) == found["seeds"] == 2
-    assert found["periods"]["median period"]["r2"]["mean"] < 0.1 and set(found["subclasses"]["RR"]) > readers
+    assert found["periods"]["median period"]["r2"]["mean"] < 0.1 and set(found["subclasses"]["RR"]) > kinds
     words = ("--seeds", "2", "--trained-only")
     again = run_quick("beyond", root, tmp_path, monkeypatch, checkpoint, *words)
     assert all(again[part] == found[part] for part in ("outliers", "periods", "subclasses"))
