@@ -1,11 +1,12 @@
-"""From the paper's recipe to the recommended one: what each step of the road does, and what was left by the roadside.
+"""Ablation: what each change from the paper's recipe to the recommended one does, and changes that did not help.
 
 Usage: python benchmarks/ablation.py [--rows NAME,NAME] [--steps 800] [--out FILE]
 
 Short runs of the `tiny` encoder, one seed, each beside the same encoder with random weights, some three CPU minutes a
-row. Scores are of a middle split of the ablation's own stars; no test split is looked at. `predicted` was written
-before the run, though after a prototype. Writes benchmarks/results/ablation.json after every row; rows that
-the code as it is would make again are kept.
+row. Scores are on a validation set of the ablation's own stars; no test set is used. `predicted` was written
+before the run, though after a prototype. Writes benchmarks/results/ablation.json after every row; rows that the present
+code would reproduce are kept. In that file "road" means a change towards the recommended recipe, which keeps the
+changes before it, "without" the recommended recipe without one of its parts, and "dead end" a change that did not help.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.evaluate import benchmark
 from astraclr.evaluate.features import features
 from astraclr.evaluate.metrics import score
-from astraclr.evaluate.probes import PAPER_C
+from astraclr.evaluate.probes import C_GRID, PAPER_C
 from astraclr.evaluate.row_fingerprint import fingerprints_of, row_differences, row_key
 from astraclr.evaluate.splits import cap_labels
 from astraclr.files import provenance
@@ -37,10 +38,10 @@ from astraclr.train.pretrain import pretrain
 RESULTS = Path(__file__).parent / "results" / "ablation.json"
 SEED, UNLABELLED, FIT, CHOOSE = 990_000, 8_000, 3_000, 2_000
 FEW, DRAWS = 20, 3
-"""Labels a class, and draws of them."""
+"""Labels per class, and draws of them."""
 SIZE = replace(preset("tiny"), n_stars=UNLABELLED, batch_size=32, steps=800, warmup=400, evaluate_every=200)
 PARTS = ("method", "readers")
-"""Of the fingerprints that tell whether a row would come out the same."""
+"""Fingerprints that a row depends on."""
 PAPER, CORRECTED, RECOMMENDED = (RECIPES[name] for name in ("paper", "corrected", "recommended"))
 
 
@@ -55,12 +56,19 @@ class Row:
     size: Preset = SIZE
 
 
-def views(of: Recipe, **damage: float) -> tuple[View, ...]:
-    return tuple(replace(view, **damage) for view in of.views)
+def views(of: Recipe, **changes: float) -> tuple[View, ...]:
+    """The views of a recipe with some fields changed."""
+    return tuple(replace(view, **changes) for view in of.views)
 
 
 def rows() -> dict[str, Row]:
-    """The table, in its order; every step of the road keeps what the steps before it brought."""
+    """The table, in its order."""
+    steps = towards_the_recommended_recipe()
+    return steps | variants(steps["+ cosine"].recipe)
+
+
+def towards_the_recommended_recipe() -> dict[str, Row]:
+    """Changes from the paper's recipe to the recommended one, each with those before it."""
     errors = replace(CORRECTED, error_input=True)
     no_clock = replace(errors, time_rates="none")
     steps = replace(no_clock, error_input=False, inputs="steps")
@@ -69,9 +77,6 @@ def rows() -> dict[str, Row]:
     jitter = replace(pooled, views=RECOMMENDED.views)
     cosine = replace(jitter, schedule="cosine", weight_decay=RECOMMENDED.weight_decay)
     summaries = replace(cosine, summaries=1.0)
-    without, calm = RECOMMENDED, {"colour_jitter": 0.0, "error_jitter": 0.0, "thinning": 0.0, "lost_band": 0.0}
-    strong = {"colour_jitter": 0.3, "error_jitter": 0.6, "thinning": 0.8, "lost_band": 0.5}
-    wide = replace(SIZE, windows=preset("laptop").windows)
     return {
         "paper": Row("road", "as its authors ran it", "near its own random control", PAPER),
         "corrected": Row("road", "without the slips of public code", "as paper, within the noise", CORRECTED),
@@ -102,6 +107,15 @@ def rows() -> dict[str, Row]:
             "road", "a second task: say 92 numbers of the whole light curve", "up by several points", summaries
         ),
         "recommended": Row("road", "the contrast counts a twentieth of the second task", "up", RECOMMENDED),
+    }
+
+
+def variants(cosine: Recipe) -> dict[str, Row]:
+    """The recommended recipe without one of its parts, and changes that did not help, some to the row "+ cosine"."""
+    without, calm = RECOMMENDED, {"colour_jitter": 0.0, "error_jitter": 0.0, "thinning": 0.0, "lost_band": 0.0}
+    strong = {"colour_jitter": 0.3, "error_jitter": 0.6, "thinning": 0.8, "lost_band": 0.5}
+    wide = replace(SIZE, windows=preset("laptop").windows)
+    return {
         "no contrast": Row("without", "the second task alone", "a little down", replace(without, contrast=0.0)),
         "no jitter": Row(
             "without", "views damaged as in corrected", "down", replace(without, views=views(without, **calm))
@@ -146,19 +160,19 @@ def rows() -> dict[str, Row]:
 
 
 def scores(fit: np.ndarray, choose: np.ndarray, fit_label: np.ndarray, label: np.ndarray) -> dict[str, float]:
-    """Readers on the middle split; C, and whether k-NN standardises, are the best there, for controls as for others."""
-    linear = {C: benchmark.logistic_classifier(fit, fit_label, C) for C in benchmark.C_GRID}
+    """Scores of classifiers on the validation set; C, and whether k-NN standardises, are the best there."""
+    linear = {C: benchmark.logistic_classifier(fit, fit_label, C) for C in C_GRID}
     best, _ = benchmark.best_of(linear, choose, label)
     near = {kind: benchmark.knn_classifier(fit, fit_label, kind) for kind in (False, True)}
     kind, _ = benchmark.best_of(near, choose, label)
     few = []
     for draw in range(DRAWS):
         some = cap_labels(fit_label, FEW, seed=draw)
-        found = (benchmark.logistic_classifier(fit[some], fit_label[some], C)(choose).labels for C in benchmark.C_GRID)
-        few.append(max(score(label, said).macro_f1 for said in found))
+        found = (benchmark.logistic_classifier(fit[some], fit_label[some], C)(choose).labels for C in C_GRID)
+        few.append(max(score(label, predicted).macro_f1 for predicted in found))
 
-    def accuracy(reader: benchmark.Classifier) -> float:
-        return float((reader(choose).labels == label).mean())
+    def accuracy(classify: benchmark.Classifier) -> float:
+        return float((classify(choose).labels == label).mean())
 
     return {
         "linear_probe": accuracy(linear[best]),
@@ -170,7 +184,7 @@ def scores(fit: np.ndarray, choose: np.ndarray, fit_label: np.ndarray, label: np
 
 
 def measured(row: Row, train: LightCurves, fit: LightCurves, choose: LightCurves) -> dict[str, Any]:
-    """A row trained, and with random weights."""
+    """Scores of a row's encoder after training, and with random weights."""
     begin = time.process_time()
     checkpoint = pretrain(train, row.size, row.recipe, seed=0)
     spent = time.process_time() - begin
@@ -190,14 +204,14 @@ def measured(row: Row, train: LightCurves, fit: LightCurves, choose: LightCurves
 
 
 def settings_of(row: Row, settings: dict[str, Any]) -> list[Preset | Recipe | str | int]:
-    """What a row is made with."""
+    """Settings that a row depends on."""
     return [row.size, row.recipe, json.dumps(settings)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", help="names, separated by commas (default: all)")
-    parser.add_argument("--steps", type=int, help="instead of 800, to try the wiring")
+    parser.add_argument("--steps", type=int, help="instead of 800, to check that the script works")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -236,11 +250,11 @@ def main() -> None:
             if name in before:
                 tqdm.write(f"{name} is made anew: {differs[0]}")
             key, found = row_key(*what), decimals(measured(row, train, fit, choose))
-            said = {"group": row.group, "change": row.change, "predicted": row.predicted}
-            before[name] = {"fingerprint": key} | said | found
+            facts = {"group": row.group, "change": row.change, "predicted": row.predicted}
+            before[name] = {"fingerprint": key} | facts | found
         kept = {each: before[each] for each in table if each in before}
-        told = {"fingerprints": fingerprints_of(kept.values(), known), "rows": kept}
-        write_results(given.out, result | told)
+        rows_and_keys = {"fingerprints": fingerprints_of(kept.values(), known), "rows": kept}
+        write_results(given.out, result | rows_and_keys)
         probe = {kind: before[name][kind]["linear_probe"] for kind in ("trained", "random")}
         tqdm.write(f"{name}: probe {probe['trained']:.3f}, random weights {probe['random']:.3f}")
 

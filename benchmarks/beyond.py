@@ -45,12 +45,12 @@ Size = dict[str, int]
 
 
 def vectors(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarray]:
-    """(n, d) of each reader: embeddings, and features with and without those of the periodogram."""
+    """(n, d) vectors of each kind: embeddings, and features with and without those of the periodogram."""
     return {name: embed(lc, c) for name, c in encoders.items()} | featured(lc, encoders)
 
 
 def featured(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarray]:
-    """Features are controls, as random weights are: none without the other."""
+    """Hand-crafted features, with and without those of the periodogram; none where the controls are left out."""
     if set(encoders) == {"trained"}:
         return {}
     x, names = features(lc, periodogram=True)
@@ -59,7 +59,7 @@ def featured(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarray]:
 
 
 def stars_and_windows(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarray]:
-    """As `vectors`, and of each reader but the last how much the windows of a star disagree."""
+    """As `vectors`, and of each kind but the last how much the windows of a star disagree."""
     windows = {name: embed(lc, c, fusion="concat").reshape(len(lc), len(CROPS), -1) for name, c in encoders.items()}
     whole = {name: x.mean(1) for name, x in windows.items()} | featured(lc, encoders)
     c = encoders["trained"]
@@ -71,7 +71,7 @@ def stars_and_windows(lc: LightCurves, encoders: Encoders) -> dict[str, np.ndarr
 def outliers(encoders: Encoders, seed: int, size: Size) -> dict[str, Any]:
     """Purity at the top of the ranking, one kind of event at a time; and of the same stars without their event.
 
-    Keys: reader, kind, "event" or "no event", share of the ranking.
+    Keys: kind of vectors, kind of event, "event" or "no event", share of the ranking.
     """
     usual = simulate(size["ordinary"] - size["planted"], seed=950_000 + seed)
     strange = np.arange(size["ordinary"]) >= len(usual)
@@ -106,7 +106,7 @@ def periods(encoders: Encoders, seed: int, size: Size) -> dict[str, dict[str, fl
 
 
 def subclasses(encoders: Encoders, seed: int, size: Size) -> dict[str, dict[str, dict[str, float]]]:
-    """Linear probes of finer names inside a class, by the simulator's own knowledge. Keys: class, reader."""
+    """Linear probes of finer names inside a class, which the simulator knows. Keys: class, kind of vectors."""
     out, n = {}, size["subclasses"]
     for label in ("RR", "ECL"):
         lc = simulate(2 * n, seed=970_000 + seed, classes=[label])
@@ -120,7 +120,7 @@ def subclasses(encoders: Encoders, seed: int, size: Size) -> dict[str, dict[str,
 
 
 def over_seeds(trees: Sequence[Any]) -> Any:
-    """Equal trees of numbers as one tree: ``mean``, ``sd`` (of several) and ``seeds`` of every number."""
+    """Join equal trees of numbers: ``mean``, ``sd`` (of several) and ``seeds`` of every number."""
     if isinstance(trees[0], dict):
         return {key: over_seeds([tree[key] for tree in trees]) for key in trees[0]}
     spread = round(float(np.std(trees, ddof=1)), 4) if len(trees) > 1 else None
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write (default %(default)s)")
     parser.add_argument("--trained-only", action="store_true", help="keep the controls from the file")
-    parser.add_argument("--quick", action="store_true", help="few stars: tries the wiring, its scores mean nothing")
+    parser.add_argument("--quick", action="store_true", help="few stars, to check that the script works")
     given = parser.parse_args()
     torch.set_num_threads(1)
     size, begin = QUICK if given.quick else FULL, time.process_time()

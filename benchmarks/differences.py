@@ -38,7 +38,7 @@ def switched(**fields: object) -> Recipe:
 
 
 PARTS = ("method", "readers")
-"""Of the fingerprints that tell whether a run would come out the same."""
+"""Fingerprints that a run depends on."""
 RUNS: dict[str, Recipe] = {
     "corrected": CORRECTED,
     "paper": PAPER,
@@ -87,7 +87,7 @@ def kept_in(folder: Path, name: str, seed: int, steps: int) -> Path:
 
 
 def would_come_out_the_same(file: Path, name: str, steps: int) -> bool:
-    """Whether a run is kept that need not be repeated."""
+    """Whether a kept run would be reproduced by the present code."""
     if not file.exists():
         return False
     row = json.loads(file.read_text())

@@ -9,7 +9,7 @@ Every measurement is a process of its own; the best of the repeats counts, after
   run; the reference's figures were recorded on other cores, so what each reaches of its own floor stands beside.
 - stars: simulated ones through `embed`, start, middle and end crops fused.
 - preparation: from light curves in memory to the padded 300 + 350 + 50 tokens of one crop (`prepare`, `crop_tokens`);
-  of three crops; and from raw arrays (by star, band and time; by star and time; or in no order), tidied before.
+  of three crops; and from raw arrays (by star, band and time; by star and time; or in no order).
 - command: seconds of `astraclr embed` with its imports, on the 125 stars of ztf.parquet in the folder
   ASTRACLR_REAL_DATA where there are some, and on simulated ones if not.
 Speed does not depend on what the weights are: they are random. Writes benchmarks/results/embedding.json. An idle

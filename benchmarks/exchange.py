@@ -63,7 +63,7 @@ def by_light_curve(path: Path) -> Embedder:
 
 
 def by_torch(checkpoint: Checkpoint, **how: object) -> Embedder:
-    """The house's own way, with some fields of the recipe or the preset replaced."""
+    """`embed`, with some fields of the recipe or the preset replaced."""
     windows = how.pop("windows", checkpoint.preset.windows)
     other = replace(
         checkpoint, preset=replace(checkpoint.preset, windows=windows), recipe=replace(checkpoint.recipe, **how)

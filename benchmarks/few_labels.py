@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how many (default %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="parts at once, each on one core (default %(default)s)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write (default %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="few stars: tries the wiring, its scores mean nothing")
+    parser.add_argument("--quick", action="store_true", help="few stars, to check that the script works")
     given = parser.parse_args()
     size, made_with = QUICK if given.quick else FULL, provenance()
     tasks = [*(("few_labels", seed) for seed in range(given.seeds)), ("windows", 0), ("curve", 0)]

@@ -1,4 +1,4 @@
-"""Training steps on a CUDA device: light curves and tokens a second, share of the matrix rate, memory, energy.
+"""Training steps on a CUDA device: light curves and tokens per second, share of the matrix rate, memory, energy.
 
 Usage: python benchmarks/gpu.py [--minutes 8] [--only paper] [--out FILE]; to try it: --device cpu --quick
 
@@ -6,7 +6,7 @@ Whole steps as `pretrain` takes them, views made on the device, for three preset
 float32 and bfloat16, padded and packed, compiled or not. Utilisation counts the operations of valid tokens alone, over
 the bfloat16 matrix rate measured here. The file (benchmarks/results/gpu.json) is written after every row.
 
-What bounds `paper` on an H200, by counting (some 7.5e14 operations a second in bfloat16, 4.3e12 bytes a second): a
+What bounds `paper` on an H200, by counting (some 7.5e14 operations per second in bfloat16, 4.3e12 bytes per second): a
 token of a full window costs 9e7 operations a step, 0.12 us, or 0.18 as attention, a fifth of them, runs at 40 % of that
 rate. Between the products a layer moves 140 kB a token (casts, drop-out, sums, normalisations, both ways): four layers
 take 0.13 us, and 40 % is just missed; torch.compile halves that: 48 %. Adam moves 0.4 GB, 0.1 ms. Views are hundreds of
@@ -14,20 +14,17 @@ small kernels, some ms whatever the batch: a step must be far longer, 128 stars 
 """
 
 import argparse
-import re
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from _gpu_profile import group_of, kernels, power, synchronised
 from _measure import write_results
-from torch.profiler import ProfilerActivity, profile
 from training import operations, stars_of
 
 from astraclr.config import Preset, preset, recipe
@@ -44,16 +41,7 @@ RESULTS = Path(__file__).parent / "results" / "gpu.json"
 BATCHES = {"paper": 256, "gpu": 512, "laptop": 1024}
 """Stars of a step; the preset's own batch is for several devices (`paper`), or small for one (`laptop`)."""
 SECONDS = 2.0
-"""Of the timed steps of a row, at least."""
-GROUPS = {
-    "fused by torch.compile": r"^triton_(poi|per|red)",
-    "attention": r"flash|fmha|attention|attn",
-    "matrix products": r"gemm|nvjet|cutlass|addmm|::mm|bmm|matmul|cublas",
-    "optimiser and clipping": r"multi_tensor|adam|foreach",
-}
-"""Kernels by name, the first that matches; everything else is sums, drop-out, normalisations, casts and copies."""
-
-
+"""Shortest time of the timed steps of a row."""
 same_stars = cache(stars_of)
 
 
@@ -102,15 +90,8 @@ class Step:
         self.done += 1
 
 
-def synchronised(device: torch.device) -> float:
-    """Seconds, once the device has done what it was asked."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
 def matrix_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
-    """Operations a second of a square product of random numbers, ten after three."""
+    """Operations per second of a square product of random numbers, ten after three."""
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     out = torch.empty_like(a)
     for repeats in (3, 10):
@@ -119,34 +100,6 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
             torch.mm(a, b, out=out)
         took = (synchronised(device) - began) / repeats
     return 2 * side**3 / took
-
-
-@contextmanager
-def power(device: torch.device) -> Iterator[list[float]]:
-    """Watts, sampled five times a second by nvidia-smi; empty where it does not answer."""
-    watts: list[float] = []
-    reader = None
-    if device.type == "cuda":
-        card = getattr(torch.cuda.get_device_properties(device), "uuid", None)
-        command = [
-            "nvidia-smi",
-            "-i",
-            f"GPU-{card}" if card else "0",
-            "--query-gpu=power.draw",
-            "--format=csv,noheader,nounits",
-            "-lms",
-            "200",
-        ]
-        with suppress(OSError):
-            reader = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        yield watts
-    finally:
-        if reader is not None:
-            reader.terminate()
-            for line in reader.communicate()[0].splitlines():
-                with suppress(ValueError):
-                    watts.append(float(line))
 
 
 def measure(step: Step, rate: float, seconds: float) -> dict[str, Any]:
@@ -216,33 +169,6 @@ def parts(step: Step) -> dict[str, Any]:
     }
 
 
-def group_of(kernel: str) -> str:
-    """The group of a kernel's name."""
-    return next((group for group, words in GROUPS.items() if re.search(words, kernel, re.I)), "everything else")
-
-
-class Times(Counter[str]):
-    """ms by kernel, and how many ran."""
-
-    calls: int = 0
-
-
-def kernels(work: Callable[[], object], device: torch.device) -> Times:
-    """ms on the device by kernel; of operations, on a CPU."""
-    cuda = device.type == "cuda"
-    synchronised(device)
-    both = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
-    with profile(activities=both if cuda else both[:1]) as seen:
-        work()
-        synchronised(device)
-    times = Times()
-    for e in seen.key_averages():
-        if (e.device_type.name == "CUDA") == cuda and not e.is_user_annotation:
-            times[e.key] += (e.self_device_time_total if cuda else e.self_cpu_time_total) / 1e3
-            times.calls += e.count
-    return times
-
-
 def one(
     size: Preset, kind: str, batch: int, way: Way, device: torch.device, rate: float, seconds: float, detail: bool
 ) -> dict[str, Any]:
@@ -310,7 +236,7 @@ def main(words: list[str] | None = None) -> None:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise SystemExit("no CUDA device here; --device cpu --quick tries the script without one")
     if device.type == "cpu" and not given.quick:
-        raise SystemExit("on a CPU use --quick; benchmarks/training.py measures one in earnest")
+        raise SystemExit("on a CPU use --quick; benchmarks/training.py measures one")
     began, side = time.monotonic(), 256 if given.quick else 8192
     rates = {str(t).removeprefix("torch."): matrix_rate(device, t, side) for t in (torch.float32, torch.bfloat16)}
     result = {

@@ -51,7 +51,7 @@ def random_light_curves(n_stars: int, n_epochs: int) -> LightCurves:
 
 
 def rate(n_stars: int, call: Callable, *args: object) -> int:
-    """Light curves a second."""
+    """Light curves per second."""
     start = time.perf_counter()
     found = call(*args)
     seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Many labels: does thawing pay where labels are as many as the paper's? Against the probe, and from scratch.
+"""Many labels: fine-tuning beside the probe and training from scratch, with as many labels as the paper has.
 
 Usage: python benchmarks/many_labels.py [--checkpoint laptop] [--labels 4000,41827] [--seeds 1] [--out FILE] [--quick]
 
@@ -39,14 +39,14 @@ PAPER_LABELS = 41_827
 """The paper's labels: at most 4,000 of each of its 12 classes, some 2 % of its 2.1 million stars."""
 LABEL_SEED, CHOOSE_SEED, TEST_SEED = 950_000, 960_000, 922_000
 PASSES = 3
-"""Over the labelled stars, where `FULL` says nothing of their number."""
+"""Epochs, if `FULL` does not give them for a number of labels."""
 FULL: dict[str, Any] = {"choose": 2_000, "test": 4_000, "passes": {4_000: 10, PAPER_LABELS: PASSES}}
 QUICK: dict[str, Any] = {"choose": 60, "test": 60, "passes": {60: 1}}
 RATES = {"last layers": (1e-3, 3e-3), "whole encoder": (5e-4, 1e-3, 2e-3), "from scratch": (1e-3, 2e-3)}
 MAPPED = 2_000
-"""Test stars whose neighbourhoods are looked at."""
+"""Test stars whose neighbourhoods are measured."""
 EXPLORED = 4
-"""Passes over the stars while rates are explored."""
+"""Epochs of the runs that explore learning rates."""
 CHOSEN = {"last layers": 3e-3, "whole encoder": 5e-4, "from scratch": 2e-3}
 NOTE = (
     "Whole windows drawn at random, milder damage than in pre-training, a rate that falls to 0 "
@@ -64,7 +64,7 @@ WAYS = (
 
 
 class Draw:
-    """The labelled stars of a seed, what two encoders say of them, and the ways to use them."""
+    """The labelled stars of a seed, their vectors, and the ways to use them."""
 
     def __init__(self, checkpoint: Checkpoint, n: int, passes: int, size: dict[str, Any], seed: int) -> None:
         self.seed, self.steps = seed, max(1, passes * n // BATCH)
@@ -77,17 +77,18 @@ class Draw:
         self.read: dict[str, list[np.ndarray]] = {}
 
     def vectors(self, which: str) -> list[np.ndarray]:
+        """(n, d) vectors of the three sets: "features", or embeddings by the "trained" or the "random" encoder."""
         if which not in self.read:
-            look = (
+            vectors_of = (
                 (lambda lc: features(lc, progress=True)[0])
                 if which == "features"
                 else partial(embed, checkpoint=self.start[which], windows=WINDOWS, progress=True)
             )
-            self.read[which] = [look(lc) for lc in self.stars]
+            self.read[which] = [vectors_of(lc) for lc in self.stars]
         return self.read[which]
 
-    def said(self, way: str, rate: float | None, on: LightCurves) -> tuple[np.ndarray, float, Checkpoint | None]:
-        """(n_stars,) labels that a way gives, its setting (C or learning rate), and its encoder."""
+    def predicted(self, way: str, rate: float | None, on: LightCurves) -> tuple[np.ndarray, float, Checkpoint | None]:
+        """(n_stars,) labels that a way predicts, its setting (C or learning rate), and its encoder."""
         fit, choose, _ = self.stars
         which = START.get(way, "trained")
         x, middle, last = self.vectors(which)
@@ -97,8 +98,7 @@ class Draw:
                 if "=" in way
                 else best_probe(x, fit.label, middle, choose.label)[:2]
             )
-            said = model.predict(last if on is self.stars.test else middle)  # pyright: ignore[reportAttributeAccessIssue]
-            return said, C, self.start.get(which)
+            return model.predict(last if on is self.stars.test else middle), C, self.start.get(which)
         rate = rate or CHOSEN[way]
         head = probe_head(fit_logistic(x, fit.label, 0.1), x, DROPOUT)  # which C hardly matters after so many steps
         layers = max(1, self.start[which].preset.n_layers // 2) if way == "last layers" else "all"
@@ -118,11 +118,11 @@ class Draw:
 def rows(draw: Draw, ways: list[str]) -> Iterator[dict[str, Any]]:
     """Accuracy and macro-F1 of each way, and its points above the linear probe with their paired standard error."""
     truth = draw.stars.test.label
-    probe = draw.said("linear probe", None, draw.stars.test)[0] == truth
+    probe = draw.predicted("linear probe", None, draw.stars.test)[0] == truth
     for way in ways:
         begun = time.process_time()
-        said, setting, encoder = draw.said(way, None, draw.stars.test)
-        found, apart = score(truth, said), 100 * ((said == truth) - 1.0 * probe)
+        predicted, setting, encoder = draw.predicted(way, None, draw.stars.test)
+        found, apart = score(truth, predicted), 100 * ((predicted == truth) - 1.0 * probe)
         yield {
             "way": way,
             "accuracy": found.accuracy,
@@ -149,8 +149,8 @@ def explored(checkpoint: Checkpoint, size: dict[str, Any]) -> None:
     draw = Draw(checkpoint, n, EXPLORED, size, seed=100)
     for way, rates in RATES.items():
         for rate in rates:
-            said, *_ = draw.said(way, rate, draw.stars.choose)
-            right = score(draw.stars.choose.label, said).accuracy
+            predicted, *_ = draw.predicted(way, rate, draw.stars.choose)
+            right = score(draw.stars.choose.label, predicted).accuracy
             print(json.dumps({"way": way, "rate": rate, "chosen": round(right, 4)}), flush=True)
 
 
@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write (default %(default)s)")
     parser.add_argument("--explore", action="store_true", help="try the learning rates on choosing stars and stop")
     parser.add_argument("--explored", type=Path, help="what --explore printed, to be kept in the file")
-    parser.add_argument("--quick", action="store_true", help="few stars: tries the wiring, its scores mean nothing")
+    parser.add_argument("--quick", action="store_true", help="few stars, to check that the script works")
     given = parser.parse_args()
     torch.set_num_threads(1)
     size, checkpoint = QUICK if given.quick else FULL, load_checkpoint(given.checkpoint)

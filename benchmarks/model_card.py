@@ -17,7 +17,7 @@ def model_card(checkpoint: Checkpoint, found: Mapping[str, Any]) -> str:
     ----------
     found : ``made_with`` (command, revision, versions), ``training`` (steps, cpu_seconds, seconds, stars_seen, device,
         kwh_estimate, watts_assumed; as far as noted), ``n_fit``, ``n_test``, ``simulated`` (a control's name to a
-        reader's name to its scores) and, where real stars were scored, ``real ZTF``
+        classifier's name to its scores) and, where real stars were scored, ``real ZTF``
     """
     preset, recipe = checkpoint.preset, checkpoint.recipe
     windows = ", ".join(f"{n} in {band}" for band, n in preset.windows)

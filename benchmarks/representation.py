@@ -1,24 +1,22 @@
-"""Every claim about an encoder beside its controls: one table of rows, each with the same probes on the same stars.
+"""The benchmark of encoders and their controls: one table of rows, each with the same probes on the same stars.
 
 Usage: python benchmarks/representation.py [--preset tiny] [--rows 'paper*,features*'] [--seeds 3] [--draw 0]
            [--real FOLDER]
 
 Rows are addressed by name, * stands for any characters:
   majority                            the most frequent class
-  features, features-period           hand-crafted, of whole curves; with the best Lomb-Scargle period (needs the extra
-                                      interop, as those below)
-  features-windows, features-windows-period   the same of only those epochs that the encoder's three crops show
+  features, features-period           hand-crafted, of whole curves; with the best Lomb-Scargle period (extra interop)
+  features-windows, features-windows-period   the same of the epochs in the encoder's three crops
   RECIPE                              an encoder pre-trained by that recipe (paper, corrected, ...); RECIPE@STEPS takes
                                       so many steps instead of the preset's: for comparisons at equal cost
   RECIPE-random                       the same encoder with random weights
   RECIPE-supervised                   the same encoder trained from random weights with the labels of the first split,
                                       stopped by the second; RECIPE@STEPS-supervised after so many steps at most
   DIR, DIR-random                     a finished checkpoint, named with --checkpoint DIR
-By default every row of the recipes paper, corrected and, where there is one, recommended. Preset tiny checks the wiring
-with few stars and steps; its scores mean nothing. Writes benchmarks/results/representation-<preset>.json (of another
-draw of labelled stars, -draw<number> more) after every row: what is there, and would come out the same, is
-kept, so a stopped run goes on where it was. Encoders are kept, and resumed, where `tutorial.experiments` keeps them.
-With --real, rows are also scored on real stars.
+By default every row of the recipes paper, corrected and, where there is one, recommended. Preset tiny checks that the
+script works; its scores mean nothing. Writes benchmarks/results/representation-<preset>.json (of another draw of
+labelled stars, -draw<number> more) after every row, and keeps rows that the present code would reproduce, so that a
+stopped run can be continued. With --real, rows are also scored on real stars.
 """
 
 import argparse
@@ -33,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 from _measure import decimals, write_results
+from _training_cost import WATTS, cost_of, spending
 
 from astraclr.config import RECIPES, Preset, Recipe, preset, recipe
 from astraclr.data.lightcurves import LightCurves
@@ -49,15 +48,11 @@ from astraclr.model.device import own_device
 from astraclr.model.embedding import embed
 from astraclr.model.encoder import new_encoder
 from astraclr.simulation.samples import TRAINING_STARS
-from astraclr.train.run_state import LOG
-from astraclr.tutorial.cost import Assumed, cost
-from astraclr.tutorial.experiments import COST, run_folder, trained
+from astraclr.tutorial.experiments import run_folder, trained
 
 RESULTS = Path(__file__).parent / "results"
 FEATURES = ("features", "features-period", "features-windows", "features-windows-period")
 DEFAULT = [name for name in ("paper", "corrected", "recommended") if name in RECIPES]
-WATTS = {"cpu": 30.0, "cuda": 1_000.0}
-"""Assumed, not measured: of one busy core, and of one GPU under load, each with its share of host and cooling."""
 SUPERVISED = {"learning_rate": 1e-3, "patience": 15}
 
 
@@ -99,7 +94,7 @@ class Table:
         return method, kind, replace(self.size, steps=int(steps)) if steps else self.size
 
     def settings(self, name: str) -> list[Preset | Recipe | str | int]:
-        """What a row is made with."""
+        """Settings that a row depends on."""
         facts = [json.dumps([name, asdict(self.sizes), SUPERVISED]), benchmark.BENCH_SEED + self.draw, TRAINING_STARS]
         if not self.has_encoder(name):
             return [*facts, self.size]
@@ -107,7 +102,7 @@ class Table:
         return [*facts, size, load_checkpoint(self.folders[base]).sha256 if base in self.folders else recipe(base)]
 
     def depends(self, name: str) -> list[str]:
-        """The fingerprints that tell whether a row would come out as it is."""
+        """Fingerprints that a row depends on."""
         more = {"features": name in FEATURES, "fine-tuning": name.endswith("-supervised")}
         return ["method", "readers", *(part for part, there in more.items() if there)]
 
@@ -137,11 +132,8 @@ class Table:
     def row(self, name: str, seed: int, stars: Splits) -> dict[str, Any]:
         """Scores of a row and a seed on the simulated stars, with the cost of a training."""
         if name == "majority":
-            return {
-                "majority": benchmark.scores_with_intervals(
-                    majority(stars.fit.label, len(stars.test)), stars.test.label, stars.test.object_id, probable=False
-                )
-            }
+            test, always = stars.test, majority(stars.fit.label, len(stars.test))
+            return {"majority": benchmark.scores_with_intervals(always, test.label, test.object_id, probable=False)}
         if name.endswith("-supervised"):
             return self.supervised(name, seed, stars)
         x = benchmark.Vectors(*(self.vectors(name, seed, lc) for lc in stars))
@@ -177,10 +169,10 @@ class Table:
         for rule in ("shifted", "as they are") if both else ("shifted",):
             lc = self.read_survey(survey, folder, rule == "shifted")
             if name == "majority":
-                said = majority(lc.label, len(lc))
+                always = majority(lc.label, len(lc))
                 out[rule] = {
                     "majority": benchmark.scores_with_intervals(
-                        said, lc.label, lc.object_id, probable=False, natural=False
+                        always, lc.label, lc.object_id, probable=False, natural=False
                     )
                 }
             else:
@@ -188,33 +180,22 @@ class Table:
         return out
 
     def has_encoder(self, name: str) -> bool:
+        """Whether the vectors of a row are embeddings."""
         return name != "majority" and name not in FEATURES
 
 
 def majority(label: np.ndarray, n: int) -> benchmark.Predictions:
-    """The most frequent label, said `n` times."""
+    """Predictions of the most frequent label for `n` stars."""
     classes, count = np.unique(label, return_counts=True)
     return benchmark.Predictions(np.tile(np.eye(len(classes))[count.argmax()], (n, 1)), classes)
 
 
-def spending(cpu_seconds: float, seconds: float, seen: float, device: str) -> dict[str, Any]:
-    """Time of a training, and an estimate of its energy; on a GPU the clock counts, on a CPU the cores' own seconds."""
-    counted = seconds if device == "cuda" else cpu_seconds
-    energy = cost(seen, seen / counted, Assumed(0.0, WATTS[device]))["kwh"]
-    return {
-        "cpu_seconds": round(cpu_seconds, 1),
-        "seconds": round(seconds, 1),
-        "stars_seen": int(seen),
-        "device": device,
-        "kwh_estimate": float(f"{energy:.3g}"),
-    }
-
-
 def over_seeds(seeds: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Mean and, of several, standard deviation over training seeds of every accuracy and macro-F1, by reader."""
+    """Mean and, of several, standard deviation over training seeds of every accuracy and macro-F1, by classifier."""
     out: dict[str, Any] = {}
     first, *_ = seeds.values()
-    places = [(reader,) for reader in first if "accuracy" in (first[reader] if isinstance(first[reader], dict) else ())]
+    names = [name for name, scores in first.items() if isinstance(scores, dict) and "accuracy" in scores]
+    places: list[tuple[str, ...]] = [(name,) for name in names]
     places += [("few_labels", n) for n in first.get("few_labels", ())]
     for place in places:
         found = [scores[place[0]] if len(place) == 1 else scores[place[0]][place[1]] for scores in seeds.values()]
@@ -223,14 +204,6 @@ def over_seeds(seeds: dict[str, dict[str, Any]]) -> dict[str, Any]:
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
             out.setdefault(" ".join(place), {})[metric] = {"mean": float(np.mean(values)), "sd": spread}
     return decimals(out) | {"n": len(seeds)}
-
-
-def cost_of(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
-    """What `trained` noted about a run that it keeps."""
-    steps, file = len(checkpoint.history), folder / COST
-    seconds = json.loads((folder / LOG).read_text().splitlines()[-1])["seconds"]
-    cpu = json.loads(file.read_text())["cpu_seconds"] if file.exists() else seconds
-    return spending(cpu, seconds, steps * checkpoint.preset.batch_size, own_device()) | {"steps": steps}
 
 
 class Results:
@@ -262,10 +235,11 @@ class Results:
 
 
 def line_of(name: str, seed: int, scores: dict[str, Any]) -> str:
-    reader = next(r for r in ("head", "linear_probe", "majority") if r in scores)
-    s = scores[reader]
+    """A row's best-known score in words."""
+    classifier = next(c for c in ("head", "linear_probe", "majority") if c in scores)
+    s = scores[classifier]
     return (
-        f"{name}, seed {seed}, {reader.replace('_', ' ')}: accuracy {s['accuracy']:.3f} "
+        f"{name}, seed {seed}, {classifier.replace('_', ' ')}: accuracy {s['accuracy']:.3f} "
         f"({s['accuracy_low']:.3f} to {s['accuracy_high']:.3f}), macro-F1 {s['macro_f1']:.3f}"
     )
 
@@ -280,7 +254,7 @@ def main(words: list[str] | None = None) -> None:
         "--draw",
         type=int,
         default=0,
-        help="1, 2, ...: other labelled stars, where a look at those of draw 0 has decided something",
+        help="1, 2, ...: other labelled stars, if results on those of draw 0 have decided something",
     )
     parser.add_argument("--real", type=Path, metavar="FOLDER", help="also on the real stars of this folder")
     parser.add_argument("--out", type=Path, help="instead of benchmarks/results/representation-<preset>.json")

@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/scaling.py        (some four minutes on two idle cores)
 
-One thread a process. Rates are medians over the steps: light curves a second by the clock and by the processor. Each
+One thread a process. Rates are medians over the steps: light curves per second by the clock and by the processor. Each
 stands beside its floor: what the operations of the real tokens take at the rate of large matrix products, measured in
 this run. Steps are those of `train.step.update`, one part at a time. Two ranks are two processes that share
 the same global batch; a rank that waits for the other has a part of its own, so the sum of gradients is the sending
@@ -226,7 +226,7 @@ def by_ranks(numbers: tuple[int, ...], steps: dict[str, tuple[int, int]], folder
 
 
 def add_floors(results: dict[str, list[dict[str, Any]]], matrix: float) -> None:
-    """Add to every row the rates at which real tokens alone would be multiplied, at `matrix` operations a second."""
+    """Add to every row the rates at which real tokens alone would be multiplied, at `matrix` operations per second."""
     for row in [row for rows in results.values() for row in rows]:
         row["floor_per_cpu_s"] = matrix / row["operations"]
         row["floor_per_s"] = row.get("ranks", 1) * row["floor_per_cpu_s"]

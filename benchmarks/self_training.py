@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="draws of labels (default %(default)s)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write (default %(default)s)")
     parser.add_argument("--explored", type=Path, help="JSON lines of runs on other stars, to be kept in the file")
-    parser.add_argument("--quick", action="store_true", help="few stars: tries the wiring, its scores mean nothing")
+    parser.add_argument("--quick", action="store_true", help="few stars, to check that the script works")
     given = parser.parse_args()
     torch.set_num_threads(1)
     size, made_with = QUICK if given.quick else FULL, provenance()

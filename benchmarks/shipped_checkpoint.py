@@ -5,7 +5,7 @@ Usage: python benchmarks/shipped_checkpoint.py [--preset tiny] [--recipe correct
 Trains (minutes at tiny, 20 at laptop), or takes the run that the chapters and benchmarks keep, fits the head on
 labelled simulated stars, and scores it on others, beside the same encoder with random weights (three seeds, and where
 it has a clock once with it stopped, a stronger control), hand-crafted features and the most frequent class. With --real
-also on real ZTF stars: how many are flagged, and how many labels are met; only these two shares are written. Writes
+also on real ZTF stars: the share that is flagged, and the accuracy on labelled ones; only these two are written. Writes
 config.json, weights, history.csv, fingerprint.json, head.safetensors, scores.json and README.md (the card) into
 data/checkpoints/PRESET.
 """
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _training_cost import WATTS, cost_of
 from model_card import model_card
-from representation import WATTS, cost_of
 
 from astraclr.analysis.classifier import Head, fit_head, prediction_table, save_head
 from astraclr.catalogs import read
@@ -47,12 +47,12 @@ def scores_of(fit: np.ndarray, test: np.ndarray, stars: Splits) -> Readable:
         "weighted_knn": weighted_knn(*sets),
     }
     kept = [name + end for name in ("accuracy", "macro_f1") for end in ("", "_low", "_high")]
-    told = {name: with_intervals(s, stars.test.label, stars.test.object_id, seed=0) for name, s in found.items()}
-    return {name: {key: round(row[key], 4) for key in kept} for name, row in told.items()}
+    rows = {name: with_intervals(s, stars.test.label, stars.test.object_id, seed=0) for name, s in found.items()}
+    return {name: {key: round(row[key], 4) for key in kept} for name, row in rows.items()}
 
 
 def controls(checkpoint: Checkpoint) -> Iterator[tuple[str, Checkpoint]]:
-    """Encoders that learnt nothing; at small sizes a clock drowns the magnitudes (chapter 3), so it is stopped once."""
+    """Encoders with random weights, and one without its time encoding, which hides the magnitudes at small sizes."""
     for seed in range(3):
         yield f"random weights, seed {seed}", random_control(checkpoint, seed)
     if checkpoint.recipe.time_rates != "none":
@@ -67,7 +67,7 @@ def clock_stopped(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def on_real_stars(path: Path, checkpoint: Checkpoint, head: Head) -> dict[str, float]:
-    """Shares of real stars that are flagged, and of labelled ones whose label the head meets."""
+    """Share of real stars that are flagged, and accuracy of the head on the labelled ones."""
     table = prediction_table(read(path), checkpoint, head)
     known = np.isin(table["label"], head.classes)
     met = (table["label"] == table["predicted"])[known]
@@ -103,7 +103,7 @@ def main() -> None:
     scores |= {name: scores_of(*embedded(control), stars) for name, control in controls(checkpoint)}
     scores["hand-crafted features"] = scores_of(features(stars.fit)[0], features(stars.test)[0], stars)
     guess = {name: round(value, 4) for name, value in majority(stars.fit.label, stars.test.label).summary().items()}
-    scores["most frequent class"] = {reader: guess for reader in scores["trained"]}
+    scores["most frequent class"] = {classifier: guess for classifier in scores["trained"]}
     head = fit_head(fit, stars.fit.label, checkpoint, C_HEAD)
     head = replace(head, accuracy=scores["trained"]["linear_probe_C1"]["accuracy"])
     save_head(head, out / "head.safetensors")

@@ -44,10 +44,10 @@ HARD = View("hard", 1.0, 0.0, 0.5)
 def bins(data: Prepared, n: int) -> dict[str, float]:
     """1: share of the observations dropped at a nominal 0.5, and at 0."""
     row = torch.repeat_interleave(torch.arange(n), data.segments(torch.arange(n))[1].sum(1))
-    lots = Draws(0).of(torch.arange(n))
+    draws = Draws(0).of(torch.arange(n))
 
     def dropped(rate: float, rule: str) -> float:
-        return 1 - kept_after_bin_dropout(data.times, row, rate, rule, lots).double().mean().item()
+        return 1 - kept_after_bin_dropout(data.times, row, rate, rule, draws).double().mean().item()
 
     return {f"{rule} {rate}": dropped(rate, rule) for rule in ("ranks", "share") for rate in (0.5, 0.0)}
 
@@ -161,7 +161,7 @@ def validation(checkpoint: Checkpoint) -> dict[str, float]:
 
 
 def colour(data: Prepared, stars: Tensor) -> dict[str, float]:
-    """12: median |g - r| offset of the centred magnitudes in a middle crop, one mean a star or a band and window."""
+    """12: median |g - r| offset of the centred magnitudes in a middle crop, centred per star or per band and window."""
     out = {}
     for centring in ("star", "window"):
         tokens = crop_tokens(data, stars, SIZE, "middle", replace(CORRECTED, centring=centring))

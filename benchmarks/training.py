@@ -1,4 +1,4 @@
-"""Light curves trained on a second, and memory, of one training step: ours beside a padded baseline in the same run.
+"""Training speed in light curves per second, and memory of a training step: ours beside a padded baseline.
 
 Usage: python benchmarks/training.py [--threads 2] [--only small|paper]
 
@@ -37,7 +37,7 @@ MODELS = {
 }
 """Preset and batch of the reference's own measurements."""
 REFERENCE = {"small, full": (10.1, 4_700), "paper, full": (0.55, 6_500)}
-"""Light curves a second and MB of the reference implementation (TensorFlow 2.15 with oneDNN) on 2 idle cores (AVX2,
+"""Light curves per second and MB of the reference implementation (TensorFlow 2.15 with oneDNN) on 2 idle cores (AVX2,
 about 68 GFLOP/s each), stars of some 1,350 epochs, all windows full: recorded, not measured in this run."""
 
 
@@ -73,7 +73,7 @@ def operations(size: Preset, lengths: list[int]) -> float:
 
 
 def matrix_rate(threads: int) -> float:
-    """Operations a second of a large product in float32."""
+    """Operations per second of a large product in float32."""
     torch.set_num_threads(threads)
     a, b = torch.rand(2048, 2048), torch.rand(2048, 2048)
     a @ b

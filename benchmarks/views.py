@@ -28,7 +28,7 @@ from astraclr.train.views import make_views
 RESULTS = Path(__file__).parent / "results" / "views.json"
 FULL = {"g": 300, "r": 350, "i": 50}
 TARGETS = {"some 480 epochs": 12_000, "full windows": 5_000}
-"""Triplets a CPU second at 300/350/50."""
+"""Triplets per CPU second at 300/350/50."""
 ONE_BY_ONE = 128
 """Stars that the comparison takes one at a time."""
 
@@ -50,7 +50,7 @@ def stars_to_measure(n: int) -> dict[str, LightCurves]:
 
 
 def rate(data: Prepared, stars: torch.Tensor, batch: int, size: Preset, how: Recipe) -> float:
-    """Triplets a CPU second."""
+    """Triplets per CPU second."""
     begin = time.process_time()
     for part in stars.split(batch):
         make_views(data, part, size, how, Draws(0))

@@ -80,7 +80,7 @@ class Deck:
         faulty, heading = set(), ""
         for piece in markdown_pieces(notebook):
             heading = piece.title if piece.kind == "heading" else heading
-            if piece.kind == "admonition" and piece.title == "Diagnose" or heading == "Something is wrong here":
+            if piece.kind == "admonition" and piece.title == "Diagnose" or heading == "Find the planted fault":
                 faulty.add(heading)
         self._faulty = faulty
 

@@ -105,12 +105,12 @@ class _Calls(TorchFunctionMode):
 
     def _to_cpu(self, *args: Any, **kwargs: Any) -> bool:
         """Whether arguments of `Tensor.to`, or none of `Tensor.cpu`, ask for the CPU."""
-        if args and isinstance(args[0], torch.Tensor):
-            return not self.marks.there(args[0])
         if not args and not kwargs:
             return True
-        asked = torch._C._nn._parse_to(*args, **kwargs)[0]
-        return asked is not None and asked.type == "cpu"
+        asked = args[0] if args else kwargs.get("other", kwargs.get("device"))
+        if isinstance(asked, torch.Tensor):
+            return not self.marks.there(asked)
+        return isinstance(asked, (str, torch.device)) and torch.device(asked).type == "cpu"
 
 
 @contextmanager

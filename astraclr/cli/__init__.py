@@ -1,6 +1,7 @@
-"""The house from a terminal: each command is a few steps of `astraclr`, with bad input refused before any work starts.
+"""The command line: simulate, inspect, pre-train, embed, probe, predict, explore, export, and redraw figures.
 
-Heavy imports are inside the commands, so that ``astraclr --help`` answers at once.
+Each command checks its input, then calls a few functions of `astraclr` and writes a file. Heavy imports stay inside the
+commands, so that ``astraclr --help`` answers at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from astraclr import __version__
 
 try:
     import typer
-except ModuleNotFoundError:  # in one line: the console script imports this module, and nothing could catch an error
+except ModuleNotFoundError:  # the console script imports this module: only here the error can become one line
     raise SystemExit("the command line needs the package typer: pip install 'astraclr[cli]'") from None
 
 from astraclr.cli import terminal as term
@@ -21,18 +22,18 @@ from astraclr.cli.encoder_commands import embed, export, pretrain
 from astraclr.cli.figure_command import figure
 
 __all__ = [
-    "simulate",
-    "info",
-    "pretrain",
-    "shards",
     "embed",
-    "probe",
-    "predict",
     "explore",
     "export",
     "fetch",
     "figure",
+    "info",
     "main",
+    "predict",
+    "pretrain",
+    "probe",
+    "shards",
+    "simulate",
 ]
 
 app = typer.Typer(
@@ -46,17 +47,17 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the command line; the console script ``astraclr`` calls this."""
     app(prog_name="astraclr")
 
 
 def _version(wanted: bool) -> None:
+    """Print the version and stop, if it is asked for."""
     if wanted:
         typer.echo(f"astraclr {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def _astraclr(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
@@ -65,15 +66,14 @@ def _astraclr(
         bool,
         typer.Option(
             "--traceback",
-            help="On an error show where it arose; write it before "
-            "the command, and send it along when you report a bug.",
+            help="On an error print where in the code it arose. Write it before the command, and send the "
+            "output along when you report a bug.",
         ),
     ] = False,
 ) -> None:
-    """Light curves in; embeddings, classes and metrics out.
+    """Turn light curves into embeddings, classes and scores.
 
-    \b
-    A first round, in four commands:
+    Example, in four commands:
       astraclr simulate --n 1200 --seed 7 --out stars.parquet
       astraclr info stars.parquet
       astraclr embed stars.parquet --checkpoint tiny --out embeddings.parquet
@@ -81,5 +81,6 @@ def _astraclr(
     """
 
 
+app.callback(help=term.help_text(_astraclr))(_astraclr)
 for _command in (simulate, info, pretrain, shards, embed, probe, predict, explore, export, fetch, figure):
-    app.command()(_command)
+    app.command(help=term.help_text(_command))(_command)

@@ -1,4 +1,4 @@
-"""`python -m astraclr.cli`: the same as `astraclr`."""
+"""Run the command line as ``python -m astraclr.cli``."""
 
 from astraclr.cli import main
 

@@ -8,29 +8,39 @@ import typer
 File = Annotated[
     Path,
     typer.Argument(
-        help="Light curves: parquet or CSV (a tidy table, one row a star, IRSA, Zubercal), or a folder of such files.",
+        help="Light curves: a parquet or CSV file (one row for each observation, one row for each star, IRSA or "
+        "Zubercal), or a folder of such files.",
         show_default=False,
     ),
 ]
-Parquet = Annotated[Path, typer.Option(help="Parquet file to write, one row a star.", show_default=False)]
+Parquet = Annotated[Path, typer.Option(help="Parquet file to write, with one row for each star.", show_default=False)]
 Band = Annotated[
     list[str] | None,
     typer.Option(
         "--band",
         metavar="NAME=ANGSTROM",
         show_default=False,
-        help="A band and its effective wavelength; repeat for each band of the file. Replaces ZTF's g, r, i.",
+        help="A band of the file and its effective wavelength; repeat it for each band. Replaces ZTF's g, r, i. "
+        "`--band rubin` gives the bands of the Rubin Observatory.",
     ),
 ]
-DropUnknown = Annotated[bool, typer.Option("--drop-unknown-bands", help="Drop and count other bands, do not stop.")]
-DropRepeated = Annotated[bool, typer.Option("--drop-repeated", help="Keep one observation where times repeat.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed on the same machine gives the same result.")]
-Threads = Annotated[int, typer.Option(min=1, help="CPU threads; more than one seldom helps a small model.")]
+DropUnknown = Annotated[
+    bool, typer.Option("--drop-unknown-bands", help="Drop observations in other bands instead of stopping.")
+]
+DropRepeated = Annotated[
+    bool, typer.Option("--drop-repeated", help="Where times repeat within a band, keep one observation.")
+]
+Seed = Annotated[
+    int, typer.Option(min=0, help="Seed of the random numbers; the same seed gives the same result on a machine.")
+]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads; a small model is rarely faster with more than one.")]
 CheckpointName = Annotated[
     str,
     typer.Option(
         "--checkpoint",
         metavar="DIR",
-        help="Folder that `astraclr pretrain` wrote, or the name of a shipped encoder: laptop, tiny.",
+        help="Folder that `astraclr pretrain` wrote, or the name of a shipped encoder: laptop or tiny.",
     ),
 ]
+Label = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the light curves that holds their labels.")]
+Preset = Annotated[str, typer.Option(help="Size of the run: tiny, laptop, gpu or paper.")]

@@ -1,66 +1,80 @@
-"""Commands that read embeddings: a probe, predictions, the map of stars."""
+"""Commands that use embeddings: measure how well they tell classes, predict classes, draw the map of stars."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from astraclr.cli import inputs, parsing
 from astraclr.cli import terminal as term
-from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknown, File, Seed, Threads
+from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknown, File, Label, Seed, Threads
+
+if TYPE_CHECKING:  # torch would make `astraclr --help` wait
+    from astraclr.evaluate.embeddings import Embeddings
+
+_Embeddings = Annotated[
+    Path,
+    typer.Argument(
+        show_default=False,
+        help="Labelled table that `astraclr embed` wrote; with --checkpoint, light curves as for `astraclr info`.",
+    ),
+]
+_Encoder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR",
+        show_default=False,
+        help="Embed light curves with this encoder and, as a control, with random weights; a folder, or the name of "
+        "a shipped encoder.",
+    ),
+]
+_Test = Annotated[
+    Path | None,
+    typer.Option(show_default=False, help="Test on this file; train on the stars of EMBEDDINGS that are not in it."),
+]
+_SaveHead = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR|FILE",
+        show_default=False,
+        help="Fit a head for `astraclr predict` on all labelled stars of EMBEDDINGS, and save it in the folder of a "
+        "checkpoint or in a .safetensors file.",
+    ),
+]
+_Head = Annotated[
+    Path | None,
+    typer.Option(
+        show_default=False,
+        help="Head that `astraclr probe --save-head` wrote; by default the one in the folder of the checkpoint.",
+    ),
+]
 
 
 def probe(
-    embeddings: Annotated[
-        Path,
-        typer.Argument(
-            show_default=False,
-            help="Labelled table that `astraclr embed` wrote; with --checkpoint, light curves as for `info`.",
-        ),
-    ],
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            show_default=False,
-            help="Embed light curves with this encoder, and as a control with random weights; a folder, "
-            "or the name of a shipped one.",
-        ),
-    ] = None,
-    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of light curves that holds labels.")] = "label",
-    test: Annotated[
-        Path | None,
-        typer.Option(show_default=False, help="Test on this file, and train on all of EMBEDDINGS but its stars."),
-    ] = None,
-    C: Annotated[float, typer.Option("--C", help="Inverse regularisation of the logistic regression.")] = 10.0,
+    embeddings: _Embeddings,
+    checkpoint: _Encoder = None,
+    label: Label = "label",
+    test: _Test = None,
+    c: Annotated[float, typer.Option("--C", help="Inverse regularisation of the logistic regression.")] = 10.0,
     bootstraps: Annotated[int, typer.Option(min=0, help="Refits on resampled training stars, as in the paper.")] = 50,
     test_share: Annotated[float, typer.Option(help="Share of the stars of each class to test on.")] = 0.3,
     seed: Seed = 0,
-    save_head: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR|FILE",
-            show_default=False,
-            help="Keep a head for `astraclr predict`, fitted on all labelled stars of EMBEDDINGS: into "
-            "a checkpoint's folder, or a .safetensors file.",
-        ),
-    ] = None,
+    save_head: _SaveHead = None,
     out: Annotated[Path | None, typer.Option(help="Also write the metrics, as JSON.", show_default=False)] = None,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
 ) -> None:
-    """Measure how well embeddings tell classes.
+    """Measure how well embeddings tell classes apart.
 
-    Stars are split by object and class; a linear probe (the paper's), a weighted k-NN and the most frequent class are
-    compared on the same test stars. Unlabelled stars are left out, with a count.
+    Stars are split by object and class. A linear probe (as in the paper), a weighted k-NN and the most frequent class
+    are compared on the same test stars. Unlabelled stars are left out and counted.
 
-    \b
     Example: astraclr probe embeddings.parquet --save-head head.safetensors --out metrics.json
-    Light curves: astraclr probe stars.parquet --checkpoint tiny --label type
+    With light curves: astraclr probe stars.parquet --checkpoint tiny --label type
     """
     if out is not None:
         term.check_output(out, [".json"], embeddings, test)
@@ -71,59 +85,61 @@ def probe(
         )
     from astraclr.cli import report
     from astraclr.evaluate import embeddings as evaluation
-    from astraclr.evaluate.embeddings import labelled, train_and_test
+    from astraclr.evaluate.embeddings import train_and_test
 
     files, control = [embeddings] if test is None else [embeddings, test], None
     if checkpoint is None:
         tables = [evaluation.read_embeddings(file) for file in files]
-        head_file = None if save_head is None else inputs.head_place(save_head, tables[0].checkpoint, tables[0].fusion)
+        head_file = inputs.head_file_of(save_head, tables[0].checkpoint, tables[0].fusion)
     else:
         encoder, _ = inputs.find_checkpoint(checkpoint)
-        head_file = None if save_head is None else inputs.head_place(save_head, encoder.sha256, "mean")
+        head_file = inputs.head_file_of(save_head, encoder.sha256, "mean")
         curves = [inputs.read_labelled(file, label, band, drop_unknown_bands, drop_repeated) for file in files]
         tables, control = evaluation.embedded_with_control(curves, encoder, progress=True)
-    train, held, notes = train_and_test(*tables, test_share=test_share, seed=seed)
-    for reason, n in notes.items():
-        term.say(f"note: {reason}: {n:,}")
-    metrics = evaluation.evaluate(train, held, C=C, bootstraps=bootstraps, seed=seed, progress=True)
+    train, held_out, notes = train_and_test(*tables, test_share=test_share, seed=seed)
+    term.say_notes(notes)
+    metrics = evaluation.evaluate(train, held_out, C=c, bootstraps=bootstraps, seed=seed, progress=True)
     if control is not None:
-        same = train_and_test(*control, test_share=test_share, seed=seed)[:2]
-        beside = evaluation.evaluate(*same, C=C, bootstraps=0, seed=seed)
-        metrics["random_weights"] = {name: beside[name] for name in ("linear_probe", "knn")}
+        control_train, control_test, _ = train_and_test(*control, test_share=test_share, seed=seed)
+        random_weights = evaluation.evaluate(control_train, control_test, C=c, bootstraps=0, seed=seed)
+        metrics["random_weights"] = {name: random_weights[name] for name in ("linear_probe", "knn")}
     typer.echo(report.describe_metrics(metrics))
     if out is not None:
         term.write_json(metrics | {"notes": notes}, out)
         typer.echo(f"metrics: {out}")
     if head_file is not None:
-        from astraclr.analysis import classifier
+        n = _fit_and_save_head(tables[0], c, metrics["linear_probe"]["accuracy"], head_file)
+        typer.echo(f"head, fitted on all {n:,} labelled stars of {embeddings}: {head_file}")
 
-        known, _ = labelled(tables[0])
-        head = classifier.fit_head(known.x, known.label, known.checkpoint, C)
-        classifier.save_head(replace(head, accuracy=metrics["linear_probe"]["accuracy"]), head_file)
-        typer.echo(f"head, fitted on all {len(known):,} labelled stars of {embeddings}: {head_file}")
+
+def _fit_and_save_head(table: Embeddings, c: float, accuracy: float, file: Path) -> int:
+    """Fit a head on all labelled stars of a table, save it with its accuracy, and return their number."""
+    from astraclr.analysis import classifier
+    from astraclr.evaluate.embeddings import labelled
+
+    known, _ = labelled(table)
+    head = classifier.fit_head(known.x, known.label, known.checkpoint, c)
+    classifier.save_head(replace(head, accuracy=accuracy), file)
+    return len(known)
 
 
 def predict(
     file: File,
-    out: Annotated[Path, typer.Option(help="Parquet or CSV file to write, one row a star.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="Parquet or CSV file to write, with one row for each star.", show_default=False)
+    ],
     checkpoint: CheckpointName = "laptop",
-    head: Annotated[
-        Path | None,
-        typer.Option(
-            show_default=False,
-            help="Head that `astraclr probe --save-head` wrote; by default the one in the checkpoint.",
-        ),
-    ] = None,
+    head: _Head = None,
     threads: Threads = 1,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
 ) -> None:
-    """Give every star class probabilities.
+    """Predict class probabilities for every star.
 
-    Stars flagged "few epochs" or "unlike training stars" are guesses. The shipped head learnt from simulated stars.
+    Predictions flagged "few epochs" or "unlike training stars" are not reliable. The shipped heads were fitted on
+    simulated stars.
 
-    \b
     Example: astraclr predict stars.parquet --out predictions.csv
     """
     term.check_output(out, [".parquet", ".csv"], file)
@@ -139,38 +155,32 @@ def predict(
             f"{folder} holds no head ({inputs.HEAD}); embed labelled stars, then fit one with "
             f"`astraclr probe EMBEDDINGS --save-head {folder}`"
         )
-    reader = load_head(head_file, encoder)
+    classifier = load_head(head_file, encoder)
     stars = inputs.read_stars(file, band, drop_unknown_bands, drop_repeated)
-    table = prediction_table(stars, encoder, reader, progress=True)
+    table = prediction_table(stars, encoder, classifier, progress=True)
     term.write_table(table, out)
-    typer.echo(f"{describe_predictions(table, reader)}\n\n{len(table):,} predictions: {out}")
+    typer.echo(f"{describe_predictions(table, classifier)}\n\n{len(table):,} predictions: {out}")
 
 
 def explore(
     file: File,
     out: Annotated[Path, typer.Option(help="HTML file to write.", show_default=False)],
     checkpoint: CheckpointName = "laptop",
-    max_stars: Annotated[int, typer.Option(min=16, help="Of more stars, so many are drawn at random.")] = 5_000,
-    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of light curves that holds labels.")] = "label",
-    head: Annotated[
-        Path | None,
-        typer.Option(
-            show_default=False, help="Head that gives predicted classes; by default the one in the checkpoint, if any."
-        ),
-    ] = None,
+    max_stars: Annotated[int, typer.Option(min=16, help="Show at most this many stars, drawn at random.")] = 5_000,
+    label: Label = "label",
+    head: _Head = None,
     seed: Seed = 42,
     threads: Threads = 1,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
 ) -> None:
-    """Write the map of stars as one page.
+    """Draw an interactive map of stars as one HTML page.
 
     A browser shows it without a network: stars coloured by class, predicted class or outlier score; the light curve of
-    each, raw and folded; its neighbours in the embedding; search, and a lasso. OUT holds the light curves themselves,
-    thinned: who gets the page gets them.
+    each star, raw and folded; its neighbours in the embedding; search, and a lasso. OUT contains the light curves
+    themselves, thinned out: do not pass it on if they are private.
 
-    \b
     Example: astraclr explore stars.parquet --out explorer.html
     """
     term.check_output(out, [".html"], file)
@@ -183,9 +193,9 @@ def explore(
     term.use_threads(threads)
     encoder, folder = inputs.find_checkpoint(checkpoint)
     head_file = head or folder / inputs.HEAD
-    reader = load_head(head_file, encoder) if head is not None or head_file.exists() else None
+    classifier = load_head(head_file, encoder) if head is not None or head_file.exists() else None
     stars = inputs.read_labelled(file, label, band, drop_unknown_bands, drop_repeated)
-    page = explorer(stars, encoder, reader, max_stars=max_stars, seed=seed, progress=True)
+    page = explorer(stars, encoder, classifier, max_stars=max_stars, seed=seed, progress=True)
     with replacing(out) as part:
         part.write_text(page, encoding="utf-8")
     typer.echo(

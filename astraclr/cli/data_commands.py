@@ -1,4 +1,4 @@
-"""Commands about light curves: make them, look at them, cut them into shards, fetch published ones."""
+"""Commands about light curves: simulate and summarise them, write them as shards, download published ones."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from astraclr.cli._options import Band, DropRepeated, DropUnknown, File, Parquet
 
 def simulate(
     out: Parquet,
-    n: Annotated[int, typer.Option("--n", min=1, help="How many stars.")] = 600,
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of stars.")] = 600,
     seed: Seed = 0,
 ) -> None:
-    """Make labelled light curves like ZTF's.
+    """Simulate labelled light curves like those of ZTF.
 
-    12 classes, as many stars of each, in the bands g, r and i.
+    They have 12 classes, equally many stars of each, and the bands g, r and i.
 
-    \b
     Example: astraclr simulate --n 600 --seed 7 --out stars.parquet
     """
     term.check_output(out, [".parquet"])
@@ -39,20 +38,19 @@ def info(
         typer.Option(
             metavar="BAND=EPOCHS,...",
             show_default=False,
-            help="Say how many stars have at least so many epochs, e.g. g=200,r=200. By default: the paper's "
-            "cut, and the windows of preset tiny.",
+            help="Count the stars with at least this many epochs in each band, e.g. g=200,r=200. By default: the "
+            "paper's cut, and the windows of preset tiny.",
         ),
     ] = None,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
 ) -> None:
-    """Say what is in a file of light curves.
+    """Summarise a file of light curves.
 
-    Stars, times, epochs per band, classes, what was dropped or repeats, how many stars a cut would keep, and as which
-    format the file was read.
+    Prints stars, times, epochs per band, classes, what was dropped or repeats, how many stars a cut would keep, and as
+    which format the file was read.
 
-    \b
     Example: astraclr info stars.parquet --cut g=200,r=200
     """
     at_least = None if cut is None else parsing.parse_cut(cut)
@@ -68,26 +66,25 @@ def shards(
         Path,
         typer.Argument(
             show_default=False,
-            help="A HATS catalogue, or light curves as for `info`; "
-            "a folder of files that astraclr saved is read file by file.",
+            help="A HATS catalogue, or light curves as for `astraclr info`. "
+            "A folder of files that astraclr saved is read file by file.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="Folder for the shards.")],
     cut: Annotated[
-        str, typer.Option(metavar="BAND=EPOCHS,...", help='Keep stars with at least so many epochs; "" keeps all.')
+        str, typer.Option(metavar="BAND=EPOCHS,...", help='Keep stars with at least this many epochs; "" keeps all.')
     ] = "g=200,r=200",
     workers: Annotated[int, typer.Option(min=1, help="Dask processes that read a HATS catalogue.")] = 2,
-    stars_per_shard: Annotated[int, typer.Option(min=1, help="At most so many.")] = 10_000,
+    stars_per_shard: Annotated[int, typer.Option(min=1, help="Largest number of stars in a shard.")] = 10_000,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
 ) -> None:
-    """Cut light curves that do not fit into memory into shards.
+    """Write light curves that do not fit into memory as shards.
 
-    `astraclr pretrain DIR` reads them as it needs them. The same command again goes on where it was stopped, and writes
-    lost or damaged shards anew.
+    Training, `astraclr pretrain DIR`, reads these files one by one. After an interruption the same command continues,
+    and it replaces lost or damaged shards.
 
-    \b
     Example: astraclr shards catalogue --out shards --workers 2
     """
     term.check_folder(out)
@@ -112,15 +109,14 @@ def shards(
     else:
         pieces = (inputs.read_stars(f, band, drop_unknown_bands, drop_repeated) for f in inputs.pieces(source))
         found = write_shards(pieces, out, stars_per_shard, at_least)
-    for reason, n in found["notes"].items():
-        term.say(f"note: {reason}: {n:,}")
+    term.say_notes(found["notes"])
     observations = sum(found["observations"].values())
     typer.echo(f"{found['stars']:,} stars, {observations:,} observations, {found['bytes'] / 1e6:,.1f} MB: {out}")
 
 
 def fetch(
     out: Parquet,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many stars.", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Largest number of stars.", show_default=False)] = None,
     near: Annotated[
         str | None,
         typer.Option(
@@ -138,15 +134,14 @@ def fetch(
         typer.Option(
             metavar="BAND=EPOCHS,...",
             show_default=False,
-            help="Only stars with at least so many epochs, e.g. g=200,r=200.",
+            help="Only stars with at least this many epochs in each band, e.g. g=200,r=200.",
         ),
     ] = None,
 ) -> None:
     """Download stars of the published data set.
 
-    By number, position or Gaia DR3 id. Needs the network once; the answer to a request is kept.
+    Choose them by number, position or Gaia DR3 id. This needs the network; a repeated request reads a local copy.
 
-    \b
     Example: astraclr fetch --limit 100 --cut g=200,r=200 --out published.parquet
     """
     term.check_output(out, [".parquet"])
@@ -155,7 +150,7 @@ def fetch(
         raise ValueError("say what to fetch: --limit N, --near RA,DEC,RADIUS or --id GAIA_ID")
     from astraclr.catalogs import published
 
-    term.say("asking for the published data set; the first answer may take minutes, the same request later none")
+    term.say("asking for the published data set; the first request may take minutes, the same request is fast later")
     stars = published(limit, near=cone, ids=gaia_id or None, at_least=at_least)
     stars.save(out)
     typer.echo(f"{len(stars):,} stars, {stars.n_obs:,} observations ({stars.report()}): {out}")

@@ -1,4 +1,4 @@
-"""Commands about encoders: train one, turn light curves into vectors with it, hand it to other tools."""
+"""Commands about encoders: pre-train one, embed light curves with it, export it to other tools."""
 
 from __future__ import annotations
 
@@ -9,53 +9,69 @@ import typer
 
 from astraclr.cli import inputs, parsing
 from astraclr.cli import terminal as term
-from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknown, File, Parquet, Seed, Threads
+from astraclr.cli._options import (
+    Band,
+    CheckpointName,
+    DropRepeated,
+    DropUnknown,
+    File,
+    Parquet,
+    Preset,
+    Seed,
+    Threads,
+)
+
+_Folder = Annotated[
+    Path,
+    typer.Option(metavar="DIR", show_default=False, help="Folder for the checkpoint and for the state to resume from."),
+]
+_Stars = Annotated[
+    Path | None,
+    typer.Argument(
+        show_default=False,
+        help="Light curves as for `astraclr info`, or a folder of shards; without it, simulated stars.",
+    ),
+]
+_Recipe = Annotated[
+    str,
+    typer.Option(
+        help="Method: corrected; recommended, which learns more; or with the paper's quirks paper, paper-two-views."
+    ),
+]
+_Steps = Annotated[
+    int | None, typer.Option(min=1, help="Number of steps; by default that of the preset.", show_default=False)
+]
+_SaveEvery = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default=False,
+        metavar="STEPS",
+        help="Steps between saved states to resume from; by default those between validations.",
+    ),
+]
 
 
 def pretrain(
-    out: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR", show_default=False, help="Folder for the checkpoint, and for the state to resume from."
-        ),
-    ],
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            show_default=False, help="Light curves, as for `info`, or a folder of shards; left out: simulated stars."
-        ),
-    ] = None,
-    preset: Annotated[str, typer.Option(help="How big: tiny, laptop, gpu or paper.")] = "tiny",
-    recipe: Annotated[
-        str,
-        typer.Option(
-            help="Which method: corrected; recommended, which learns more; or with its quirks paper, paper-two-views."
-        ),
-    ] = "corrected",
+    out: _Folder,
+    file: _Stars = None,
+    preset: Preset = "tiny",
+    recipe: _Recipe = "corrected",
     seed: Seed = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.", show_default=False)] = None,
+    steps: _Steps = None,
     threads: Threads = 1,
-    save_every: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            show_default=False,
-            metavar="STEPS",
-            help="Keep a state to resume from so often; by default at every validation.",
-        ),
-    ] = None,
+    save_every: _SaveEvery = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard scalars.")] = False,
     compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile; for long runs on a GPU.")] = False,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
 ) -> None:
-    """Train an encoder, without labels.
+    """Train an encoder without labels.
 
-    Ctrl-C stops it and keeps what was trained; run the same command again to go on. So it does if it was killed.
-    log.jsonl in DIR gets a line a step.
+    Ctrl-C stops the training and keeps what was trained. Run the same command again to continue, also after it was
+    killed. Each step adds a line to log.jsonl in DIR.
 
-    \b
     Example: astraclr pretrain stars.parquet --preset tiny --out runs/mine
     On several GPUs or processes: torchrun --nproc_per_node=2 -m astraclr.cli pretrain ... (as above)
     """
@@ -64,12 +80,7 @@ def pretrain(
     from astraclr import config
 
     size, method = config.preset(preset), config.recipe(recipe)
-
-    def saved() -> str:
-        begun = (out / "state.safetensors").exists() or (out / "state-previous.safetensors").exists()
-        return f"what was trained so far is in {out}; run the same command to go on" if begun else "nothing trained yet"
-
-    with term.stoppable(saved):
+    with term.stoppable(lambda: _saved(out)):
         from astraclr.simulation.samples import training_stars
         from astraclr.train.distributed import first_rank
         from astraclr.train.pretrain import pretrain as train
@@ -99,21 +110,29 @@ def pretrain(
     typer.echo(f"use it with: astraclr embed FILE --checkpoint {out} --out embeddings.parquet")
 
 
+def _saved(folder: Path) -> str:
+    """What an interrupted training left in its folder, in words."""
+    if any((folder / name).exists() for name in ("state.safetensors", "state-previous.safetensors")):
+        return f"what was trained so far is in {folder}; run the same command to go on"
+    return "nothing trained yet"
+
+
 def embed(
     file: File,
     out: Parquet,
     checkpoint: CheckpointName = "laptop",
-    fusion: Annotated[str, typer.Option(help="How the embeddings of the crops are joined: mean or concat.")] = "mean",
+    fusion: Annotated[
+        str, typer.Option(help="Join the embeddings of the crops by mean or by concat (one after the other).")
+    ] = "mean",
     threads: Threads = 1,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
 ) -> None:
-    """Turn every light curve into a vector.
+    """Turn every light curve into an embedding, a vector of numbers.
 
-    The table tells, beside each embedding, the epochs used per band, missing bands, and which encoder made it.
+    Beside each embedding the table holds the epochs used per band, missing bands, and which encoder made it.
 
-    \b
     Example: astraclr embed stars.parquet --checkpoint tiny --out embeddings.parquet
     """
     term.check_output(out, [".parquet"], file)
@@ -138,17 +157,16 @@ def export(
         typer.Argument(
             metavar="CHECKPOINT",
             show_default=False,
-            help="Folder that `astraclr pretrain` wrote, or the name of a shipped encoder: tiny.",
+            help="Folder that `astraclr pretrain` wrote, or the name of a shipped encoder that can be exported: tiny.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="MODEL.onnx", show_default=False, help="ONNX file to write.")],
 ) -> None:
     """Write an encoder as an ONNX file for other tools.
 
-    light-curve and astra-infer load it unchanged if its embeddings have 512 numbers; onnxruntime loads any. The file
-    is run once, and kept only if it agrees with the encoder.
+    light-curve and astra-infer load the file unchanged if its embeddings have 512 numbers; onnxruntime loads any. The
+    file is run once, and kept only if its embeddings agree with those of the encoder.
 
-    \b
     Example: astraclr export runs/mine model.onnx
     """
     term.check_output(out, [".onnx"])

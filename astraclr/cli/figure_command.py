@@ -1,4 +1,4 @@
-"""The command about the book: any of its figures again."""
+"""The command that redraws a figure of the book."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from typing import Annotated
 import typer
 
 from astraclr.cli import terminal as term
-from astraclr.cli._options import Seed
+from astraclr.cli._options import Preset, Seed
 
 
 def figure(
     name: Annotated[str | None, typer.Argument(show_default=False, help="Name of a figure, such as fig-views.")] = None,
-    preset: Annotated[str, typer.Option(help="How big: tiny, laptop, gpu or paper.")] = "tiny",
+    preset: Preset = "tiny",
     seed: Seed = 0,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.png",
             show_default=False,
-            help="PNG file to write; by default NAME.png here. FILE.json says what it came from.",
+            help="PNG file to write; by default NAME.png here. FILE.json records what it was made from.",
         ),
     ] = None,
-    list_all: Annotated[bool, typer.Option("--list", help="Name every figure of the book, and stop.")] = False,
+    list_all: Annotated[
+        bool, typer.Option("--list", help="Print the names of all figures of the book, and stop.")
+    ] = False,
 ) -> None:
-    """Draw a figure of the book again.
+    """Redraw a figure of the book.
 
-    Its chapter runs up to it, and no further; a chapter that needs a trained encoder trains it once. Needs the
-    repository, not only the package.
+    The chapter runs up to the figure; a chapter that needs a trained encoder trains it once. This needs the repository,
+    not only the package.
 
-    \b
     Example: astraclr figure fig-choose-c --preset tiny --out fig-choose-c.png
     """
     from astraclr import config
@@ -42,7 +43,7 @@ def figure(
             typer.echo(f"{known.name}  ({known.chapter})\n    {known.alt}")
         return
     if name is None:
-        raise ValueError("say which figure: `astraclr figure --list` names them all")
+        raise ValueError("name a figure: `astraclr figure --list` prints all names")
     size, found = config.preset(preset), figure_registry.find(name, book)
     file = out or Path(f"{found.name}.png")
     term.check_output(file, [".png"])

@@ -1,4 +1,4 @@
-"""What commands begin with: light curves of a file, folder or shards, a checkpoint by its folder or name."""
+"""Read the inputs of commands: light curves from a file, a folder or shards; a checkpoint by its folder or name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # torch would make `astraclr --help` wait
     from astraclr.model.checkpoint import Checkpoint
 
 HEAD = "head.safetensors"
-"""A head lies in its checkpoint's folder under this name."""
+"""Name of the file of a head in the folder of its checkpoint."""
 
 
 def read_stars(
@@ -26,7 +26,7 @@ def read_stars(
     quiet: bool = False,
     unread: bool = True,
 ) -> LightCurves:
-    """Light curves of a file or folder; unless `quiet`, say how many, what was dropped and, if `unread`, not read."""
+    """Read light curves; unless `quiet`, print how many, what was dropped and, if `unread`, columns not read."""
     from astraclr.catalogs import read
     from astraclr.config import ZTF_BANDS
 
@@ -37,16 +37,14 @@ def read_stars(
     if quiet:
         return stars
     term.say(f"{path}: {len(stars):,} stars, {stars.n_obs:,} observations")
-    for reason, n in stars.notes.items():
-        if unread or not reason.startswith("not read: column"):
-            term.say(f"note: {reason}: {n:,}")
+    term.say_notes({r: n for r, n in stars.notes.items() if unread or not r.startswith("not read: column")})
     return stars
 
 
 def read_labelled(
     path: Path, column: str, band: Sequence[str] | None, drop_unknown_bands: bool, drop_repeated: bool
 ) -> LightCurves:
-    """Light curves as `read_stars`, labels from that column of the file."""
+    """Read light curves as `read_stars` does, with labels from a column of the file."""
     from astraclr.catalogs import labelled_by
 
     stars = read_stars(path, band, drop_unknown_bands, drop_repeated, unread=column == "label")
@@ -56,7 +54,7 @@ def read_labelled(
 def read_source(
     path: Path, band: Sequence[str] | None, drop_unknown_bands: bool, drop_repeated: bool, quiet: bool = False
 ) -> LightCurves | Shards:
-    """What to train on: shards where the folder holds them, else as `read_stars`."""
+    """Open the shards of a folder that holds some; read anything else as `read_stars` does."""
     from astraclr.data.shard_manifest import MANIFEST
     from astraclr.data.shards import Shards
 
@@ -74,7 +72,7 @@ def read_source(
 
 
 def pieces(path: Path) -> list[Path]:
-    """The files of a folder if astraclr saved all of them, so that they can be read one by one; else the path."""
+    """List the files of a folder if astraclr saved all of them, so that they can be read one by one; else the path."""
     from astraclr.catalogs import layout
     from astraclr.catalogs._sources import light_curve_files
 
@@ -83,12 +81,25 @@ def pieces(path: Path) -> list[Path]:
 
 
 def find_checkpoint(name: str) -> tuple[Checkpoint, Path]:
-    """The checkpoint of a folder or of a shipped name, and its folder.
+    """Load a checkpoint by its folder or by the name of a shipped one.
+
+    Returns
+    -------
+    Checkpoint
+        The encoder with its settings.
+    Path
+        Its folder.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If there is none, it is incomplete, damaged or of another shape.
+
+    Examples
+    --------
+    >>> checkpoint, folder = find_checkpoint("tiny")
+    >>> checkpoint.preset.name, folder.name
+    ('tiny', 'tiny')
     """
     from astraclr.files import shipped_file
     from astraclr.model.checkpoint import load_checkpoint
@@ -103,14 +114,25 @@ def find_checkpoint(name: str) -> tuple[Checkpoint, Path]:
     return load_checkpoint(name), folder
 
 
-def head_place(where: Path, sha256: str, fusion: str) -> Path:
-    """File for a head: `where`, or in the checkpoint's folder `where`, if the head can be of use there.
+def head_file_of(where: Path | None, sha256: str, fusion: str) -> Path | None:
+    """Check where a head is to be saved, and return the file; None if it is not to be saved.
+
+    Parameters
+    ----------
+    where : Path, optional
+        A .safetensors file, or the folder of the checkpoint that made the embeddings.
+    sha256 : str
+        Checkpoint that made the embeddings.
+    fusion : str
+        How the embeddings of its crops were joined.
 
     Raises
     ------
     ValueError
         If the embeddings are not of that checkpoint, not joined by mean, or the file cannot be written.
     """
+    if where is None:
+        return None
     if fusion not in ("mean", ""):
         raise ValueError(
             f"`astraclr predict` joins crops by mean, these embeddings are joined by {fusion}; "

@@ -1,4 +1,4 @@
-"""Options that are more than a number or a name: bands, cuts and positions, read strictly."""
+"""Parse the values of --band, --cut and --near, and refuse what is malformed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from collections.abc import Sequence
 from astraclr.config import RUBIN_BANDS
 
 ANGSTROM_RANGE = (1_000.0, 100_000.0)
-"""Ultraviolet to mid-infrared: a wavelength outside was probably given in nanometres or micrometres."""
+"""Wavelengths from ultraviolet to mid-infrared; one outside was probably given in nanometres or micrometres."""
 
 
 def parse_bands(given: Sequence[str] | None) -> dict[str, float] | None:
-    """``["g=4746.48", "r=6366.38"]`` to a dictionary; None when nothing is given. ``rubin`` stands for Rubin's bands.
+    """Turn the values of --band into wavelengths (angstrom) by band, None without any; ``rubin`` gives Rubin's bands.
 
     Raises
     ------
     ValueError
         For anything but NAME=ANGSTROM, a name given twice, or a wavelength outside `ANGSTROM_RANGE`.
+
+    Examples
+    --------
+    >>> parse_bands(["g=4746.48", "r=6366.38"])
+    {'g': 4746.48, 'r': 6366.38}
     """
     bands: dict[str, float] = {}
     if list(given or ()) == ["rubin"]:
@@ -38,12 +43,17 @@ def parse_bands(given: Sequence[str] | None) -> dict[str, float] | None:
 
 
 def parse_cut(text: str) -> dict[str, int]:
-    """``"g=200,r=200"`` to ``{"g": 200, "r": 200}``.
+    """Turn the value of --cut into the smallest number of epochs by band.
 
     Raises
     ------
     ValueError
         For anything but BAND=EPOCHS, separated by commas.
+
+    Examples
+    --------
+    >>> parse_cut("g=200,r=200")
+    {'g': 200, 'r': 200}
     """
     cut: dict[str, int] = {}
     for part in text.split(","):
@@ -55,7 +65,18 @@ def parse_cut(text: str) -> dict[str, int]:
 
 
 def parse_near(text: str | None) -> tuple[float, float, float] | None:
-    """``"244.19,0.27,60"`` to (right ascension in degrees, declination in degrees, radius in arcsec)."""
+    """Turn the value of --near into right ascension (degrees), declination (degrees) and radius (arcsec).
+
+    Raises
+    ------
+    ValueError
+        For anything but three numbers in their ranges, separated by commas.
+
+    Examples
+    --------
+    >>> parse_near("244.19,0.27,60")
+    (244.19, 0.27, 60.0)
+    """
     if text is None:
         return None
     values = [_number(v) for v in text.split(",")]
@@ -68,6 +89,7 @@ def parse_near(text: str | None) -> tuple[float, float, float] | None:
 
 
 def _number(text: str) -> float | None:
+    """Return the finite number that a text holds, or None."""
     try:
         value = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Results as text for a terminal: what light curves hold, what a probe measured, what was predicted or exported."""
+"""Text for the terminal: summaries of light curves, of scores, of predictions and of exported files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,17 @@ if TYPE_CHECKING:  # they would load torch
 
 
 def describe(lc: LightCurves, cut: Mapping[str, int] | None = None, preset: str | Preset = "tiny") -> str:
-    """Summarise light curves.
+    """Summarise light curves as text.
 
     Parameters
     ----------
-    lc : any number of stars
-    cut : fewest epochs per band, to say how many stars it keeps; without it `PAPER_CUT` and the windows of `preset`
+    lc : LightCurves
+        One star or more.
+    cut : mapping, optional
+        Smallest number of epochs by band, of which the number of stars kept is printed; by default `PAPER_CUT` and the
+        windows of `preset`.
+    preset : str or Preset
+        Whose windows are used if there is no `cut`.
 
     Returns
     -------
@@ -37,6 +42,12 @@ def describe(lc: LightCurves, cut: Mapping[str, int] | None = None, preset: str 
     ------
     ValueError
         If `cut` names a band that is not there.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> print(describe(simulate(12, seed=1)).splitlines()[0])
+    12 stars, 6,935 observations
     """
     low, high = float(lc.mjd.min()), float(lc.mjd.max())
     is_mjd = MJD_RANGE[0] <= low and high <= MJD_RANGE[1]
@@ -45,26 +56,46 @@ def describe(lc: LightCurves, cut: Mapping[str, int] | None = None, preset: str 
         f"{len(lc):,} stars, {lc.n_obs:,} observations",
         f"times: {before}{low:.2f} to {high:.2f} ({high - low:,.0f} days){after}",
         "",
+        *aligned(["band", "angstrom", "stars", "epochs: min", "median", "max"], _band_rows(lc)),
+        "",
+        *aligned(["class", "stars"], _class_rows(lc)),
+        "",
+        *_blemishes(lc),
+        "",
+        *_cuts(lc, cut, preset_named(preset)),
     ]
-    lines += aligned(["band", "angstrom", "stars", "epochs: min", "median", "max"], _band_rows(lc)) + [""]
-    lines += aligned(["class", "stars"], _class_rows(lc)) + [""]
-    lines += [*_blemishes(lc), "", *_cuts(lc, cut, preset_named(preset))]
     return "\n".join(lines)
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table: the first column to the left, the others to the right."""
+    """Lay out a table as lines of text: the first column to the left, the others to the right.
+
+    Examples
+    --------
+    >>> print("\\n".join(aligned(["class", "stars"], [["RR", "30"], ["ECL", "5"]])))
+    class  stars
+    RR        30
+    ECL        5
+    """
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     padded = [[cell.rjust(w) for cell, w in zip(row, widths, strict=True)] for row in (head, *rows)]
     return ["  ".join([cells[0].strip().ljust(widths[0]), *cells[1:]]) for cells in padded]
 
 
 def repeated_times(lc: LightCurves) -> int:
-    """How many observations repeat the time of an earlier one in the same star and band."""
+    """Count the observations that repeat the time of an earlier one of the same star and band.
+
+    Examples
+    --------
+    >>> from astraclr.simulation.simulate import simulate
+    >>> repeated_times(simulate(2, seed=1))
+    0
+    """
     return int(((np.diff(lc.segment) == 0) & (np.diff(lc.mjd) == 0)).sum())
 
 
 def _band_rows(lc: LightCurves) -> list[list[str]]:
+    """Wavelength, number of stars and epochs of each band, as text."""
     rows = []
     for (band, wavelength), counts in zip(lc.bands.items(), lc.counts.T, strict=True):
         seen = counts[counts > 0]
@@ -74,12 +105,14 @@ def _band_rows(lc: LightCurves) -> list[list[str]]:
 
 
 def _class_rows(lc: LightCurves) -> list[list[str]]:
+    """Each class and its number of stars, as text."""
     names, n = np.unique(lc.label, return_counts=True)
     order = np.lexsort((names, -n, names == ""))  # most frequent first, unlabelled last
     return [[str(names[k]) or "(unlabelled)", f"{n[k]:,}"] for k in order]
 
 
 def _blemishes(lc: LightCurves) -> list[str]:
+    """What was dropped, repeated times and repeated ids, a line each."""
     found = {reason: n for reason, n in lc.notes.items() if not reason.startswith("kept: repeated time")}
     if repeated := repeated_times(lc):
         found["kept: repeated time within a band (--drop-repeated drops it)"] = repeated
@@ -89,6 +122,7 @@ def _blemishes(lc: LightCurves) -> list[str]:
 
 
 def _cuts(lc: LightCurves, cut: Mapping[str, int] | None, preset: Preset) -> list[str]:
+    """How many stars a cut keeps, or the paper's cut and the windows of a preset, a line each."""
     windows = {band: preset.window(band, wavelength, lc.bands) for band, wavelength in lc.bands.items()}
     cuts = {"the paper's cut, ": PAPER_CUT, f"windows of preset {preset.name}, ": windows} if cut is None else {"": cut}
     lines = []
@@ -102,21 +136,21 @@ def _cuts(lc: LightCurves, cut: Mapping[str, int] | None, preset: Preset) -> lis
 
 
 def describe_metrics(metrics: Mapping[str, Any]) -> str:
-    """What `evaluate.embeddings.evaluate` measured: three classifiers, beside random weights, then every class."""
-    readers = {"linear probe": metrics["linear_probe"], f"weighted {metrics['knn']['k']}-NN": metrics["knn"]}
+    """Text about the scores of `evaluate.embeddings.evaluate`: three classifiers, random weights, then every class."""
+    classifiers = {"linear probe": metrics["linear_probe"], f"weighted {metrics['knn']['k']}-NN": metrics["knn"]}
     control = metrics.get("random_weights", {})
     for name in control:
-        readers[f"random weights, {name.replace('_', ' ').replace('knn', 'k-NN')}"] = control[name]
-    readers["most frequent class"] = metrics["majority"]
+        classifiers[f"random weights, {name.replace('_', ' ').replace('knn', 'k-NN')}"] = control[name]
+    classifiers["most frequent class"] = metrics["majority"]
 
     def cell(scores: Mapping[str, float], metric: str) -> str:
         low, high = scores.get(f"{metric}_low"), scores.get(f"{metric}_high")
         return f"{scores[metric]:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
 
-    rows = [[name, cell(scores, "accuracy"), cell(scores, "macro_f1")] for name, scores in readers.items()]
+    rows = [[name, cell(scores, "accuracy"), cell(scores, "macro_f1")] for name, scores in classifiers.items()]
     classes = [[name, f"{c['f1']:.3f}", f"{c['train']:,}", f"{c['test']:,}"] for name, c in metrics["classes"].items()]
     lines = [f"{metrics['n_train']:,} stars to train, {metrics['n_test']:,} to test", ""]
-    lines += aligned(["", "accuracy", "macro-F1"], rows) + [""]
+    lines += [*aligned(["", "accuracy", "macro-F1"], rows), ""]
     if "accuracy_low" in metrics["linear_probe"]:
         lines += [
             "in brackets: 95 % of refits on resampled training stars (the paper's bootstrap); a resample holds",
@@ -127,7 +161,7 @@ def describe_metrics(metrics: Mapping[str, Any]) -> str:
 
 
 def describe_predictions(table: pd.DataFrame, head: Head | None = None) -> str:
-    """What `analysis.classifier.prediction_table` predicted: counts per class and flag, how far to trust the head."""
+    """Text about a table of `analysis.classifier.prediction_table`: counts by class and flag, accuracy of the head."""
     label, predicted, flag = (table[c].to_numpy(str) for c in ("label", "predicted", "flag"))
     names, n = np.unique(predicted, return_counts=True)
     rows = [
@@ -143,7 +177,7 @@ def describe_predictions(table: pd.DataFrame, head: Head | None = None) -> str:
     known = np.isin(label, [c[2:] for c in table.columns if c.startswith("p_")])
     if head is not None and np.isfinite(head.accuracy):
         lines.append(
-            f"this head was right for {head.accuracy:.2f} of the held-out stars of its own training kind "
+            f"this head was right for {head.accuracy:.2f} of the test stars of the kind that it was fitted on "
             f"({len(head.classes)} classes)"
         )
     if known.any():
@@ -153,7 +187,7 @@ def describe_predictions(table: pd.DataFrame, head: Head | None = None) -> str:
 
 
 def describe_export(checkpoint: Checkpoint, path: Path) -> str:
-    """What was written, its contract, and whether the field's tools take it."""
+    """Text about an exported file: its size, inputs and outputs, and whether light-curve and astra-infer load it."""
     from astraclr.interop.onnx_export import DROP_IN_WIDTH, TOLERANCE
     from astraclr.interop.onnx_inputs import N_TOKENS
 
@@ -171,7 +205,7 @@ def describe_export(checkpoint: Checkpoint, path: Path) -> str:
 
 
 def cautions_on_export(checkpoint: Checkpoint, name: str) -> list[str]:
-    """What the user of an exported file should know before relying on it."""
+    """Warnings about an exported file: shorter windows in training, and how other tools centre magnitudes."""
     from astraclr.interop.onnx_export import trained_shorter
     from astraclr.interop.onnx_inputs import LAYOUT
 
@@ -179,18 +213,18 @@ def cautions_on_export(checkpoint: Checkpoint, name: str) -> list[str]:
     if trained_shorter(checkpoint.preset):
         notes.append(
             f"trained on windows {'/'.join(str(windows.get(b, 0)) for b in LAYOUT)}, used here at "
-            f"{'/'.join(map(str, LAYOUT.values()))}: probe it at that length before you rely on it: "
+            f"{'/'.join(map(str, LAYOUT.values()))}: measure its scores at that length before you use it: "
             f"`python benchmarks/exchange.py --checkpoint {name}`"
         )
     as_trained = "`astraclr.interop.onnx_runtime.embed_with_onnx` prepares as in training"
     if checkpoint.recipe.centring == "star":
         notes.append(
-            f"light-curve centres each band's window by itself, and so hides colour that this encoder was "
+            f"light-curve subtracts a mean from each band, and so hides colour that this encoder was "
             f"trained with; {as_trained}"
         )
     else:
         notes.append(
-            f"astra-infer subtracts one mean a star, and so shows colour that this encoder was trained "
+            f"astra-infer subtracts one mean from each star, and so keeps colour that this encoder was trained "
             f"without; {as_trained}"
         )
     return notes

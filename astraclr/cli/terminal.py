@@ -1,11 +1,13 @@
-"""What every command does the same way: bad input is one clear line, outputs are checked first, files appear whole."""
+"""Behaviour that all commands share: errors as one line, outputs checked before work starts, files written whole."""
 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
+import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,16 +20,16 @@ if TYPE_CHECKING:  # pandas would make `astraclr --help` wait
 
 
 class Commands(TyperGroup):
-    """The commands; bad input is one line and exit code 2, Ctrl-C one line and exit code 130."""
+    """The group of commands; bad input gives one line and exit code 2, Ctrl-C one line and exit code 130."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
-        told: set[str] = set()
+        """Run the command; print each warning once, and errors as one line."""
+        printed: set[str] = set()
 
         def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
             line = one_line(message)
-            if line not in told and not issubclass(category, DeprecationWarning | FutureWarning):
-                told.add(line)
+            if line not in printed and not issubclass(category, DeprecationWarning | FutureWarning):
+                printed.add(line)
                 say(f"warning: {line}")
 
         with warnings.catch_warnings():
@@ -51,12 +53,30 @@ def say(line: str) -> None:
     typer.echo(line, err=True)
 
 
+def say_notes(notes: Mapping[str, int]) -> None:
+    """Print to stderr how often each thing happened, such as observations that were dropped."""
+    for reason, n in notes.items():
+        say(f"note: {reason}: {n:,}")
+
+
+def help_text(command: Callable[..., object]) -> str:
+    """Return the help of a command, its docstring, in which the lines from "Example" on are not wrapped."""
+    return re.sub(r"^(?=Example)", "\b\n", inspect.getdoc(command) or "", flags=re.MULTILINE)
+
+
 def one_line(message: object) -> str:
-    """Any message on one line."""
+    """Join the lines of a message.
+
+    Examples
+    --------
+    >>> one_line("cannot\\n  read it")
+    'cannot read it'
+    """
     return " ".join(str(message).split())
 
 
 def _with_remedy(error: Exception) -> str:
+    """Message of an error on one line; a missing package comes with the command that installs it."""
     line = one_line(error) or type(error).__name__
     if isinstance(error, ImportError) and "pip install" not in line:
         line += "; install what is missing with: pip install 'astraclr[all]'"
@@ -65,7 +85,7 @@ def _with_remedy(error: Exception) -> str:
 
 @contextmanager
 def stoppable(saved: Callable[[], str]) -> Iterator[None]:
-    """On Ctrl-C say what is `saved`, and end with exit code 130."""
+    """On Ctrl-C print what is `saved`, and end with exit code 130."""
     try:
         yield
     except KeyboardInterrupt:
@@ -74,7 +94,7 @@ def stoppable(saved: Callable[[], str]) -> Iterator[None]:
 
 
 def check_output(path: Path, suffixes: Sequence[str], *inputs: Path | None) -> None:
-    """Refuse, before any work, a file that could not be written, or that would replace one of the `inputs`.
+    """Refuse a file that cannot be written, or that would replace one of the `inputs`, before any work starts.
 
     Raises
     ------

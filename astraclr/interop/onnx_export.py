@@ -147,7 +147,7 @@ def _refuse_other_inputs(recipe: Recipe) -> None:
     nearest = min((r for r in RECIPES.values() if not r.reads_errors), key=differing)
     switch = "inputs='steps'" if recipe.inputs == "steps" else "error_input"
     raise ValueError(
-        f"recipe {recipe.name!r} takes the error of each observation as an input ({switch}), which the "
+        f"recipe {recipe.name!r} takes the error of each observation ({switch}), an input that the "
         f"exchange format lacks; the nearest recipe that exports is {nearest.name!r}"
     )
 

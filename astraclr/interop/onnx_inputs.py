@@ -55,7 +55,7 @@ class _Bands(NamedTuple):
     """First observation and number of observations of g, r and i, (n_stars, 3); rank in time of each observation."""
 
     first: np.ndarray
-    count: np.ndarray
+    n_epochs: np.ndarray
     rank: np.ndarray
 
 
@@ -146,41 +146,41 @@ def _bands(lc: LightCurves) -> _Bands:
 
 def _observations(bands: _Bands, strategies: Sequence[str], rng: np.random.Generator, middle: Middle) -> np.ndarray:
     """(n_stars, n_strategies, 700) number of the observation in each place; -1 where there is none."""
-    out = np.empty((len(bands.count), len(strategies), N_TOKENS), np.int64)
+    out = np.empty((len(bands.n_epochs), len(strategies), N_TOKENS), np.int64)
     cuts, samples = _draw(bands, strategies, rng)
     for s, strategy in enumerate(strategies):
         if strategy == "sample":
             out[:, s] = samples[s]
             continue
-        last = np.maximum(bands.count - _LONGEST, 0)
+        last = np.maximum(bands.n_epochs - _LONGEST, 0)
         if strategy == "beginning":
             start = np.zeros_like(last)
         elif strategy == "end":
             start = last
         elif strategy == "middle" and middle == "band":
-            start = np.minimum(np.maximum(bands.count // 2 - _LONGEST // 2, 0), last)
+            start = np.minimum(np.maximum(bands.n_epochs // 2 - _LONGEST // 2, 0), last)
         else:
-            cut = bands.count.sum(1) // 2 if strategy == "middle" else cuts[s]
+            cut = bands.n_epochs.sum(1) // 2 if strategy == "middle" else cuts[s]
             start = np.minimum(np.maximum(_epochs_before(bands, cut) - _LONGEST // 2, 0), last)
         place = (bands.first + start)[:, _SLOT_BAND] + _SLOT_PLACE
-        out[:, s] = np.where(bands.count[:, _SLOT_BAND] > _SLOT_PLACE, place, -1)
+        out[:, s] = np.where(bands.n_epochs[:, _SLOT_BAND] > _SLOT_PLACE, place, -1)
     return out
 
 
 def _epochs_before(bands: _Bands, cut: np.ndarray) -> np.ndarray:
     """(n_stars, 3) observations of each band among the first `cut` (n_stars,) of their star in time."""
-    segments = np.repeat(np.arange(bands.count.size), bands.count.ravel())
-    begin = np.cumsum(bands.count.ravel()) - bands.count.ravel()
+    segments = np.repeat(np.arange(bands.n_epochs.size), bands.n_epochs.ravel())
+    begin = np.cumsum(bands.n_epochs.ravel()) - bands.n_epochs.ravel()
     number = np.arange(len(segments)) - begin[segments] + bands.first.ravel()[segments]
     early = bands.rank[number] < cut[segments // len(LAYOUT)]
-    return np.bincount(segments[early], minlength=bands.count.size).reshape(bands.count.shape)
+    return np.bincount(segments[early], minlength=bands.n_epochs.size).reshape(bands.n_epochs.shape)
 
 
 def _draw(
     bands: _Bands, strategies: Sequence[str], rng: np.random.Generator
 ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
     """Draw cuts (n_stars,) of windows and observations (n_stars, 700) of samples, by place in `strategies`."""
-    n = len(bands.count)
+    n = len(bands.n_epochs)
     cuts = {s: np.zeros(n, np.int64) for s, name in enumerate(strategies) if name == "window"}
     samples = {s: np.full((n, N_TOKENS), -1) for s, name in enumerate(strategies) if name == "sample"}
     if not cuts and not samples:
@@ -192,7 +192,7 @@ def _draw(
             if s in cuts:
                 cuts[s][star] = rng.integers(low[star], high[star] + 1)
                 continue
-            for b, (first, count) in enumerate(zip(bands.first[star], bands.count[star], strict=True)):
+            for b, (first, count) in enumerate(zip(bands.first[star], bands.n_epochs[star], strict=True)):
                 chosen = np.sort(rng.choice(count, min(count, _LONGEST[b]), replace=False))
                 samples[s][star, slots[b] : slots[b] + len(chosen)] = first + chosen
     return cuts, samples
@@ -201,10 +201,10 @@ def _draw(
 def _cut_range(bands: _Bands) -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest cut (n_stars,) of "window": half a window of some band on either side, where possible."""
     half = _LONGEST // 2
-    enough = bands.count >= half
-    total = bands.count.sum(1)
+    enough = bands.n_epochs >= half
+    total = bands.n_epochs.sum(1)
     reached = bands.rank[np.where(enough, bands.first + half - 1, 0)] + 1
-    left = bands.rank[np.where(enough, bands.first + bands.count - half, 0)]
+    left = bands.rank[np.where(enough, bands.first + bands.n_epochs - half, 0)]
     low = np.where(enough, reached, total[:, None]).min(1)
     high = np.maximum(np.where(enough, left, 0).max(1), low)
     some = enough.any(1)

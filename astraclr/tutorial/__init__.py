@@ -1,1 +1,1 @@
-"""What only chapters and pages of the book need: experiments, figures, results, checks of exercises."""
+"""Code that only the book needs: encoders of chapters, figures, tables of results, checks of exercises."""

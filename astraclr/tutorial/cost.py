@@ -1,4 +1,4 @@
-"""What a training run costs: device-hours from a measured rate; energy and money from assumptions that are stated."""
+"""The cost of a training run: device-hours from a measured rate, energy and money from stated assumptions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from astraclr.config import Preset
 
 @dataclass(frozen=True)
 class Assumed:
-    """What one device takes. Nothing of this is measured here: put in the numbers of your machine and your bill.
+    """Price and power of one device. These are assumptions: enter the numbers of your machine and your bill.
 
     Attributes
     ----------
-    price : money a device-hour
-    watts : of a device under load, with its share of the host and of the cooling
-    carbon : kg of CO2 a kWh of the grid
+    price : float
+        Money for a device-hour.
+    watts : float
+        Power of a device under load, with its share of the host and of the cooling.
+    carbon : float
+        kg of CO2 for a kWh of the grid.
+
+    Examples
+    --------
+    >>> Assumed(price=2.0, watts=700).carbon
+    0.4
     """
 
     price: float
@@ -24,32 +32,50 @@ class Assumed:
 
 
 def stars_seen(preset: Preset) -> tuple[int, int]:
-    """Fewest and most stars that a run trains on, each counted as often as it is seen.
+    """Smallest and largest number of stars that a run trains on, each counted every time it is used.
 
-    The most if it takes all its steps; the fewest if the first validation stays the best one and patience runs out.
+    The largest if the run takes all its steps; the smallest if the first validation stays the best one until patience
+    runs out.
+
+    Examples
+    --------
+    >>> from astraclr.config import preset
+    >>> fewest, most = stars_seen(preset("tiny"))
+    >>> fewest <= most == preset("tiny").steps * preset("tiny").batch_size
+    True
     """
     shortest = min(preset.steps, (1 + preset.patience) * preset.evaluate_every)
     return shortest * preset.batch_size, preset.steps * preset.batch_size
 
 
 def cost(seen: float, rate: float, assumed: Assumed, devices: int = 1) -> dict[str, float]:
-    """Hours, energy, money and carbon of training on `seen` stars.
+    """Compute time, energy, money and carbon of a training run.
 
     Parameters
     ----------
-    seen : light curves, each counted as often as it is seen
-    rate : light curves a second of one device
-    devices : that share the run, each at that rate; more than one ends sooner and costs no less
+    seen : float
+        Light curves that the run trains on, each counted every time it is used (`stars_seen`).
+    rate : float
+        Light curves per second of one device.
+    assumed : Assumed
+        Price and power of a device.
+    devices : int
+        Devices that share the run, each at that rate. More devices shorten the run and do not lower its cost.
 
     Returns
     -------
     dict
-        device_hours; days on the clock; kwh; money; kg_co2
+        ``device_hours``, ``days`` (elapsed), ``kwh``, ``money``, ``kg_co2``.
 
     Raises
     ------
     ValueError
         For a rate or a number of devices that is not positive.
+
+    Examples
+    --------
+    >>> cost(3_600_000, rate=1_000, assumed=Assumed(price=2.0, watts=700), devices=2)["money"]
+    2.0
     """
     if rate <= 0 or devices < 1:
         raise ValueError(
@@ -67,18 +93,26 @@ def cost(seen: float, rate: float, assumed: Assumed, devices: int = 1) -> dict[s
 
 
 def what_if(operations: float, peak: float, utilisation: float) -> float:
-    """Light curves a second of a device that nobody measured: an assumption, and to be called one.
+    """Light curves per second of a device that was not measured, from an assumed utilisation.
 
     Parameters
     ----------
-    operations : floating-point operations of training on one light curve
-    peak : of the device, operations a second
-    utilisation : share of the peak that training reaches, above 0 and at most 1
+    operations : float
+        Floating-point operations of training on one light curve.
+    peak : float
+        Peak rate of the device, operations per second.
+    utilisation : float
+        Share of the peak that training is assumed to reach, above 0 and at most 1.
 
     Raises
     ------
     ValueError
         For a utilisation outside that range.
+
+    Examples
+    --------
+    >>> what_if(operations=1e9, peak=1e12, utilisation=0.5)
+    500.0
     """
     if not 0 < utilisation <= 1:
         raise ValueError(f"utilisation {utilisation}: a share of the peak, above 0 and at most 1")

@@ -1,4 +1,4 @@
-"""What the chapters and benchmarks share: the simulated stars of a preset, and encoders trained once and kept."""
+"""Shared by chapters and benchmarks: encoders that are trained once and kept, and results on disk."""
 
 from __future__ import annotations
 
@@ -28,14 +28,29 @@ from astraclr.train.fingerprint import (
 from astraclr.train.pretrain import pretrain
 
 COST = "cost.json"
-"""In the folder of a run: the CPU seconds that it took."""
+"""File in the folder of a run that holds the CPU seconds of its training."""
 
 
 def run_folder(preset: str | Preset, recipe: str = "corrected", seed: int = 0) -> Path:
-    """Folder of the run of these settings that the method, as it is now, has made, or is to make.
+    """Folder in which the run of these settings is kept, or is to be made.
 
-    Its name holds a digest of the settings and of the exact part of `train.fingerprint.method_fingerprint`. Where a run
-    of that name has another close part, the folder has a number more.
+    A kept run counts only if the method still behaves as it did for that run. The name of the folder holds a digest of
+    the settings and of the exact part of `train.fingerprint.method_fingerprint`; a number is added if a run of that
+    name has another float part.
+
+    Parameters
+    ----------
+    preset : str or Preset
+        Size of the run.
+    recipe : str
+        Name of the recipe.
+    seed : int
+        Seed of the stars and of the training.
+
+    Examples
+    --------
+    >>> run_folder("tiny").name.startswith("tiny-corrected-0-")
+    True
     """
     return _run_folder(preset, recipe, seed)[0]
 
@@ -43,13 +58,30 @@ def run_folder(preset: str | Preset, recipe: str = "corrected", seed: int = 0) -
 def trained(
     preset: str | Preset = "tiny", recipe: str = "corrected", seed: int = 0, progress: bool = True
 ) -> Checkpoint:
-    """The encoder that chapter 4 trains: loaded if it is there, trained once, with a progress bar, if not."""
+    """Return the encoder of these settings: load it if it is kept, else train it, with a progress bar, and keep it.
+
+    Parameters
+    ----------
+    preset : str or Preset
+        Size of the run.
+    recipe : str
+        Name of the recipe.
+    seed : int
+        Seed of the stars and of the training.
+    progress : bool
+        Show a bar while it trains.
+
+    Examples
+    --------
+    >>> trained("tiny").recipe.name  # doctest: +SKIP
+    'corrected'
+    """
     folder, differs = _run_folder(preset, recipe, seed)
     if (folder / "config.json").exists():
         return load_checkpoint(folder)
     if differs:
         more = f" (and {len(differs) - 1} more)" if len(differs) > 1 else ""
-        print(f"{folder.name} is trained anew, the kept one is of code that did something else, {differs[0]}{more}")
+        print(f"{folder.name} is trained anew: the code behaves otherwise than for the kept one, {differs[0]}{more}")
     stars = training_stars(preset, seed, progress)
     save_fingerprint(_run_fingerprint(preset, recipe, seed), folder)
     with _cost_noted(folder / COST):
@@ -57,7 +89,7 @@ def trained(
 
 
 def _run_folder(preset: str | Preset, recipe: str, seed: int) -> tuple[Path, list[str]]:
-    """The folder; where it is to be made and another run of these names is kept, also in what that one differs."""
+    """Folder of a run; if it is to be made although a run of these settings is kept, also how that one differs."""
     now, runs = _run_fingerprint(preset, recipe, seed), cache_folder() / "runs"
     name = f"{preset_named(preset).name}-{recipe_named(recipe).name}-{seed}-"
     kept = sorted(runs.glob(f"{escape(name)}*/{FINGERPRINT}"), key=lambda path: path.stat().st_mtime)
@@ -75,7 +107,7 @@ def _run_folder(preset: str | Preset, recipe: str, seed: int) -> tuple[Path, lis
 
 
 def _run_fingerprint(preset: str | Preset, recipe: str, seed: int) -> Fingerprint:
-    """What the method does, and the settings that it does it with."""
+    """Fingerprint of the method, with the settings of a run."""
     method = method_fingerprint()
     settings = settings_digest(preset_named(preset), recipe_named(recipe), seed, TRAINING_STARS)
     return Fingerprint({"settings": settings} | method.exact, method.close)
@@ -83,7 +115,7 @@ def _run_fingerprint(preset: str | Preset, recipe: str, seed: int) -> Fingerprin
 
 @contextmanager
 def _cost_noted(path: Path) -> Iterator[None]:
-    """Add the CPU seconds of the block to those of the parts before it; a part that was killed is not counted."""
+    """Add the CPU seconds of the block to those in the file; an interrupted run is made in several parts."""
     before, begin = json.loads(path.read_text())["cpu_seconds"] if path.exists() else 0.0, time.process_time()
     try:
         yield
@@ -95,7 +127,29 @@ def _cost_noted(path: Path) -> Iterator[None]:
 def save_metrics(
     chapter: str, preset: str, seed: int, values: dict[str, float], checkpoint: Checkpoint | None = None
 ) -> Path:
-    """Write the numbers of a chapter, with what they were made from, as ``metrics/<chapter>-<preset>-<seed>.json``."""
+    """Write numbers of a chapter, with settings and checkpoint, as ``metrics/<chapter>-<preset>-<seed>.json``.
+
+    Parameters
+    ----------
+    chapter, preset : str
+        Names.
+    seed : int
+        Seed of the run.
+    values : dict
+        Numbers by name.
+    checkpoint : Checkpoint, optional
+        The encoder that they belong to.
+
+    Returns
+    -------
+    Path
+        The file, in the cache folder.
+
+    Examples
+    --------
+    >>> save_metrics("06_probing", "tiny", 0, {"accuracy": 0.5}).name  # doctest: +SKIP
+    '06_probing-tiny-0.json'
+    """
     facts = {"chapter": chapter, "preset": preset, "seed": seed}
     if checkpoint is not None:
         facts |= {"recipe": checkpoint.recipe.name, "checkpoint": checkpoint.sha256}
@@ -106,15 +160,31 @@ def save_metrics(
 
 
 def committed_result(name: str) -> dict[str, Any]:
-    """What ``benchmarks/results/<name>.json`` holds, with the command that made it."""
+    """Read ``benchmarks/results/<name>.json``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such result, or the package was installed without its repository.
+
+    Examples
+    --------
+    >>> "results" in committed_result("parity")
+    True
+    """
     return json.loads(repository_file(f"benchmarks/results/{name}.json").read_text())
 
 
 def words_are_checked(preset: str, seed: int) -> bool:
-    """Whether this run must bear out what a page says in words: preset tiny, seed 0, where the variable CI is set.
+    """Whether a chapter must check its sentences about results: at preset tiny and seed 0, where CI is set.
 
-    Elsewhere the numbers on the page speak for themselves: a reader may have changed a chapter or its data, and a build
-    must not fail for that. What is checked holds on any processor: within two standard errors (`scores.compared`), or
-    with a margin far above rounding.
+    Elsewhere it does not: a reader may have changed the chapter or its data, and the build must not fail for that. What
+    is checked holds on any processor: within two standard errors (`results.compared`), or with a margin far above
+    rounding.
+
+    Examples
+    --------
+    >>> words_are_checked("laptop", 0)
+    False
     """
     return bool(os.environ.get("CI")) and (preset, seed) == ("tiny", 0)

@@ -1,7 +1,7 @@
-"""What a drawn figure is made of, as plain numbers and words, and how two such descriptions differ.
+"""Describe a drawn figure by its words and positions, and compare two such descriptions.
 
-The book compares figures between builds by this and not by their pixels, which change with fonts and with the rounding
-of the processor. Positions are fractions of an axis, so that one tolerance serves every unit and every scale.
+The book compares figures between builds by these descriptions, not by pixels, which change with fonts and with the
+rounding of the processor. Positions are fractions of an axis, so that one tolerance fits every unit and scale.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MIME = "application/vnd.astraclr.figure+json"
-"""Beside ``image/png`` in the outputs of an executed notebook."""
+"""Type of a description in the outputs of an executed notebook, beside ``image/png``."""
 RECORD = "ASTRACLR_RECORD_FIGURES"
-"""The variable of the environment in which chapters keep what their figures are made of."""
+"""Variable of the environment; where it is set, chapters record the descriptions of their figures."""
 SAMPLES = 9
-"""Positions that are kept of each curve or cloud of points."""
+"""Number of positions that are kept of each curve or cloud of points."""
 TOLERANCE = 0.03
-"""Of the length of an axis: far above rounding (1e-6), below a change that a reader would see."""
+"""Tolerance as a fraction of an axis: far above rounding (1e-6), below a change that a reader would see."""
 _NUMBER = re.compile(r"[-\N{MINUS SIGN}+]?\d[\d.,]*(?:e[-+]?\d+)?")
 
 
@@ -57,15 +57,17 @@ def describe(figure: Figure) -> dict[str, Any]:
 
 
 def _words(texts: Iterable[str]) -> list[str]:
-    """Texts that hold a letter, with numbers masked: how many bare numbers are written is a result too."""
+    """Texts that hold a letter, with numbers masked; bare numbers are left out, since their number is a result."""
     return [_masked(text) for text in texts if re.search(r"[^\W\d_]", text)]
 
 
 def _masked(text: str) -> str:
+    """Replace the numbers of a text by ``#``."""
     return _NUMBER.sub("#", text)
 
 
 def _describe_axes(ax: Axes) -> dict[str, Any]:
+    """Words, tick labels, scales, limits and artists of one panel."""
     limits = [*ax.get_xlim(), *ax.get_ylim()]  # reading them also scales the axes to their data
     legend = ax.get_legend()
     words = [ax.get_title(), ax.get_xlabel(), ax.get_ylabel(), *(t.get_text() for t in ax.texts)]
@@ -94,7 +96,7 @@ def _artists(ax: Axes) -> Iterator[tuple[str, np.ndarray, bool]]:
 
     def finite(positions: np.ndarray) -> np.ndarray:
         positions = np.ma.filled(np.ma.asarray(positions, float), np.nan).reshape(-1, 2)
-        return np.clip(positions[np.isfinite(positions).all(axis=1)], -1, 2)  # far outside nothing is seen
+        return np.clip(positions[np.isfinite(positions).all(axis=1)], -1, 2)  # what lies far outside is not visible
 
     with np.errstate(all="ignore"):  # zeros on a logarithmic axis
         for line in ax.lines:
@@ -111,8 +113,9 @@ def _artists(ax: Axes) -> Iterator[tuple[str, np.ndarray, bool]]:
                 kind, display = "shapes", np.concatenate([*points, np.empty((0, 2))])
             yield name(kind, collection), finite(to_axes.transform(display)), False
         for image in ax.images:
-            shown = np.asarray(image.norm(image.get_array()), float).reshape(-1) if image.get_array().ndim == 2 else []
-            yield "image", finite(np.column_stack([shown, shown])), True
+            values = image.get_array()
+            level = [] if values is None or values.ndim != 2 else np.asarray(image.norm(values), float).reshape(-1)
+            yield "image", finite(np.column_stack([level, level])), True
 
 
 def _sampled(at: np.ndarray, ordered: bool) -> list[list[int]]:
@@ -123,14 +126,14 @@ def _sampled(at: np.ndarray, ordered: bool) -> list[list[int]]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], data: bool = True) -> list[str]:
-    """Say how a figure differs from what it was, a line each; nothing where it is the same.
+    """List how a figure differs from an earlier version, a line for each difference.
 
     Parameters
     ----------
     old, new : dict
         From `describe`.
     data : bool
-        Compare limits, numbers of points and positions within `TOLERANCE`; else only words and what is drawn.
+        Also compare limits, numbers of points and positions within `TOLERANCE`, not only words and kinds of artists.
 
     Examples
     --------
@@ -148,6 +151,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], data: bool = True) -> 
 
 
 def _of_artists(a: dict[str, Any], b: dict[str, Any], data: bool) -> Iterator[str]:
+    """How the artists of two panels differ, and with `data` their limits."""
     kinds = [[artist["kind"] for artist in axes["artists"]] for axes in (a, b)]
     if kinds[0] != kinds[1]:
         yield f"drawn: {kinds[0]} became {kinds[1]}"
@@ -173,7 +177,7 @@ def _limits_moved(a: dict[str, Any], b: dict[str, Any]) -> float:
 
 
 def record_in_notebook() -> None:
-    """Let the running notebook keep the description of each figure that it shows; do nothing outside a notebook."""
+    """Make the running notebook record the description of each figure that it shows; outside a notebook do nothing."""
     from IPython.core.formatters import BaseFormatter
     from IPython.core.getipython import get_ipython
     from matplotlib.figure import FigureBase
@@ -184,6 +188,7 @@ def record_in_notebook() -> None:
         print_method = ObjectName("_repr_astraclr_figure_")
         _return_type = dict
 
-    if (shell := get_ipython()) is not None:
+    shell: Any = get_ipython()
+    if shell is not None:
         formatter = shell.display_formatter.formatters.setdefault(MIME, Contents(parent=shell.display_formatter))
-        formatter.for_type(FigureBase, describe)  # the inline backend takes away what is registered for Figure itself
+        formatter.for_type(FigureBase, describe)  # the inline backend removes formatters of Figure itself

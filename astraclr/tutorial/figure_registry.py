@@ -1,7 +1,7 @@
-"""The registry of figures: every figure of the book by its name, with its alternative text, its inputs and its command.
+"""List the figures of the book by name, with alternative text, inputs and command, and redraw one of them.
 
 A figure is a cell of code in a chapter that has a name (``mystnb.figure.name``) and an alternative text
-(``mystnb.image.alt``) in its metadata. There is no second list.
+(``mystnb.image.alt``) in its metadata. The list is read from the notebooks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from astraclr.files import replacing, revision, sha256
 from astraclr.tutorial.figure_contents import MIME, RECORD
 
 SHARED = ("astraclr", "data", "constraints", "benchmarks/results", "tests/oracles")
-"""What every chapter may read, beside its own text."""
+"""Files and folders that every chapter may read."""
 _VERSIONS = ("astraclr", "torch", "numpy", "pandas", "matplotlib", "scikit-learn", "umap-learn")
 
 
@@ -39,11 +39,16 @@ class Figure:
     cell : str
         Id of the cell that shows it.
     caption, alt : str
-        What stands below it, and what it shows, for readers who do not see it.
+        Text below it; alternative text for readers who do not see it.
     not_compared : str
         Why it is not compared between builds; empty where it is.
     data_vary : str
-        Why its data are not compared, only its words and what is drawn: another processor rounds them otherwise.
+        Why only its words and kinds of artists are compared, not its data, which another processor rounds otherwise.
+
+    Examples
+    --------
+    >>> Figure("fig-views", "02_views", "ch2-9", "Three views.", "Three panels.").command("tiny", 0)
+    'astraclr figure fig-views --preset tiny --seed 0 --out fig-views.png'
     """
 
     name: str
@@ -55,24 +60,40 @@ class Figure:
     data_vary: str = ""
 
     def command(self, preset: str, seed: int) -> str:
-        """What to type in order to get it again."""
+        """Command that redraws the figure."""
         return f"astraclr figure {self.name} --preset {preset} --seed {seed} --out {self.name}.png"
 
 
 def book_folder() -> Path:
-    """Folder of the chapters. Raises FileNotFoundError where the package was installed without its repository."""
+    """Folder of the chapters.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the package was installed without its repository.
+
+    Examples
+    --------
+    >>> book_folder().name
+    'book'
+    """
     from astraclr.files import repository_file
 
     return repository_file("book")
 
 
 def figures(book: Path) -> dict[str, Figure]:
-    """Every figure by name, in the order of the files and cells.
+    """List every figure by name, in the order of files and cells.
 
     Raises
     ------
     ValueError
         If two figures have one name.
+
+    Examples
+    --------
+    >>> figures(book_folder())["fig-views"].chapter
+    '02_views'
     """
     found: dict[str, Figure] = {}
     for file in sorted(book.glob("*.ipynb")):
@@ -95,7 +116,18 @@ def figures(book: Path) -> dict[str, Figure]:
 
 
 def find(name: str, book: Path) -> Figure:
-    """A figure by its name, with or without ``fig-``. Raises ValueError that names similar ones."""
+    """Find a figure by its name, with or without ``fig-``.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names similar ones.
+
+    Examples
+    --------
+    >>> find("views", book_folder()).name
+    'fig-views'
+    """
     known = figures(book)
     for wanted in (name, f"fig-{name}"):
         if wanted in known:
@@ -103,12 +135,12 @@ def find(name: str, book: Path) -> Figure:
     word, words = name.removeprefix("fig-").lower(), [n.removeprefix("fig-") for n in known]
     near = difflib.get_close_matches(word, words, n=3) + [w for w in words if word in w]
     similar = [f"fig-{w}" for w in dict.fromkeys(near)][:4]
-    hint = f"did you mean {', '.join(similar)}?" if similar else "`astraclr figure --list` names them all"
+    hint = f"did you mean {', '.join(similar)}?" if similar else "`astraclr figure --list` prints all names"
     raise ValueError(f"no figure {name!r}; {hint}")
 
 
 def files_below(path: Path) -> list[Path]:
-    """All files of a folder in order, or the file itself; nothing that Python or Jupyter keeps for itself."""
+    """List the files of a folder in order, or the file itself, without caches of Python and Jupyter."""
     aside = {"__pycache__", ".ipynb_checkpoints"}
     return [f for f in (sorted(path.rglob("*")) if path.is_dir() else [path]) if f.is_file() and not aside & {*f.parts}]
 
@@ -120,7 +152,7 @@ def shared_inputs(root: Path) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what draws: Python and the packages."""
+    """Versions of Python and of the packages that draw."""
     out = {"python": python_version()}
     for name in _VERSIONS:
         try:
@@ -131,24 +163,24 @@ def versions() -> dict[str, str]:
 
 
 def real_data(root: Path) -> Path:
-    """Folder of real light curves, which chapters show where there are some."""
+    """Folder of real light curves (``ASTRACLR_REAL_DATA``), which chapters show if it exists."""
     return Path(os.environ.get("ASTRACLR_REAL_DATA", root.parent / "shared" / "real")).absolute()
 
 
 def kernel_environment(root: Path) -> dict[str, str]:
-    """Variables in which a chapter runs: this environment's kernel, which draws inline, whatever the reader has set."""
+    """Environment in which a chapter runs: the kernel of this installation, drawing inline, and `RECORD` set."""
     env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     return env | {"JUPYTER_PREFER_ENV_PATH": "1", "ASTRACLR_REAL_DATA": str(real_data(root)), RECORD: "1"}
 
 
 def image_of(cell: dict[str, Any]) -> bytes | None:
-    """The picture that an executed cell shows, as PNG; None if it shows none, the last if it shows several."""
+    """PNG picture that an executed cell shows; None if it shows none, the last if it shows several."""
     found = [o["data"]["image/png"] for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
     return base64.b64decode("".join(found[-1])) if found else None
 
 
 def contents_of(cell: dict[str, Any]) -> dict[str, Any] | None:
-    """What the figure of an executed cell is made of (`figure_contents.describe`); None where it was not recorded."""
+    """Description (`figure_contents.describe`) of the figure of an executed cell; None if it was not recorded."""
     found = [o["data"][MIME] for o in cell.get("outputs", []) if MIME in o.get("data", {})]
     return found[-1] if found else None
 
@@ -211,7 +243,7 @@ def redraw(name: str, out: Path, preset: str = "tiny", seed: int = 0, book: Path
 
 
 def _run_up_to(figure: Figure, preset: str, seed: int, book: Path) -> dict[str, Any]:
-    """The executed cell of a figure; what follows it is not run."""
+    """Run a chapter up to the cell of a figure, and return that cell."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -241,7 +273,7 @@ def _run_up_to(figure: Figure, preset: str, seed: int, book: Path) -> dict[str, 
 
 @contextmanager
 def _environment(wanted: dict[str, str]) -> Iterator[None]:
-    """Variables of this process, which the kernel inherits, until the block ends."""
+    """Replace the environment of this process, which the kernel inherits, until the block ends."""
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(wanted)

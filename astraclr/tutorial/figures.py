@@ -1,15 +1,14 @@
-"""How the book draws: the same colours, units and orientation everywhere; no mathematics in here."""
+"""Figures that several chapters share: the same colours, units and orientation everywhere."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from astraclr.data.lightcurves import LightCurves
 from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS
 from astraclr.data.tokens import MJD_ZERO, Tokens
 from astraclr.evaluate.metrics import Scores
@@ -26,6 +25,18 @@ def use_style() -> None:
     """Set matplotlib's defaults for the book: opaque white faces, so that dark pages do not eat the figures.
 
     In a build of the book (variable `RECORD` is set) the notebook also keeps what each figure is made of.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import matplotlib as mpl
+    >>> use_style()
+    >>> mpl.rcParams["figure.facecolor"]
+    'white'
     """
     try:
         import matplotlib as mpl
@@ -54,7 +65,28 @@ def use_style() -> None:
 
 
 def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = "") -> None:
-    """Draw one star, magnitudes upside down, against time or (with `period` in days) folded over two turns."""
+    """Draw the magnitudes of one star, brightest up, against time or (with `period`) against phase, twice.
+
+    Parameters
+    ----------
+    ax : Axes
+        Panel to draw into.
+    star : mapping
+        Times (MJD), magnitudes and errors of each band, as `LightCurves.star` gives them.
+    period : float, optional
+        Days.
+    title : str
+        Title of the panel.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from astraclr.simulation.simulate import simulate
+    >>> ax = Figure().subplots()
+    >>> draw_star(ax, simulate(1, seed=1).star(0))
+    >>> ax.get_xlabel()
+    'MJD (days)'
+    """
     for band, (mjd, mag, magerr) in star.items():
         x, y, e = mjd, mag, magerr
         if period:
@@ -77,7 +109,21 @@ def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = ""
 
 
 def draw_tokens(ax: Axes, tokens: Tokens, row: int, bands: Mapping[str, float], title: str = "") -> None:
-    """Draw what the encoder sees of one star: centred magnitudes of the tokens that are not masked."""
+    """Draw the inputs of the encoder for one star: centred magnitudes of the tokens that are not masked.
+
+    Parameters
+    ----------
+    ax : Axes
+        Panel to draw into.
+    tokens : Tokens
+        (batch, length) each.
+    row : int
+        The star's row of `tokens`.
+    bands : mapping
+        Effective wavelength of each band in angstrom.
+    title : str
+        Title of the panel.
+    """
     keep = ~tokens.mask[row].cpu().numpy()
     mag, t, band = (c[row].cpu().numpy()[keep] for c in (tokens.mag, tokens.times, tokens.band))
     for name, wavelength in bands.items():
@@ -97,7 +143,17 @@ def draw_tokens(ax: Axes, tokens: Tokens, row: int, bands: Mapping[str, float], 
 
 
 def draw_training(ax: Axes, history: pd.DataFrame, n_views: int, batch: int) -> None:
-    """Draw training and validation NT-Xent between the chance line ln(VB - 1) and the floor ln(V - 1)."""
+    """Draw training and validation NT-Xent between the chance level ln(VB - 1) and the floor ln(V - 1).
+
+    Parameters
+    ----------
+    ax : Axes
+        Panel to draw into.
+    history : DataFrame
+        Of a checkpoint.
+    n_views, batch : int
+        Views V of a star, and stars B in a batch.
+    """
     part = "nt_xent" if "nt_xent" in history else "loss"  # of a recipe with a second loss
     ax.plot(history["step"], history[part], lw=0.8, alpha=0.6, color="#1f77b4", label="training batch")
     held = history.dropna(subset="val_loss")
@@ -110,7 +166,21 @@ def draw_training(ax: Axes, history: pd.DataFrame, n_views: int, batch: int) -> 
 
 
 def draw_map(ax: Axes, xy: np.ndarray, labels: np.ndarray, title: str = "", legend: bool = True) -> None:
-    """Draw a map of stars coloured by class, in the order of the taxonomy."""
+    """Draw a map of stars coloured by class, in the order of the taxonomy.
+
+    Parameters
+    ----------
+    ax : Axes
+        Panel to draw into.
+    xy : ndarray
+        (n_stars, 2) positions.
+    labels : ndarray
+        (n_stars,) classes; "" is unlabelled.
+    title : str
+        Title of the panel.
+    legend : bool
+        Add a legend to the right.
+    """
     order = [c for c in CLASSES if (labels == c).any()] + sorted(set(labels) - set(CLASSES))
     for name in order:
         at = labels == name
@@ -122,7 +192,7 @@ def draw_map(ax: Axes, xy: np.ndarray, labels: np.ndarray, title: str = "", lege
 
 
 def draw_confusion(ax: Axes, scores: Scores, title: str = "") -> None:
-    """Draw recall: each row (true class) sums to 1."""
+    """Draw a confusion matrix of shares; each row (true class) sums to 1."""
     share = scores.confusion / np.maximum(scores.confusion.sum(1, keepdims=True), 1)
     image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     n = len(scores.classes)
@@ -141,114 +211,3 @@ def draw_confusion(ax: Axes, scores: Scores, title: str = "") -> None:
             color="white" if share[i, j] > 0.5 else "black",
         )
     ax.figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class")
-
-
-_PARTS = {
-    "views": "#59a14f",
-    "encoder forward": "#4e79a7",
-    "loss": "#f28e2b",
-    "backward": "#a0cbe8",
-    "waiting": "#d3d3d3",
-    "gradient sum": "#e15759",
-    "optimiser": "#9c755f",
-}
-"""Colours of the parts of a training step."""
-
-
-def draw_steps(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Draw steps as bars of shares; each row has `preset`, `ranks` and `parts` (seconds), as benchmarks/scaling.py."""
-    for y, row in enumerate(rows):
-        total, left = sum(row["parts"].values()), 0.0
-        for part, colour in _PARTS.items():
-            share = row["parts"][part] / total
-            ax.barh(y, share, left=left, color=colour, label=None if y else part)
-            left += share
-        ax.text(1.01, y, f"{total:.2g} s", va="center", fontsize=8)
-    names = [f"{row['preset']}, {row['ranks']} rank{'s' if row['ranks'] > 1 else ''}" for row in rows]
-    ax.set_yticks(range(len(rows)), names)
-    ax.set(xlabel="share of a step", xlim=(0, 1))
-    ax.yaxis.set_inverted(True)
-    ax.grid(axis="y", visible=False)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=4, fontsize=8)
-
-
-def draw_rates(
-    ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str | None = None, rate: str = "per_cpu_s"
-) -> None:
-    """Draw rates, and their floors dotted, against `x` on logarithmic axes; a line for each value of `by`."""
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    for k, name in enumerate(dict.fromkeys(row[by] if by else "" for row in rows)):
-        chosen, colour = [row for row in rows if not by or row[by] == name], f"C{k}"
-        at = [row[x] for row in chosen]
-        ax.plot(at, [row[rate] for row in chosen], "o-", ms=4, color=colour, label=name)
-        ax.plot(at, [row[f"floor_{rate}"] for row in chosen], ":", lw=1.3, color=colour)
-    ax.set(xscale="log", yscale="log")
-    ax.set_xticks(sorted({row[x] for row in rows}), [f"{n:,}" for n in sorted({row[x] for row in rows})], fontsize=7)
-    low, high = ax.get_ylim()
-    middle = (low * high) ** 0.5  # a decade at least, or a small change would look like a large one
-    ax.set_ylim(min(low, middle / 10**0.5), max(high, middle * 10**0.5))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter("{x:g}")
-    if by:
-        ax.legend(fontsize=8, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, frameon=False)
-
-
-def draw_tolerances(ax: Axes, stages: Sequence[str], seen: Sequence[float], allowed: Sequence[float]) -> None:
-    """Draw the largest difference seen of each stage (dot) on a bar that ends at the one allowed, logarithmically."""
-    y, lowest = np.arange(len(stages)), min(seen) / 3
-    ax.barh(y, np.asarray(allowed) - lowest, left=lowest, color="#d6dde6", height=0.8)
-    ax.plot(seen, y, "o", ms=4, color="#1f77b4")
-    ax.set(xscale="log", xlabel="largest absolute difference", xlim=(lowest, None), ylim=(-0.7, len(y) - 0.3))
-    ax.set_yticks(y, stages, fontsize=7)
-    ax.grid(axis="y", visible=False)
-
-
-def draw_gains(ax: Axes, gains: Mapping[str, np.ndarray], between_seeds: float, marked: str) -> None:
-    """Draw gains in points, a line a row and a dot a seed, on a grey band of +- `between_seeds`; `marked` rows red."""
-    ax.axvspan(-between_seeds, between_seeds, color="#e3e3e3", lw=0)
-    ax.axvline(0, color="#555555", lw=1)
-    for y, (name, gain) in enumerate(gains.items()):
-        ax.plot(gain, np.full(len(gain), y), "o", ms=4, alpha=0.8, color="#d62728" if marked in name else "#1f77b4")
-    ax.set_yticks(range(len(gains)), list(gains), fontsize=8)
-
-
-def draw_gallery(lc: LightCurves, rows: Sequence[int], marked: Sequence[str] = ()) -> None:
-    """Draw stars in two lines of panels, their labels above them, red for the `marked` ones."""
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import MaxNLocator
-
-    fig, axes = plt.subplots(2, -(-len(rows) // 2), figsize=(12, 5), sharex=True)
-    for ax, k in zip(axes.flat, rows, strict=False):
-        draw_star(ax, lc.star(k))
-        ax.set_title(lc.label[k], color="#d1495b" if lc.label[k] in marked else "black", fontsize=9)
-        ax.get_legend().remove()
-        ax.set(xlabel="", ylabel="")
-        ax.xaxis.set_major_locator(MaxNLocator(3))
-    fig.supxlabel("MJD (days)")
-    fig.supylabel("magnitude")
-
-
-def draw_periods(ax: Axes, period: np.ndarray, guess: np.ndarray, title: str = "") -> None:
-    """Draw predicted against true periods (days) with lines: solid right, dashed half and double, dotted daily."""
-    line = np.logspace(-1.6, 2.9, 600)
-    for factor, style in ((1, "-"), (0.5, "--"), (2, "--")):
-        ax.plot(line, factor * line, style, color="#555555", lw=0.8)
-    for cycle in (1, -1):  # one cycle a day too many or too few
-        ax.plot(line, 1 / np.abs(1 / line + cycle), ":", color="#555555", lw=0.8)
-    ax.plot(period, guess, ".", ms=4, alpha=0.7)
-    ax.set(xscale="log", yscale="log", xlim=(0.025, 800), ylim=(0.025, 2000), title=title)
-    ax.set(xlabel="true period (days)", ylabel="predicted period (days)")
-
-
-def draw_runs(ax: Axes, runs: Mapping[str, tuple[Sequence[float], float]], chance: float) -> None:
-    """Draw the training losses of runs (lines) and the loss of held-out stars after their last step (dots)."""
-    for k, (name, (losses, held)) in enumerate(runs.items(), start=1):
-        colour = ("#1f77b4", "#d1495b", "#59a14f")[k % 3 - 1]
-        ax.plot(range(1, len(losses) + 1), losses, color=colour, label=f"{name}, training")
-        ax.plot(len(losses) * (1 + 0.025 * k), held, "o", color=colour, label=f"{name}, held out")  # side by side
-    ax.axhline(chance, ls="--", lw=1, color="#555555", label="chance")
-    ax.set(xlabel="optimiser step", ylabel="NT-Xent loss (nats)")
-    ax.legend(fontsize=8, loc="lower left")

@@ -1,4 +1,4 @@
-"""Every measured rate beside its target: one table of what the benchmarks wrote into their results."""
+"""Tabulate every measured rate beside its target, from committed results of the benchmarks."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ import pandas as pd
 from astraclr.tutorial.experiments import committed_result
 
 TRAINING_TARGETS = {"small, full": 3 * 10.1, "paper, full": 0.8, "paper, simulated": 2 * 0.55}
-"""Light curves a second: 3 times, some 1.5 times and twice what the reference reaches on two cores."""
+"""Light curves per second: 3 times, about 1.5 times and twice those of the reference implementation on two cores."""
 REFERENCE_MEMORY_SHARE = 1 / 3
+"""Target for the peak memory of a training step, over that of the reference implementation."""
 REFERENCE_VIEWS_PER_S = 307
-"""Triplets a CPU second of the reference, on full windows (recorded, not measured by us)."""
+"""Triplets per CPU second of the reference implementation on full windows, as recorded with it."""
 UTILISATION_TARGET = 0.4
-"""Of a GPU's measured bfloat16 matrix rate, for `paper` on full windows, valid tokens only."""
+"""Target for preset `paper` on full windows: share of a GPU's measured bfloat16 matrix rate, padding not counted."""
 RESULTS = ("training", "views", "shards", "scaling", "embedding", "gpu")
 COLUMNS = ["ours", "x baseline", "reference", "floor", "target", "met"]
 Row = dict[str, Any]
 
 
 def measured() -> dict[str, Any]:
-    """What is in ``benchmarks/results``, by name; a benchmark that never ran is left out."""
+    """Read the results `RESULTS` of the benchmarks; those that are missing are left out.
+
+    Examples
+    --------
+    >>> set(measured()) <= set(RESULTS)
+    True
+    """
     found = {}
     for name in RESULTS:
         try:
@@ -33,18 +40,24 @@ def measured() -> dict[str, Any]:
 
 
 def rates(found: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a measurement.
+    """Tabulate measured rates, a row for each measurement.
 
     Parameters
     ----------
-    found : as `measured` gives it
+    found : mapping
+        From `measured`.
 
     Returns
     -------
     DataFrame
-        Indexed by what was measured, in its unit; columns `COLUMNS`: ours; that over our own baseline in the same run
-        (padded; for views one star at a time; for two ranks one rank); the reference's recorded figure; the floor of
-        the device; the target, and "met" or "missed" where there is one.
+        Indexed by what was measured, with its unit. Columns `COLUMNS`: ours; ours over our own baseline in the same run
+        (padded; for views one star at a time; for two ranks one rank); the recorded number of the reference
+        implementation; the rate at which matrix products alone would run; the target; "met" or "missed".
+
+    Examples
+    --------
+    >>> list(rates(measured()).columns)
+    ['ours', 'x baseline', 'reference', 'floor', 'target', 'met']
     """
     tables = {
         "training": _training,
@@ -59,12 +72,26 @@ def rates(found: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def best_on_gpu(gpu: Mapping[str, Any], kind: str) -> Row | None:
-    """The fastest way of a preset and kind of stars ("paper, full") on a GPU, with its name, or None."""
+    """Find the fastest measurement of a preset and kind of stars on a GPU, with its name; None without any.
+
+    Parameters
+    ----------
+    gpu : mapping
+        The result "gpu".
+    kind : str
+        Such as "paper, full".
+
+    Examples
+    --------
+    >>> best_on_gpu({"results": {"paper, full, packed": {"per_s": 9.0}}}, "paper, full")["name"]
+    'paper, full, packed'
+    """
     found = [r | {"name": name} for name, r in gpu["results"].items() if name.startswith(kind) and "per_s" in r]
     return max(found, key=lambda r: r["per_s"], default=None)
 
 
 def _row(what: str, ours: float, target: float | None = None, *, least_is_best: bool = False, **more: Any) -> Row:
+    """One row of the table; `more` are further columns, with underscores for spaces."""
     met = None
     if target is not None:
         met = "met" if (ours <= target if least_is_best else ours >= target) else "missed"
@@ -73,6 +100,7 @@ def _row(what: str, ours: float, target: float | None = None, *, least_is_best: 
 
 
 def _training(result: Mapping[str, Any]) -> Iterator[Row]:
+    """Rates and peak memory of training steps."""
     for name, r in result["results"].items():
         ours, padded = r["ours"], r["padded"]
         yield _row(
@@ -95,6 +123,7 @@ def _training(result: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _views(result: Mapping[str, Any]) -> Iterator[Row]:
+    """Rates of drawing views."""
     for r in result["results"]:
         if "target" in r:
             yield _row(
@@ -107,6 +136,7 @@ def _views(result: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _shards(result: Mapping[str, Any]) -> Iterator[Row]:
+    """Growth of memory with the number of stars in shards."""
     r = result["results"]
     yield _row(
         "shards: growth of memory, 10³ to 10⁵ stars, MB",
@@ -117,6 +147,7 @@ def _shards(result: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _ranks(result: Mapping[str, Any]) -> Iterator[Row]:
+    """Rates of two ranks beside one."""
     of = {(r["preset"], r["ranks"]): r for r in result["results"]["ranks"]}
     for (name, ranks), r in of.items():
         if ranks == 2:
@@ -129,6 +160,7 @@ def _ranks(result: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _embedding(result: Mapping[str, Any]) -> Iterator[Row]:
+    """Rates of embedding and of preparing its inputs."""
     for name, r in result["results"]["windows"].items():
         recorded = [other["per_s"] for other in r.get("reference", {}).values()]
         yield _row(
@@ -149,6 +181,7 @@ def _embedding(result: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _gpu(result: Mapping[str, Any]) -> Iterator[Row]:
+    """Rates on a GPU, and shares of its matrix rate."""
     rate = 1e12 * result["matrix_tflops"]["bfloat16"]
     for kind in (f"{name}, {stars}" for name in ("paper", "gpu", "laptop") for stars in ("full", "simulated")):
         if (r := best_on_gpu(result, kind)) is None:

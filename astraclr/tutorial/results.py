@@ -1,19 +1,20 @@
-"""Scores in committed results: read wherever they are, averaged over seeds, and missing without an error."""
+"""Read scores from committed results, and average them over seeds; a score that is missing is None, not an error."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
-from operator import getitem
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from astraclr.config import preset
+from astraclr.files import repository_file
 from astraclr.tutorial.experiments import committed_result
 
 Results = Mapping[str, Mapping[str, Any]]
-"""Committed results by name; an empty one stands for a file that is not there."""
+"""Committed results by name; a missing file is an empty mapping."""
 
 FILES = (
     "representation-laptop",
@@ -27,13 +28,22 @@ FILES = (
 )
 
 SHIPPED = "laptop"
-"""Row of the encoder that comes with the book, where the others of its recipe were not measured."""
+"""Row of the encoder that comes with the book, used where no other of its recipe was measured."""
+
+SHARE_OF_LABELS = 0.02
+"""Number of labels over the number of unlabelled stars, as in the paper's experiment with few labels."""
 
 UNKNOWN, NONE = "not measured yet", "none"
 
 
 class Found(NamedTuple):
-    """A score over training seeds: mean, standard deviation (NaN of one seed), seeds, bounds of its interval."""
+    """A score over training seeds: mean, standard deviation (NaN for one seed), number of seeds, 95 % interval.
+
+    Examples
+    --------
+    >>> print(Found(0.72, 0.02, 3))
+    0.720 ± 0.020
+    """
 
     mean: float
     sd: float
@@ -46,11 +56,18 @@ class Found(NamedTuple):
 
     @property
     def interval(self) -> str:
+        """The interval as text, or "none"."""
         return f"{self.low:.3f} to {self.high:.3f}" if np.isfinite(self.low) else NONE
 
 
 def committed() -> dict[str, Mapping[str, Any]]:
-    """The results that the tables read; an empty one where there is no such file yet."""
+    """Read the results `FILES`; a file that is missing gives an empty mapping.
+
+    Examples
+    --------
+    >>> "rows" in committed()["representation-laptop"]
+    True
+    """
     out: dict[str, Mapping[str, Any]] = {}
     for name in FILES:
         try:
@@ -61,9 +78,25 @@ def committed() -> dict[str, Mapping[str, Any]]:
 
 
 def over_seeds(scores: Sequence[Mapping[str, Any]], metric: str = "accuracy") -> Found | None:
-    """One score of several seeds; the interval reaches from the lowest bound of all seeds to the highest.
+    """Average a score over seeds.
 
-    Where there are no bounds, they are those of a binomial of ``n_test`` stars (95 %), if that number is there.
+    Parameters
+    ----------
+    scores : sequence of mapping
+        One for each seed, with keys such as ``accuracy``, ``accuracy_low``, ``accuracy_high``, ``n_test``.
+    metric : str
+        Which score.
+
+    Returns
+    -------
+    Found or None
+        None if no seed has the score. The interval reaches from the lowest bound of all seeds to the highest; without
+        bounds it is that of a binomial distribution of ``n_test`` stars (95 %), if that number is given.
+
+    Examples
+    --------
+    >>> print(over_seeds([{"accuracy": 0.70}, {"accuracy": 0.74}]))
+    0.720 ± 0.028
     """
     values = np.array([s[metric] for s in scores if s.get(metric) is not None], float)
     if not len(values):
@@ -78,7 +111,25 @@ def over_seeds(scores: Sequence[Mapping[str, Any]], metric: str = "accuracy") ->
 
 
 def score_of(result: Mapping[str, Any], row: str | None, *place: str, metric: str = "accuracy") -> Found | None:
-    """Score of a row of benchmarks/representation.py at a place such as ("few_labels", "20"); None if not there."""
+    """Score of a row of benchmarks/representation.py, averaged over its seeds; None if it is missing.
+
+    Parameters
+    ----------
+    result : mapping
+        A result of that benchmark.
+    row : str, optional
+        Name of a row, such as "recommended".
+    *place : str
+        Keys below a seed, such as "few_labels", "20".
+    metric : str
+        Which score.
+
+    Examples
+    --------
+    >>> seeds = {"0": {"knn": {"accuracy": 0.5}}, "1": {"knn": {"accuracy": 0.6}}}
+    >>> score_of({"rows": {"paper": {"seeds": seeds}}}, "paper", "knn").seeds
+    2
+    """
     found = []
     for at in result.get("rows", {}).get(row, {}).get("seeds", {}).values():
         for name in place:
@@ -88,26 +139,51 @@ def score_of(result: Mapping[str, Any], row: str | None, *place: str, metric: st
 
 
 def paper_row(result: Mapping[str, Any]) -> str | None:
-    """Name of the row of the paper's recipe; one with steps of its own, at equal cost, goes first."""
+    """Name of the row of the paper's recipe; a row that was trained at equal cost (``paper@steps``) is preferred.
+
+    Examples
+    --------
+    >>> paper_row({"rows": {"paper": {}, "paper@77": {}, "paper-random": {}}})
+    'paper@77'
+    """
     names = [name for name in result.get("rows", {}) if name.partition("@")[0] == "paper" and "-" not in name]
     return max(names, key=lambda name: "@" in name, default=None)
 
 
 def supervised_row(result: Mapping[str, Any]) -> str | None:
-    """Name of the row of the recommended network trained with labels; one trained until it is done goes first."""
+    """Name of the row of the recommended network trained with labels; a row without a limit of steps is preferred.
+
+    Examples
+    --------
+    >>> supervised_row({"rows": {"recommended@9-supervised": {}, "recommended-supervised": {}}})
+    'recommended-supervised'
+    """
     names = [name for name in result.get("rows", {}) if name.endswith("-supervised") and name.startswith("recommended")]
     return min(names, key=lambda name: "@" in name, default=None)
 
 
 def best_random(result: Mapping[str, Any], *place: str, metric: str = "accuracy") -> Found | None:
-    """The best encoder with random weights of the whole table: what a gain is measured from."""
+    """Score of the best encoder with random weights of the whole table, over which gains are measured.
+
+    Examples
+    --------
+    >>> rows = {f"{k}-random": {"seeds": {"0": {"knn": {"accuracy": k / 10}}}} for k in (4, 5)}
+    >>> best_random({"rows": rows}, "knn").mean
+    0.5
+    """
     names = [name for name in result.get("rows", {}) if name.endswith("-random")]
     found = [f for name in names if (f := score_of(result, name, *place, metric=metric))]
     return max(found, key=lambda f: f.mean, default=None)
 
 
 def records(value: Any, *columns: str) -> Iterator[dict[str, Any]]:
-    """Every dictionary with these keys, wherever it stands in a result."""
+    """Yield every dictionary with these keys, at any depth of a result.
+
+    Examples
+    --------
+    >>> list(records({"a": [{"n": 1, "score": 0.5}], "b": {"n": 2}}, "n", "score"))
+    [{'n': 1, 'score': 0.5}]
+    """
     if isinstance(value, Mapping):
         if set(columns) <= set(value):
             yield dict(value)
@@ -118,14 +194,40 @@ def records(value: Any, *columns: str) -> Iterator[dict[str, Any]]:
 
 
 def of_laptop(result: Mapping[str, Any], *columns: str) -> list[dict[str, Any]]:
-    """`records` of the laptop's recommended encoder, by the name of their checkpoint or by the file's."""
+    """List the `records` of the recommended encoder of preset laptop, by their checkpoint or by that of the file.
+
+    Examples
+    --------
+    >>> of_laptop({"checkpoint": "tiny-recommended-0-0123abcd", "rows": [{"n": 1}]}, "n")
+    []
+    """
     whose = result.get("checkpoint", "laptop")
     found = [{"checkpoint": whose} | r for r in records(result, *columns)]
     return [r for r in found if r["checkpoint"] == "laptop" or r["checkpoint"].startswith("laptop-recommended-")]
 
 
+def few_label_scores(result: Mapping[str, Any]) -> tuple[int | None, dict[str, Found | None]]:
+    """Number of labels that is nearest to the paper's share, and the accuracy of each way to use them.
+
+    Examples
+    --------
+    >>> row = {"way": "last 2 layers", "accuracy": 0.7, "n_fit": 800}
+    >>> n, ways = few_label_scores({"rows": [row]})
+    >>> n, ways["tuned"].mean
+    (800, 0.7)
+    """
+    found = of_laptop(result, "way", "accuracy", "n_fit")
+    wanted = SHARE_OF_LABELS * preset("laptop").n_stars
+    n = min({r["n_fit"] for r in found}, key=lambda k: abs(k - wanted), default=None)
+    ways: dict[str, list[dict[str, Any]]] = {}
+    for r in found:
+        if r["n_fit"] == n:
+            ways.setdefault("tuned" if r["way"].startswith("last") else r["way"], []).append(r)
+    return n, {way: over_seeds(scores) for way, scores in ways.items()}
+
+
 def compared(one: float, other: float, error: float) -> str:
-    """Where a number stands beside another: "above", "below", or "level" where their uncertainty decides nothing.
+    """Compare two numbers: "above", "below", or "level" where the difference is within its uncertainty.
 
     Parameters
     ----------
@@ -154,7 +256,7 @@ def compared(one: float, other: float, error: float) -> str:
 
 
 def share_error(one: float, other: float, n: int) -> float:
-    """Standard error of the difference of two shares (0 to 1), each of `n` stars; of the same stars it is less.
+    """Standard error of the difference of two shares (0 to 1) of `n` stars each; for the same stars it is smaller.
 
     Examples
     --------
@@ -164,61 +266,35 @@ def share_error(one: float, other: float, n: int) -> float:
     return ((one * (1 - one) + other * (1 - other)) / n) ** 0.5
 
 
-def said(points: float | None, error: float, than: str) -> str:
-    """A difference in points of accuracy, in words; within two errors it is undecided, whatever its sign."""
+def gain_text(points: float | None, error: float, than: str) -> str:
+    """Write a difference in points of accuracy in words; within two errors it is undecided, whatever its sign.
+
+    Parameters
+    ----------
+    points : float, optional
+        Difference in points; None if it was not measured.
+    error : float
+        Its standard error, in points.
+    than : str
+        What the difference refers to.
+
+    Examples
+    --------
+    >>> gain_text(3.2, 1.0, "random weights"), gain_text(-0.4, 1.0, "the features")
+    ('3.2 points above random weights', '0.4 points below the features (undecided)')
+    """
     if points is None:
         return UNKNOWN
     words = f"{abs(points):.1f} points {'above' if points > 0 else 'below'} {than}"
     return words if abs(points) >= 2 * error else f"{words} (undecided)"
 
 
-METRICS = ("accuracy", "macro_f1")
+def others() -> pd.DataFrame:
+    """List scores that others published: ``who, data, task, score, not comparable because``.
 
-
-def bench_table(committed: Mapping[str, Any]) -> pd.DataFrame:
-    """One line for each row and reader of the simulated test stars.
-
-    Parameters
-    ----------
-    committed : what ``benchmarks/results/representation-<preset>.json`` holds, or any other ``--out`` of that benchmark
-
-    Returns
-    -------
-    DataFrame
-        Index ``row`` ("recommended", "features", ...) and ``reader`` ("linear_probe", "knn", "few_labels 20", ...), in
-        the order of the file. Columns: ``seeds``, how many trainings; for each of `METRICS` the mean over them, its
-        standard deviation ``_sd`` (NaN for one seed), and ``_low`` to ``_high``, which span the 95 % intervals of all
-        seeds and so hold both the chance of the test stars and that of the training; ``calibration_error`` and
-        ``natural`` (accuracy under natural class frequencies), means over seeds, NaN where a reader has none.
-
-    Raises
-    ------
-    ValueError
-        If there are no rows in it.
+    Examples
+    --------
+    >>> list(others().columns)
+    ['who', 'data', 'task', 'score', 'not comparable because']
     """
-    lines = []
-    for name, row in committed.get("rows", {}).items():
-        for reader in (r for r in row["over_seeds"] if r != "n"):
-            scores = [reduce(getitem, reader.split(), s) for s in row["seeds"].values()]
-            lines.append({"row": name, "reader": reader} | _line(scores))
-    if not lines:
-        raise ValueError("no rows in this result; make them with `python benchmarks/representation.py`")
-    return pd.DataFrame(lines).set_index(["row", "reader"])
-
-
-def _line(scores: list[dict[str, Any]]) -> dict[str, float]:
-    """Scores of one reader, one dictionary a seed."""
-    out: dict[str, float] = {"seeds": len(scores)}
-    for metric in METRICS:
-        values = [s[metric] for s in scores]
-        out |= {
-            metric: float(np.mean(values)),
-            f"{metric}_sd": float(np.std(values, ddof=1)) if values[1:] else np.nan,
-            f"{metric}_low": min(s[f"{metric}_low"] for s in scores),
-            f"{metric}_high": max(s[f"{metric}_high"] for s in scores),
-        }
-    natural = [s.get("natural", {}).get("accuracy", np.nan) for s in scores]
-    return out | {
-        "calibration_error": float(np.mean([s.get("calibration_error", np.nan) for s in scores])),
-        "natural": float(np.mean(natural)),
-    }
+    return pd.DataFrame(json.loads(repository_file("data/others.json").read_text()))

@@ -15,7 +15,7 @@ from astraclr.cli import app
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 PAGES = sorted([*BOOK.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
-OF_THE_BOOK = ("chapter_figures", "figure_contents", "rates", "results", "scoreboard")
+OF_THE_BOOK = ("bench_table", "chapter_figures", "figure_contents", "rates", "results", "scoreboard", "targets")
 INTERNAL = {f"tutorial.{name}" for name in OF_THE_BOOK}
 """Modules that serve the book's own pages; all others stand on the page of the API."""
 
@@ -71,7 +71,7 @@ def messages() -> str:
     for file in [*sorted((ROOT / "astraclr").rglob("*.py")), *sorted(BOOK.glob("*.py"))]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.JoinedStr):
-                said.append("".join(v.value if isinstance(v, ast.Constant) else "\0" for v in node.values))
+                said.append("".join(str(v.value) if isinstance(v, ast.Constant) else "\0" for v in node.values))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 said.append(node.value)
     return "\n".join([*said, (ROOT / "Makefile").read_text()])

@@ -35,7 +35,7 @@ Counting is hard. Nobody remembers this sentence. But **this one is remembered**
 More than $10^3$?
 :::
 ||code figure
-## Something is wrong here
+## Find the planted fault
 
 She counts twice.
 ||code fault
@@ -134,7 +134,7 @@ def test_a_small_chapter(book):
         "Counting",
         "Predict before you run",
         "Counting",
-        "Something is wrong here",
+        "Find the planted fault",
         "Diagnose",
         "What happened",
         "Check yourself: light",

@@ -32,6 +32,7 @@ def test_loss_and_gradient_of_vectors_on_a_circle(root, tmp_path, views, stars, 
     assert found["loss"] == pytest.approx(loss.item(), abs=1e-5)
     anchors = nt_xent_pairs(z, temperature).mean(1).flatten()  # view by view, star by star
     np.testing.assert_allclose(found["pairs"], anchors.detach(), atol=1e-5)
+    assert angles.grad is not None
     np.testing.assert_allclose(gradient, angles.grad, atol=1e-5)
     assert later["loss"] < found["loss"]
 

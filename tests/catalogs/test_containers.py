@@ -59,9 +59,8 @@ def one_row_a_band(table: pd.DataFrame) -> pa.Table:
     groups = list(table.groupby(["object_id", "band"]))
     lists = {c: pa.array([g[c].to_list() for _, g in groups]) for c in EPOCH if c != "band"}
     label = pa.array([None if pd.isna(g["label"].iloc[0]) else int(g["label"].iloc[0]) for _, g in groups])
-    return pa.table(
-        {"object_id": [k[0] for k, _ in groups], "band": [k[1] for k, _ in groups], "label": label, **lists}
-    )
+    keys = {c: [g[c].iloc[0] for _, g in groups] for c in ("object_id", "band")}
+    return pa.table({**keys, "label": label, **lists})
 
 
 def zipped(table: pd.DataFrame, path) -> None:
@@ -129,7 +128,7 @@ def test_the_same_rows_give_the_same_stars(tmp_path, name):
     counts = kept.groupby(["object_id", "band"]).size().unstack().to_numpy()
     np.testing.assert_array_equal(lc.counts[:, :2], counts)
     np.testing.assert_array_equal(np.sort(lc.mjd), np.sort(kept["mjd"]))
-    np.testing.assert_array_equal(np.sort(lc.mag), np.sort(kept["mag"].to_numpy(np.float32)))
+    np.testing.assert_array_equal(np.sort(lc.mag), np.sort(np.asarray(kept["mag"], np.float32)))
     assert lc.notes["dropped: catflags & 32768 (bad epoch)"] == 3 and lc.notes["dropped: catflags missing"] == 1
     assert catalogs.recognise(tmp_path / name)
 

@@ -62,7 +62,8 @@ MODELS = {
 
 def fuzz(examples):
     """Every run tries the same examples, however slow the machine."""
-    return settings(max_examples=examples, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    checks = typing.cast("list[HealthCheck]", list(HealthCheck))  # its metaclass gives the members no type
+    return settings(max_examples=examples, derandomize=True, deadline=None, suppress_health_check=checks)
 
 
 @dataclass
@@ -78,7 +79,7 @@ class Rows:
     n_stars: int
     bands: dict
 
-    def light_curves(self, order=slice(None)):
+    def light_curves(self, order: np.ndarray | slice = slice(None)) -> LightCurves:
         columns = [c[order] for c in (self.star, self.band, self.mjd, self.mag, self.magerr)]
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
@@ -108,7 +109,8 @@ def rows(draw, counts=COUNTS, bad=NOTHING_BAD, most=4):
         (name, value), place = *wrong.items(), rng.integers(n)
         columns[name][place], good[place] = value, False
     segment = np.repeat(np.arange(n_segments), length)
-    return Rows(segment // len(bands), segment % len(bands), *columns.values(), good, n_stars, bands)
+    star, band = segment // len(bands), segment % len(bands)
+    return Rows(star, band, columns["mjd"], columns["mag"], columns["magerr"], good, n_stars, bands)
 
 
 def switched():
@@ -169,12 +171,16 @@ def test_crops(crop, name):
         data, stars = prepare(drawn.light_curves()), torch.arange(drawn.n_stars)
         assert torch.isfinite(data.mag).all() and data.mag.abs().max() < 180
         windows = [MINI.window(b, w) for b, w in data.bands.items()]
-        compact, padded = (crop_tokens(data, stars[: len(data)], MINI, crop, MODELS[name], padded=p) for p in (0, 1))
+        stars, model = stars[: len(data)], MODELS[name]
+        compact, padded = (crop_tokens(data, stars, MINI, crop, model, padded=p) for p in (False, True))
         for tokens in (compact, padded):
             check_tokens(tokens, data, windows, exact=True)
         assert padded.mask.shape[1] == sum(windows) and compact.mask.shape[1] == (~compact.mask).sum(1).max()
         for a, b in zip(compact, padded, strict=True):
-            assert a is b is None or torch.equal(a[~compact.mask], b[~padded.mask])
+            if a is None or b is None:
+                assert a is b
+            else:
+                assert torch.equal(a[~compact.mask], b[~padded.mask])
 
     check()
 
@@ -248,5 +254,6 @@ def test_a_light_curve_without_observations_is_refused(stars, models):
 
 @pytest.mark.parametrize("error", [1e-12, 1e-30, 1e-45])
 def test_a_tiny_error_decides_the_mean_and_overflows_nothing(error):
-    star = LightCurves.from_arrays([0, 0, 0], [0, 1, 1], 58_000.0 + np.arange(3), [15.0, 17.0, 18.0], [error, 0.1, 8.9])
+    mag, magerr = np.array([15.0, 17.0, 18.0]), np.array([error, 0.1, 8.9])
+    star = LightCurves.from_arrays(np.array([0, 0, 0]), np.array([0, 1, 1]), 58_000.0 + np.arange(3), mag, magerr)
     assert prepare(star).mag.tolist() == pytest.approx([0.0, 2.0, 3.0], abs=1e-6)

@@ -295,7 +295,7 @@ def test_export_says_what_it_wrote_and_what_to_beware_of(made, tmp_path):
 
 def test_a_drop_in_says_which_tool_centres_otherwise(tmp_path):
     wide = replace(PRESETS["paper"], n_layers=1)
-    for centring, tool in (("star", "light-curve centres"), ("window", "astra-infer subtracts")):
+    for centring, tool in (("star", "light-curve subtracts"), ("window", "astra-infer subtracts")):
         recipe = replace(RECIPES["paper"], centring=centring)
         checkpoint = Checkpoint(new_encoder(wide, recipe, 0), wide, recipe, 0)
         (tmp_path / "model.onnx").write_bytes(b"")

@@ -61,7 +61,7 @@ def test_flags_may_be_true_and_false():
     for values in (
         pa.array([True, False, None]),
         pd.Series(["True", "FALSE", None]),
-        np.ma.array([1, 0, 7], mask=[0, 0, 1]),
+        np.ma.array([1, 0, 7], mask=[False, False, True]),
     ):
         np.testing.assert_array_equal(numbers(values, "flag", truth=True), [1, 0, np.nan])
 

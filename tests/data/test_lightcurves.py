@@ -1,6 +1,7 @@
 """Light curves built from every layout and back, cleaned, selected, saved and loaded. All data here are synthetic."""
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -233,8 +234,9 @@ def test_labels_on_some_rows_of_a_star_are_found_and_two_labels_are_refused():
 
 
 def test_columns_of_unequal_length_are_refused():
+    zeros, mjd = np.array([0, 0]), np.array([58_000.0, 58_001.0])
     with pytest.raises(ValueError, match="2 stars, 2 times, 1 magnitudes, 2 errors"):
-        LightCurves.from_arrays([0, 0], [0, 0], [58_000.0, 58_001.0], [15.0], [0.1, 0.1])
+        LightCurves.from_arrays(zeros, zeros, mjd, np.array([15.0]), np.array([0.1, 0.1]))
 
 
 def test_an_empty_table_is_refused():
@@ -449,8 +451,9 @@ def test_a_later_version_can_still_read_this_one(tmp_path, monkeypatch):
 @pytest.mark.parametrize("n", [0, 2, 4])
 def test_a_column_of_stars_of_the_wrong_length_is_refused(column, n):
     star, ones = np.array([0, 1, 2]), np.ones(3)
+    wrong: dict[str, Any] = {column: np.ones(n)}
     with pytest.raises(ValueError, match=f"{n} values of {column}, 3 stars: give one for each star"):
-        LightCurves.from_arrays(star, 0 * star, 58000 * ones, 15 * ones, 0.1 * ones, **{column: np.ones(n)})
+        LightCurves.from_arrays(star, 0 * star, 58000 * ones, 15 * ones, 0.1 * ones, **wrong)
 
 
 def test_no_stars_are_written_out_as_no_rows():

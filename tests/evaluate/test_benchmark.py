@@ -66,8 +66,10 @@ def test_choices_are_the_best_on_the_middle_split(splits, vectors):
         model = benchmark.fit_logistic(vectors.fit, splits.fit.label, C)
         by_hand[C] = float(np.mean([a == b for a, b in zip(model.predict(vectors.choose), splits.choose.label)]))  # noqa: B905
     assert found["linear_probe"]["chosen"] == max(by_hand, key=lambda C: by_hand[C])
-    said = benchmark.fit_logistic(vectors.fit, splits.fit.label, found["linear_probe"]["chosen"]).predict(vectors.test)
-    right = [a == b for a, b in zip(said, splits.test.label, strict=True)]
+    predicted = benchmark.fit_logistic(vectors.fit, splits.fit.label, found["linear_probe"]["chosen"]).predict(
+        vectors.test
+    )
+    right = [a == b for a, b in zip(predicted, splits.test.label, strict=True)]
     assert found["linear_probe"]["accuracy"] == pytest.approx(np.mean(right))
     for name, recall in found["linear_probe"]["recall"].items():
         assert recall == pytest.approx(np.mean([r for r, t in zip(right, splits.test.label, strict=True) if t == name]))
@@ -103,9 +105,9 @@ def test_calibration_by_a_loop():
 
 def test_natural_frequencies_change_accuracy_and_no_recall():
     label = np.repeat(["ECL", "CV"], [10, 30])
-    said = np.where(np.arange(40) < 9, "ECL", "CV")
+    predicted = np.where(np.arange(40) < 9, "ECL", "CV")
     found = benchmark.scores_with_intervals(
-        Predictions((said[:, None] == ["CV", "ECL"]) * 0.8 + 0.1, np.array(["CV", "ECL"])),
+        Predictions((predicted[:, None] == ["CV", "ECL"]) * 0.8 + 0.1, np.array(["CV", "ECL"])),
         label,
         np.arange(40).astype(str),
     )

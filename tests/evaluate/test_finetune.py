@@ -35,8 +35,8 @@ def test_only_the_thawed_layers_move(stars, checkpoint, layers):
 def test_labels_can_be_learnt_by_heart(stars, checkpoint):
     known = stars.with_labels(["RR", "AGN"])
     tuned = finetune(checkpoint, known, known, epochs=20, learning_rate=3e-3, noise=0.0, progress=False)
-    assert tuned.history["accuracy"].max() > 0.9
-    assert (tuned.predict(known) == known.label).mean() == pytest.approx(tuned.history["accuracy"].max())
+    best = tuned.history["accuracy"].to_numpy().max()
+    assert best > 0.9 and (tuned.predict(known) == known.label).mean() == pytest.approx(best)
 
 
 def test_equal_seeds_give_equal_weights(stars, checkpoint):
@@ -96,7 +96,7 @@ def test_attention_learns(stars, checkpoint):
         noise=0.0,
         progress=False,
     )
-    assert tuned.head[0].score.weight.abs().max() > 0
+    assert tuned.head.state_dict()["0.score.weight"].abs().max() > 0
     assert tuned.history["loss"].min() < tuned.history["loss"].iloc[0] - 0.05
 
 
@@ -104,7 +104,7 @@ def test_bad_windows_and_pooling(stars, checkpoint):
     with pytest.raises(ValueError, match="0 windows"):
         finetune(checkpoint, stars, stars, windows=0)
     with pytest.raises(ValueError, match="no pooling 'max'"):
-        finetune(checkpoint, stars, stars, pooling="max")
+        finetune(checkpoint, stars, stars, pooling="max")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_loss_that_is_not_finite_stops_in_one_line(stars, checkpoint, monkeypatch):

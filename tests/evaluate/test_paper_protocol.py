@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,15 +109,15 @@ def test_caps_leave_small_classes_whole():
 
 
 def test_one_bright_band_is_enough_and_weights_count():
-    def star(**bands):
+    def points_of(**bands):
         return [(band, mag, error) for band, points in bands.items() for mag, error in points]
 
     stars = [
-        star(g=[(17.0, 0.1), (17.5, 0.1)]),
-        star(g=[(19.0, 0.1)], i=[(17.9, 0.1)]),  # in one band only
-        star(g=[(19.0, 0.1)], r=[(18.5, 0.1)]),
-        star(g=[(17.0, 0.3), (18.2, 0.1)]),  # weights 1 and 9: 18.08, where the plain mean is 17.6
-        star(r=[(18.0, 0.1)]),
+        points_of(g=[(17.0, 0.1), (17.5, 0.1)]),
+        points_of(g=[(19.0, 0.1)], i=[(17.9, 0.1)]),  # in one band only
+        points_of(g=[(19.0, 0.1)], r=[(18.5, 0.1)]),
+        points_of(g=[(17.0, 0.3), (18.2, 0.1)]),  # weights 1 and 9: 18.08, where the plain mean is 17.6
+        points_of(r=[(18.0, 0.1)]),
     ]
     rows = [(k, "gri".index(band), mag, error) for k, points in enumerate(stars) for band, mag, error in points]
     star, band, mag, error = (np.array(c) for c in zip(*rows, strict=True))
@@ -238,6 +239,7 @@ def test_fine_tuning_takes_no_more_labels_than_the_cap(lc, checkpoint, monkeypat
 
 
 def test_a_bad_setting_is_refused_before_any_work(lc, checkpoint):
-    for how in ({"fusion": "sum"}, {"per_class": 0}):
+    wrong: list[dict[str, Any]] = [{"fusion": "sum"}, {"per_class": 0}]
+    for how in wrong:
         with pytest.raises(ValueError, match="choose mean or concat, and at least 1"):
             paper_protocol.paper_evaluation(lc, checkpoint, **how)

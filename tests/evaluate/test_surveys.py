@@ -17,20 +17,21 @@ def clouds(n=60, shift=3.0):
     return x, np.array(["RR", "ECL", "rest"])[y], np.array([f"s{k}" for k in range(n)])
 
 
-def test_every_star_is_predicted_once_a_repeat_by_readers_that_did_not_see_it(monkeypatch):
+def test_every_star_is_predicted_once_a_repeat_by_classifiers_that_did_not_see_it(monkeypatch):
     x, label, ids = clouds()
-    x[:, 0] = np.arange(60)  # a name tag, so that the reader's stars can be told
+    x[:, 0] = np.arange(60)  # a name tag, by which the stars of a classifier are recognised
     fits, tests = [], []
     real = surveys.logistic_classifier
 
     def spy(fit_x, fit_y, C):
-        reader = real(fit_x, fit_y, C)
+        classify = real(fit_x, fit_y, C)
 
-        def read(vectors):
-            fits.append(set(fit_x[:, 0])), tests.append(set(vectors[:, 0]))
-            return reader(vectors)
+        def noted(vectors):
+            fits.append(set(fit_x[:, 0]))
+            tests.append(set(vectors[:, 0]))
+            return classify(vectors)
 
-        return read
+        return noted
 
     monkeypatch.setattr(surveys, "logistic_classifier", spy)
     found = out_of_folds(x, label, ids, repeats=2)

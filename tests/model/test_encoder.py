@@ -1,4 +1,5 @@
 from contextlib import nullcontext
+from typing import cast
 
 import numpy as np
 import pytest
@@ -26,7 +27,8 @@ def reference(oracles):
 @torch.no_grad()
 def test_padding_never_changes_an_embedding(reference):
     _, encoder, tokens = reference
-    filled = Tokens(*(t.masked_fill(tokens.mask, 1e6) for t in tokens[:3]), tokens.mask)
+    mag, times, band = (t.masked_fill(tokens.mask, 1e6) for t in tokens[:3])
+    filled = Tokens(mag, times, band, tokens.mask)
     torch.testing.assert_close(encoder(filled), encoder(tokens), atol=1e-5, rtol=0)
     order = torch.randperm(tokens.mag.shape[1], generator=torch.Generator().manual_seed(0))
     shuffled = Tokens(*(t[:, order] for t in tokens[:4]))
@@ -55,8 +57,8 @@ def test_seed_decides_the_weights_and_leaves_the_global_state():
     torch.manual_seed(5)
     a, b, c = (new_encoder(preset("tiny"), RECIPES["paper"], s) for s in (0, 0, 1))
     assert torch.equal(torch.rand(1), expected)
-    assert torch.equal(a.layers[0].ffn[0].weight, b.layers[0].ffn[0].weight)
-    assert not torch.equal(a.layers[0].ffn[0].weight, c.layers[0].ffn[0].weight)
+    same, again, other = (encoder.get_parameter("layers.0.ffn.0.weight") for encoder in (a, b, c))
+    assert torch.equal(same, again) and not torch.equal(same, other)
 
 
 def test_heads_must_divide_the_width():
@@ -177,7 +179,7 @@ def test_drop_out_draws_what_torch_draws_and_keeps_bytes_where_it_is_wide(width,
 
 def test_normalised_values_are_not_kept_and_gradients_are_the_same(monkeypatch):
     encoder, tokens, found = new_encoder(preset("tiny"), RECIPES["corrected"], 0).train(), some_tokens(8), []
-    norm = encoder.layers[0].norm1
+    norm = encoder.get_submodule("layers.0.norm1")
     for remade in (norms_remade, lambda encoder: nullcontext()):
         monkeypatch.setattr("astraclr.model.encoder.WIDE", 0)
         monkeypatch.setattr("astraclr.model.encoder.norms_remade", remade)
@@ -187,7 +189,7 @@ def test_normalised_values_are_not_kept_and_gradients_are_the_same(monkeypatch):
         encoder.zero_grad()
         encoder.project(encoder(tokens)).square().sum().backward()
         monkeypatch.undo()
-        found.append((len(calls), [p.grad.clone() for p in encoder.parameters()]))
+        found.append((len(calls), [cast(torch.Tensor, p.grad).clone() for p in encoder.parameters()]))
     assert all(torch.equal(a, b) for a, b in zip(found[0][1], found[1][1], strict=True))
     assert found[0][0] == 2 * found[1][0]  # once forward, once for the first linear layer's gradient
     assert not norm._forward_hooks

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -171,7 +172,7 @@ def test_torchrun_and_the_command_line(tmp_path):
     )
     assert two.returncode == 0, two.stderr
     assert len(two.stdout.splitlines()) == 2 and two.stdout.startswith("tiny-corrected-0-")  # one rank speaks
-    history = load_checkpoint(tmp_path / "two").history
+    history = cast(Any, load_checkpoint(tmp_path / "two").history)
     assert history["step"].tolist() == list(range(1, 21)) and history["val_loss"].notna().sum() == 1
     from astraclr.train.pretrain import pretrain
 

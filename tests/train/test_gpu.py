@@ -25,7 +25,8 @@ def test_without_a_device_it_says_what_to_do(gpu, monkeypatch):
 
 def test_rows_on_a_cpu(gpu, monkeypatch, tmp_path):
     written = []
-    monkeypatch.setattr(gpu, "replacing", lambda path, kept=gpu.replacing: written.append(path) or kept(path))
+    write = gpu.write_results
+    monkeypatch.setattr(gpu, "write_results", lambda path, table: written.append(path) or write(path, table))
     monkeypatch.setattr(gpu, "QUICK", [*gpu.QUICK, gpu.Way("bf16", "packed", False)])
     gpu.main(["--device", "cpu", "--quick", "--only", "gpu", "--revision", "abc", "--out", str(tmp_path / "gpu.json")])
     result = json.loads((tmp_path / "gpu.json").read_text())

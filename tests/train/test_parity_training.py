@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def six_steps(arrays):
     encoder.load_state_dict(keras_weights(arrays, "weights_initial/"))
     optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS)
     names = [name for name, _ in encoder.named_parameters()]
-    seen = {"losses": [], "learning_rates": [], "norms": [], "gradients": [], "weights": []}
+    seen: dict[str, Any] = {"losses": [], "learning_rates": [], "norms": [], "gradients": [], "weights": []}
     clip = torch.nn.utils.clip_grad_norm_
 
     def watched(parameters, limit):

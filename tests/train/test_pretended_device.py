@@ -1,6 +1,7 @@
 """What is computed with an encoder is computed where it is, and the caller's encoder stays there."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from astraclr.model.encoder import new_encoder
 from astraclr.train.pretrain import pretrain
 
 MINI = Preset("mini", 8, 1, 2, 16, (("g", 8), ("r", 8), ("i", 2)), 10, 10, 8, 1)
-HOW = {"layers": "all", "epochs": 1, "learning_rate": 1e-3, "batch_size": 8}
+HOW: dict[str, Any] = {"layers": "all", "epochs": 1, "learning_rate": 1e-3, "batch_size": 8}
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_the_pretended_device_refuses_what_cuda_refuses(there):
     assert (away + torch.tensor(1.0)).device == away[torch.tensor([0])].device == there
     layer = torch.nn.Linear(3, 2).to(there)
     layer(away).sum().backward()
-    assert layer.weight.grad.device == there
+    assert layer.weight.grad is not None and layer.weight.grad.device == there
 
 
 @pytest.mark.parametrize("recipe", ["corrected", "recommended"])
@@ -82,7 +83,8 @@ def test_fine_tuning_from_the_probe_is_done_where_the_encoder_is(stars, there):
 def test_fine_tuning_is_done_where_the_encoder_is(stars, there):
     fit, rest = three(stars)
     for layers in (0, 1):
-        tuned = finetune(checkpoint(there), fit, rest, **HOW | {"layers": layers}, progress=False)
+        how: dict[str, Any] = {**HOW, "layers": layers}
+        tuned = finetune(checkpoint(there), fit, rest, **how, progress=False)
         assert places(tuned.encoder, tuned.head) == {THERE}
 
 

@@ -1,6 +1,7 @@
 """Switches of a recipe, both ways: those that the tests of views, encoder and parity do not hold already."""
 
 from dataclasses import fields, replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -54,6 +55,7 @@ def test_noise_unit_noise_is_in_magnitudes_or_in_errors(data, unit):
         make_view(data, stars, View("v", 1.0, s), SIZE, switched(noise_unit=unit, error_input=True), Draws(0).of(stars))
         for s in (0.0, 0.2)
     )
+    assert quiet.magerr is not None and noisy.magerr is not None
     added = (noisy.mag - quiet.mag)[~quiet.mask]
     error = quiet.magerr[~quiet.mask]
     assert (added / (error if unit == "error" else 1.0)).std().item() == pytest.approx(0.2, rel=0.05)
@@ -136,9 +138,9 @@ def test_error_input_changes_the_embedding_and_padding_does_not(data):
         encoder = new_encoder(SIZE, how, 0).eval()
         tokens = crop_tokens(data, stars, SIZE, "start", how)
         assert (tokens.magerr is not None) == asked
-        louder = tokens._replace(magerr=2 * tokens.magerr if asked else None)
+        louder = tokens._replace(magerr=None if tokens.magerr is None else 2 * tokens.magerr)
         assert torch.equal(encoder(louder), encoder(tokens)) != asked
-        if asked:
+        if tokens.magerr is not None:
             filled = tokens._replace(magerr=tokens.magerr.masked_fill(tokens.mask, 1e6))
             assert torch.equal(encoder(filled), encoder(tokens)) and encoder(tokens).isfinite().all()
             with pytest.raises(ValueError, match="this encoder reads errors"):
@@ -147,9 +149,10 @@ def test_error_input_changes_the_embedding_and_padding_does_not(data):
 
 def test_initial_weights_glorot_or_torch():
     for kind, limit, bias in (("glorot", (6 / (64 + 128)) ** 0.5, 0.0), ("torch", 64**-0.5, 64**-0.5)):
-        ffn = new_encoder(preset("tiny"), switched(initial_weights=kind), 0).layers[0].ffn[0]
-        assert ffn.weight.abs().max().item() == pytest.approx(limit, rel=0.01)
-        assert ffn.bias.abs().max().item() == pytest.approx(bias, rel=0.1)
+        encoder = new_encoder(preset("tiny"), switched(initial_weights=kind), 0)
+        weight, bias_there = (encoder.get_parameter(f"layers.0.ffn.0.{name}") for name in ("weight", "bias"))
+        assert weight.abs().max().item() == pytest.approx(limit, rel=0.01)
+        assert bias_there.abs().max().item() == pytest.approx(bias, rel=0.1)
 
 
 @pytest.mark.parametrize("n_replicas", [1, 2, 4])
@@ -168,6 +171,7 @@ def test_negatives_replica_equals_separate_devices_with_summed_gradients(data, n
     optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS)
     taken = update(Training(encoder, replace(FAST, replicas=n_replicas), how), optimiser, views, 0)
     assert taken.loss.item() == pytest.approx(np.mean(losses), abs=1e-6)
+    assert expected is not None
     for ours, theirs in zip(gradients(encoder), expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
 
@@ -328,10 +332,11 @@ def test_keras_adam_adds_epsilon_outside_the_bias_correction(data, monkeypatch, 
     encoder = new_encoder(SIZE, how, 0)
     views = make_views(data, torch.arange(16), SIZE, how, Draws(0))
     optimiser = torch.optim.Adam(encoder.parameters(), betas=BETAS)
-    weight = encoder.layers[0].ffn[0].weight
+    weight = encoder.get_parameter("layers.0.ffn.0.weight")
     expected, m, v = weight.detach().double(), 0.0, 0.0
     for t in (1, 2, 3):
         rate = update(Training(encoder, FAST, how), optimiser, views, t - 1).rate
+        assert weight.grad is not None
         g = weight.grad.double()
         m, v = 0.9 * m + 0.1 * g, 0.98 * v + 0.02 * g**2
         if keras:
@@ -399,6 +404,7 @@ def test_colour_jitter_shifts_every_band_of_a_view_by_one_draw(data):
 def test_error_jitter_scales_all_errors_of_a_view_by_one_factor(data):
     plain, scaled = noisy_and_not(data, View("v", error_jitter=0.3))
     assert torch.equal(plain.mag, scaled.mag)
+    assert plain.magerr is not None and scaled.magerr is not None
     factor = [(scaled.magerr[k] / plain.magerr[k])[~plain.mask[k]] for k in range(64)]
     assert all((f.max() / f.min()).item() == pytest.approx(1, abs=1e-5) for f in factor)
     assert np.std([np.log(f[0].item()) for f in factor]) == pytest.approx(0.3, rel=0.3)
@@ -454,6 +460,7 @@ def test_new_damage_gives_a_star_the_same_view_in_any_batch(data):
         for ours, all_of_them in zip(make_views(data, rows, SIZE, how, Draws(2, 1)), whole, strict=True):
             for k, row in enumerate(rows.tolist()):
                 for a, b in zip(ours, all_of_them, strict=True):
+                    assert a is not None and b is not None
                     assert torch.equal(a[k][~ours.mask[k]], b[row][~all_of_them.mask[row]])
 
 
@@ -484,6 +491,7 @@ def slow_steps(data, windows):
 @pytest.mark.parametrize("crop", CROPS)
 def test_steps_are_what_a_loop_over_the_observations_of_each_band_gives(data, crop, padded):
     tokens = crop_tokens(data, torch.arange(12), SIZE, crop, switched(inputs="steps"), padded=padded)
+    assert tokens.magerr is not None
     found = Steps.numbers(tokens)
     assert found.isfinite().all()
     for star in range(12):
@@ -505,6 +513,7 @@ def test_inputs_decide_what_the_encoder_reads(data, inputs):
     slower = encoder(tokens._replace(times=3 * tokens.times))
     assert ((slower - expected).abs().max() > 1e-3) == steps
     if steps:
+        assert tokens.magerr is not None and tokens.follows is not None
         filled = tokens._replace(
             magerr=tokens.magerr.masked_fill(tokens.mask, 1e6),
             times=tokens.times.masked_fill(tokens.mask, -1e6),
@@ -527,7 +536,8 @@ def test_time_rates_none_is_no_clock(data, rates):
 @pytest.mark.parametrize("norm", ["post", "pre"])
 def test_norm_before_or_after(data, norm):
     encoder = new_encoder(SIZE, switched(norm=norm), 0).eval()
-    layer, x = encoder.layers[0], torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(0))
+    layer = cast(Any, encoder.layers[0])
+    x = torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(0))
 
     def attended(y):
         weights = layer.attention.weights(y, torch.zeros(2, 5, dtype=torch.bool))
@@ -567,7 +577,7 @@ def test_pooling_and_everything_that_asks_for_the_width(stars, data, pooling, tm
     assert len(embedding_table(stars[:3], checkpoint)["embedding"][0]) == width
     assert linear_probe(x, stars[:24].label, x, stars[:24].label).accuracy > 0
     tuned = finetune(checkpoint, stars[:24], stars[24:48], epochs=1, progress=False)
-    assert tuned.head[1].in_features == 3 * width and len(tuned.predict(stars[:4])) == 4
+    assert cast(Any, tuned.head)[1].in_features == 3 * width and len(tuned.predict(stars[:4])) == 4
     save_checkpoint(checkpoint, tmp_path)
     assert np.array_equal(embed(stars[:24], load_checkpoint(tmp_path)), x)
     assert np.array_equal(embed(stars[:24], random_control(checkpoint)), x)
@@ -594,9 +604,10 @@ def test_weight_decay_shrinks_weights_beside_adam(data, decay):
     for value in (0.0, decay):
         how = switched(dropout=0.0, weight_decay=value)
         encoder = new_encoder(SIZE, how, 0)
-        before = encoder.layers[0].ffn[0].weight.detach().clone()
+        weight = encoder.get_parameter("layers.0.ffn.0.weight")
+        before = weight.detach().clone()
         rate = update(Training(encoder, FAST, how), new_optimiser(encoder, how, "cpu"), views, 0).rate
-        found[value] = encoder.layers[0].ffn[0].weight.detach()
+        found[value] = weight.detach()
     torch.testing.assert_close(found[decay], found[0.0] - rate * decay * before, atol=1e-6, rtol=0)
 
 
@@ -610,9 +621,10 @@ def test_contrast_and_summaries_weigh_the_parts_of_the_loss(stars, data):
         optimiser = torch.optim.Adam(encoder.parameters())
         taken = update(Training(encoder, FAST, how), optimiser, views, 0, truth if weight else None)
         found[contrast, weight] = [term.loss.item() for term in taken.terms]
-        assert (encoder.projection[0].weight.grad.abs().max() > 0) == bool(contrast)
+        projection, head = cast(Any, encoder.projection[0]), cast(Any, encoder.summaries)
+        assert (projection.weight.grad.abs().max() > 0) == bool(contrast)
         if weight:  # the gradient is clipped as a whole, which leaves ratios
-            norms = [part.weight.grad.norm().item() for part in (encoder.projection[0], encoder.summaries)]
+            norms = [part.weight.grad.norm().item() for part in (projection, head)]
             ratio[contrast, weight] = norms[0] / norms[1]
     # The other weights are the same with and without the head.
     assert found[1.0, 0.0][0] == found[1.0, 1.0][0] == found[0.5, 2.0][0] == found[0.0, 1.0][0]

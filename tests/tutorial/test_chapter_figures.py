@@ -54,7 +54,7 @@ def test_gauges_stand_beside_those_of_random_weights():
     chapter_figures.draw_training_and_gauges(history, gauges, n_views=3, batch=128, width=16)
     figure = plt.gcf()
     assert [ax.get_title() for ax in figure.axes][3] == "effective rank (of 16)"
-    assert [ax.lines[1].get_ydata()[0] for ax in figure.axes[1:]] == list(gauges.values())
+    assert [np.asarray(ax.lines[1].get_ydata())[0] for ax in figure.axes[1:]] == list(gauges.values())
     plt.close(figure)
 
 
@@ -79,3 +79,33 @@ def test_rates_have_a_panel_for_each_of_four_sizes():
     assert [ax.get_xlabel() for ax in axes.ravel()] == ["stars in the set", "epochs", "stars in a batch", "ranks"]
     assert list(axes[1, 1].lines[0].get_ydata()) == [3, 3]
     plt.close(figure)
+
+
+def test_the_bars_of_a_step_fill_the_whole_step(ax):
+    parts = {
+        "views": 1.0,
+        "encoder forward": 3.0,
+        "loss": 0.0,
+        "backward": 4.0,
+        "waiting": 1.0,
+        "gradient sum": 0.5,
+        "optimiser": 0.5,
+    }
+    rows = [{"preset": "tiny", "ranks": n, "parts": parts} for n in (1, 2)]
+    chapter_figures.draw_steps(ax, rows)
+    ends = [bar.get_x() + bar.get_width() for bar in ax.patches]
+    assert len(ends) == 14 and np.isclose(max(ends), 1)
+    assert ax.patches[1].get_width() == pytest.approx(0.3)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["tiny, 1 rank", "tiny, 2 ranks"]
+
+
+def test_rates_are_drawn_with_their_floors_a_line_for_each_group(ax):
+    rows = [
+        {"batch": n, "preset": name, "per_cpu_s": n * 1.0, "floor_per_cpu_s": n * 2.0}
+        for name in ("tiny", "laptop")
+        for n in (8, 16)
+    ]
+    chapter_figures.draw_rates(ax, rows, "batch", "preset")
+    assert [line.get_label() for line in ax.lines[::2]] == ["tiny", "laptop"]
+    assert [list(line.get_ydata()) for line in ax.lines] == [[8, 16], [16, 32]] * 2
+    assert ax.get_xscale() == ax.get_yscale() == "log"

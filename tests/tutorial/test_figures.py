@@ -51,33 +51,3 @@ def test_map_and_confusion(ax):
     assert ax.get_legend_handles_labels()[1] == ["RR", "ECL", "unlabelled"]
     figures.draw_confusion(ax, score(np.array(["RR", "ECL"]), np.array(["RR", "RR"])))
     assert [t.get_text() for t in ax.texts] == ["1", "1"]
-
-
-def test_the_bars_of_a_step_fill_the_whole_step(ax):
-    parts = {
-        "views": 1.0,
-        "encoder forward": 3.0,
-        "loss": 0.0,
-        "backward": 4.0,
-        "waiting": 1.0,
-        "gradient sum": 0.5,
-        "optimiser": 0.5,
-    }
-    rows = [{"preset": "tiny", "ranks": n, "parts": parts} for n in (1, 2)]
-    figures.draw_steps(ax, rows)
-    ends = [bar.get_x() + bar.get_width() for bar in ax.patches]
-    assert len(ends) == 14 and np.isclose(max(ends), 1)
-    assert ax.patches[1].get_width() == pytest.approx(0.3)
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["tiny, 1 rank", "tiny, 2 ranks"]
-
-
-def test_rates_are_drawn_with_their_floors_a_line_for_each_group(ax):
-    rows = [
-        {"batch": n, "preset": name, "per_cpu_s": n * 1.0, "floor_per_cpu_s": n * 2.0}
-        for name in ("tiny", "laptop")
-        for n in (8, 16)
-    ]
-    figures.draw_rates(ax, rows, "batch", "preset")
-    assert [line.get_label() for line in ax.lines[::2]] == ["tiny", "laptop"]
-    assert [list(line.get_ydata()) for line in ax.lines] == [[8, 16], [16, 32]] * 2
-    assert ax.get_xscale() == ax.get_yscale() == "log"

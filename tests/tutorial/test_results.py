@@ -10,10 +10,10 @@ from astraclr.tutorial.results import (
     UNKNOWN,
     best_random,
     compared,
+    gain_text,
     over_seeds,
     paper_row,
     records,
-    said,
     score_of,
     share_error,
 )
@@ -36,9 +36,9 @@ def test_files_that_are_not_there_are_empty(monkeypatch):
 
 
 def test_a_difference_within_two_errors_is_undecided():
-    assert said(8.04, 1.0, "it") == "8.0 points above it" and said(-3.0, 1.0, "it") == "3.0 points below it"
-    assert said(-1.0, 1.0, "it") == "1.0 points below it (undecided)"
-    assert said(None, 1.0, "it") == UNKNOWN
+    assert gain_text(8.04, 1.0, "it") == "8.0 points above it" and gain_text(-3.0, 1.0, "it") == "3.0 points below it"
+    assert gain_text(-1.0, 1.0, "it") == "1.0 points below it (undecided)"
+    assert gain_text(None, 1.0, "it") == UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from astraclr.tutorial import scoreboard
-from astraclr.tutorial.results import FILES, NONE, UNKNOWN
-from astraclr.tutorial.scoreboard import NOTES, SCORES, claims, targets
+from astraclr.tutorial.results import FILES, NONE, UNKNOWN, others
+from astraclr.tutorial.scoreboard import NOTES, SCORES, claims
+from astraclr.tutorial.targets import verdicts
 
 EMPTY = {name: {} for name in FILES}
 
 
-def judged(accuracy: float) -> dict:
+def scores(accuracy: float) -> dict:
     return {
         "accuracy": accuracy,
         "accuracy_low": accuracy - 0.01,
@@ -25,10 +25,10 @@ def bench_row(*accuracies: float, reader: str = "linear_probe") -> dict:
     """A made-up row of benchmarks/representation.py, one accuracy a seed."""
     seeds = {
         str(k): {
-            reader: judged(a),
-            "knn": judged(a - 0.05),
-            "few_labels": {"20": judged(a - 0.2)},
-            "real": {"ztf": {"shifted": {reader: judged(a)}}},
+            reader: scores(a),
+            "knn": scores(a - 0.05),
+            "few_labels": {"20": scores(a - 0.2)},
+            "real": {"ztf": {"shifted": {reader: scores(a)}}},
         }
         for k, a in enumerate(accuracies)
     }
@@ -90,8 +90,8 @@ def test_without_any_file_every_score_is_not_measured_yet():
     assert set(table.columns) == set(SCORES) | set(NOTES)
     assert set(table["recommended here"]) <= {UNKNOWN, "does not apply"}
     assert set(table["paper's recipe here"]) == {UNKNOWN}
-    assert set(targets(EMPTY)["verdict"]) == {UNKNOWN}
-    assert (table["not comparable because"] != NONE).all()
+    assert set(verdicts(EMPTY)["verdict"]) == {UNKNOWN}
+    assert NONE not in table["not comparable because"].tolist()
 
 
 def test_scores_stand_in_their_columns(results):
@@ -105,7 +105,7 @@ def test_scores_stand_in_their_columns(results):
     rows = results["representation-laptop"]["rows"]
     for name, accuracy in (("recommended@9-supervised", 0.64), ("recommended-supervised", 0.66)):
         rows[name] = bench_row(accuracy)
-        rows[name]["seeds"]["0"]["head"] = judged(accuracy - 0.02)
+        rows[name]["seeds"]["0"]["head"] = scores(accuracy - 0.02)
         learnt = row(claims(results), "linear probe, C chosen")["trained with labels"]
         assert learnt == f"{accuracy:.3f} (its own head: {accuracy - 0.02:.3f})"
     assert row(claims(results), "weighted k-NN")["recommended here"].startswith("0.670")
@@ -143,14 +143,14 @@ def test_results_of_another_checkpoint_are_not_ours(results):
 
 
 def test_targets_are_met_or_missed(results):
-    verdict = {r["target"]: (r["found"], r["verdict"]) for _, r in targets(results).iterrows()}
+    verdict = {r["target"]: (r["found"], r["verdict"]) for _, r in verdicts(results).iterrows()}
     assert verdict["linear probe above random weights"] == ("+10.0 points", "met")
     assert verdict["linear probe above the paper's recipe at equal CPU time"] == ("+21.0 points", "met")
     assert verdict["macro-F1 with 20 labels a class above features without periods"] == ("+1.0 points", "met")
     assert verdict["fine-tuning with few labels above the linear probe"] == ("+6.0 points", "met")
     assert verdict["preset gpu: linear probe above features with periods"] == (UNKNOWN, UNKNOWN)
     results["representation-laptop"]["rows"]["recommended"] = bench_row(0.6)
-    assert row(targets(results), "linear probe above random")["verdict"] == "missed"
+    assert row(verdicts(results), "linear probe above random")["verdict"] == "missed"
 
 
 def test_pieces_and_switches(results):
@@ -160,5 +160,5 @@ def test_pieces_and_switches(results):
 
 
 def test_every_number_of_others_says_why_it_does_not_compare():
-    table = scoreboard.others()
+    table = others()
     assert (table != "").all(axis=None) and not table.duplicated().any()

@@ -1,7 +1,7 @@
-"""Grading of the exercises, offline: it says what is wrong with an answer, never what the answer is.
+"""Check answers to exercises: a hint names the mistake, never the right answer.
 
-``check("ex-ch4-floor", floor)`` grades the answer to the exercise of that label. Graders stand in one module a chapter,
-compute what they compare with, and return a hint about the mistake that was made, or None if there is none.
+``check("ex-ch4-floor", floor)`` checks the answer to the exercise of that label. Each chapter has a module of graders,
+which compute the right answer and return a hint about the mistake, or None if there is none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ _GRADERS: dict[str, Grader] = {}
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an answer is right, and a hint where it is not; true in a condition if it is right."""
+    """The result of a check: the hint is None if the answer is right, and then the verdict is true in a condition.
+
+    Examples
+    --------
+    >>> bool(Verdict("ex-ch4-floor")), bool(Verdict("ex-ch4-floor", "Look at the sign."))
+    (True, False)
+    """
 
     label: str
     hint: str | None = None
@@ -35,7 +41,24 @@ class Verdict:
 
 
 def grader(label: str) -> Callable[[Grader], Grader]:
-    """Make a function the grader of an exercise; ValueError if it has one."""
+    """Register a function as the grader of an exercise.
+
+    Parameters
+    ----------
+    label : str
+        Of the exercise, such as "ex-ch4-floor".
+
+    Raises
+    ------
+    ValueError
+        If the exercise has a grader.
+
+    Examples
+    --------
+    >>> @grader("ex-demo-double")  # doctest: +SKIP
+    ... def _double(answer: float) -> str | None:
+    ...     return None if answer == 2 else "Is that twice one?"
+    """
 
     def register(function: Grader) -> Grader:
         if label in _GRADERS:
@@ -47,22 +70,44 @@ def grader(label: str) -> Callable[[Grader], Grader]:
 
 
 def graded() -> list[str]:
-    """Labels of all exercises that can be checked."""
+    """List the labels of all exercises that can be checked.
+
+    Examples
+    --------
+    >>> "ex-ch4-floor" in graded()
+    True
+    """
     for module in iter_modules(__path__, f"{__name__}."):
         import_module(module.name)
     return sorted(_GRADERS)
 
 
 def check(label: str, *answer: Any, **named: Any) -> Verdict:
-    """Grade the answer to an exercise; what an exercise wants to see, and in which order, stands in its text.
+    """Check the answer to an exercise.
 
-    An answer of a wrong kind gets a hint, not an error. With the variable ASTRACLR_STRICT set, as where the solutions
-    are run, a wrong answer raises AssertionError.
+    Parameters
+    ----------
+    label : str
+        Of the exercise, such as "ex-ch4-floor".
+    *answer, **named
+        The answer; the text of the exercise tells its parts and their order.
+
+    Returns
+    -------
+    Verdict
+        An answer of a wrong type gets a hint, not an error.
 
     Raises
     ------
     ValueError
         If no exercise has this label.
+    AssertionError
+        For a wrong answer where the variable ASTRACLR_STRICT is set, as in a build that runs the solutions.
+
+    Examples
+    --------
+    >>> check("ex-ch1-ghosts", [0.6, 0.6, 0.6])
+    ex-ch1-ghosts: not yet. Three different periods are wanted, and you gave 1.
     """
     if label not in graded():
         near = [known for known in graded() if known.split("-")[:2] == label.split("-")[:2]] or graded()
@@ -70,7 +115,7 @@ def check(label: str, *answer: Any, **named: Any) -> Verdict:
     try:
         hint = _GRADERS[label](*answer, **named)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
-        hint = f"The answer could not be read ({type(error).__name__}: {error}). Read again what the exercise asks for."
+        hint = f"The answer could not be read ({type(error).__name__}: {error}). What does the exercise ask for?"
     verdict = Verdict(label, hint)
     if os.environ.get("ASTRACLR_STRICT") and not verdict:
         raise AssertionError(repr(verdict))
@@ -78,17 +123,29 @@ def check(label: str, *answer: Any, **named: Any) -> Verdict:
 
 
 def predicted(guess: Mapping[str, float | None], measured: Mapping[str, float]) -> pd.DataFrame:
-    """What was predicted beside what was measured; a guess of None was not made.
+    """Tabulate predictions beside measured values.
 
     Parameters
     ----------
-    guess : by name, written before the code ran
-    measured : by the same names
+    guess : mapping
+        Predictions by name, written before the code ran; None where you made none.
+    measured : mapping
+        Measured values by the same names.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``predicted``, ``measured`` and ``off``, the difference.
 
     Raises
     ------
     ValueError
         If a name of the guess was not measured.
+
+    Examples
+    --------
+    >>> float(predicted({"accuracy": 0.5}, {"accuracy": 0.75})["off"].iloc[0])
+    0.25
     """
     if unknown := set(guess) - set(measured):
         raise ValueError(f"nothing was measured of {', '.join(sorted(unknown))}; the names are {', '.join(measured)}")

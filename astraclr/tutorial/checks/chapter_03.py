@@ -1,4 +1,4 @@
-"""Graders of chapter 3: attention from nothing, what padding may hold, a year later, counting parameters."""
+"""Graders of chapter 3: attention written from scratch, values of padding, a shift by a year, number of parameters."""
 
 from __future__ import annotations
 
@@ -37,41 +37,44 @@ _ATTENTION_HINTS = {
     "scale": "The scores grow with the width of the heads. By what are they divided in the text?",
     "width": "The scores are divided by too much. Read the denominator in the text again.",
     "length": "The scores are divided by something that depends on the number of keys. It should be the width.",
-    "flipped": "It reads the padding and nothing else. What does True mean in this book's mask?",
-    "unmasked": "Padding is read like any observation. Where does the mask come in?",
-    "late": "Padding gets no weight, but the others no longer add up to 1. Mask before the softmax or after it?",
-    "zero": "A score of 0 is not a weight of 0: what is exp(0)? Which score gives no weight?",
-    "queries": "The weights add up to 1 over the queries. Each query shares its attention out among the keys.",
+    "flipped": "It uses only the padding. What does True mean in this book's mask?",
+    "unmasked": "Padding is used like any observation. Where do you apply the mask?",
+    "late": "Padding gets no weight, but the other weights no longer add up to 1. Mask before the softmax?",
+    "zero": "A score of 0 is not a weight of 0: what is exp(0)? Which score gives a weight of 0?",
+    "queries": "The weights add up to 1 over the queries. They should add up to 1 over the keys, for each query.",
 }
 
 
 @grader("ex-ch3-attention")
 def _attend(attend: Attend) -> str | None:
+    """A function that computes attention of one head with a mask."""
     if not callable(attend):
-        return "Hand over the function itself, without brackets behind its name, so that it can be tried."
+        return "Pass the function itself, without brackets after its name, so that it can be tested."
     generator = torch.Generator().manual_seed(3)
     q, k, v = torch.randn(3, 7, 4, generator=generator).mul(1.5)
     mask = torch.tensor([False, False, True, False, False, True, True])
-    said, right = torch.as_tensor(attend(q, k, v, mask)), _attention(q, k, v, mask)
-    if said.shape != right.shape:
-        return f"A tensor of shape {tuple(said.shape)} came back; every query has one vector, as wide as a value."
-    if said.isnan().any():
+    given, right = torch.as_tensor(attend(q, k, v, mask)), _attention(q, k, v, mask)
+    if given.shape != right.shape:
+        return f"Your result has the shape {tuple(given.shape)}; each query gets one vector, as wide as a value."
+    if given.isnan().any():
         return "It gives NaN where three of seven keys are padding. What does 0 times infinity give?"
-    if not torch.allclose(said, right, atol=1e-4):
+    if not torch.allclose(given, right, atol=1e-4):
         for mistake, hint in _ATTENTION_HINTS.items():
-            if torch.allclose(said, _attention(q, k, v, mask, mistake=mistake), atol=1e-4):
+            if torch.allclose(given, _attention(q, k, v, mask, mistake=mistake), atol=1e-4):
                 return hint
-        return "Not attention yet. Scores of each query with each key, softmax over the keys, sum of the values."
+        return "Not attention yet: scores of each query with each key, a softmax over the keys, a sum of the values."
     q = 100 * q
     if not torch.allclose(torch.as_tensor(attend(q, k, v, mask)), _attention(q, k, v, mask), atol=1e-3):
         return (
-            "Right on small scores, and not on large ones. What does exp() give there, and what is a softmax immune to?"
+            "Right for small scores, wrong for large ones. What does exp() give there? Subtracting a constant from all "
+            "scores does not change a softmax."
         )
     return None
 
 
 @grader("ex-ch3-nan")
 def _nan(finite: Mapping[str, bool]) -> str | None:
+    """Whether the encoder's output stays finite for each value of padding."""
     if set(finite) != set(_PADDING):
         return f"One answer each is wanted, True or False, for {', '.join(_PADDING)}."
     mask = torch.tensor([[False, False, True], [False, True, True]])
@@ -85,14 +88,15 @@ def _nan(finite: Mapping[str, bool]) -> str | None:
             if bool(finite[name]) == survives:
                 continue
             if name == "1e6":
-                return "1e6 is a number, and its weight is exactly 0. What is the product?"
-            return f"Try {name} once more: a weight of 0 times {name} is which number?"
+                return "1e6 is a finite number, and its weight is exactly 0. What is their product?"
+            return f"Try {name} again: what is a weight of 0 times {name}?"
     return None
 
 
 @grader("ex-ch3-shift")
 @torch.no_grad()
 def _shift(ratios: Mapping[str, float], tokens: Tokens, preset: Preset, seed: int) -> str | None:
+    """How far embeddings move in a year, over the distance between stars."""
     if set(ratios) != {"paper", "corrected"}:
         return "Two ratios are wanted, by the names of the recipes: paper and corrected."
     for name in ratios:
@@ -108,22 +112,24 @@ def _shift(ratios: Mapping[str, float], tokens: Tokens, preset: Preset, seed: in
     return None
 
 
-def _ratio_hint(said: float, moved: float, between: float, largest: float, day: float) -> str | None:
+def _ratio_hint(given: float, moved: float, between: float, largest: float, day: float) -> str | None:
+    """Hint about a ratio of distances; None if it is right."""
     for wrong, hint in (
         (moved / between, None),
         (between / moved, "the ratio is upside down. How far did it move, in units of the distance between stars?"),
-        (moved, "a distance alone says nothing. Divide by a typical distance between two stars."),
+        (moved, "a distance alone has no scale. Divide by a typical distance between two stars."),
         (moved / largest, "the largest distance between two stars is not a typical one. Which number is robust?"),
         (day / between, "this is the effect of one day. How many days has a year?"),
-        (0.0, "nothing moved. Were the shifted times handed to the encoder?"),
+        (0.0, "nothing moved. Did the encoder get the shifted times?"),
     ):
-        if abs(said - wrong) < 0.015 * max(wrong, 0.1):
+        if abs(given - wrong) < 0.015 * max(wrong, 0.1):
             return hint
     return "not the median shift over the median distance of two different stars, of these tokens and this seed."
 
 
 @grader("ex-ch3-count")
 def _count(number: int) -> str | None:
+    """Number of parameters of the paper's encoder."""
     with torch.device("meta"):
         encoder = Encoder(EncoderConfig.of(config.preset("paper"), config.recipe("paper")))
     size = {name: p.numel() for name, p in encoder.named_parameters()}
@@ -134,23 +140,23 @@ def _count(number: int) -> str | None:
 
     layer, band = of("layers.0."), of("embedding.band.0.")
     if len(str(int(number))) < len(str(total)) - 1:
-        return "Far too few. Did all layers count? A matrix from a to b numbers has a times b entries."
+        return "Far too few. Did you count all layers? A matrix from a to b numbers has a times b entries."
     for off, hint in (
         (0, None),
         (of("bias"), "All biases are missing: a linear layer adds one number per output."),
         (of("bias") - of("norm1.bias", "norm2.bias"), "The biases of the linear layers are missing."),
         (of("norm1", "norm2"), "The layer norms are missing: each has a scale and a shift per entry."),
         (of("norm1", "norm2") // 2, "Two norms a layer, each with a scale and a shift: one of these was halved."),
-        (of("projection"), "The projection head is missing. It is small, but it is there."),
+        (of("projection"), "The projection head is missing; it is small, but it counts."),
         (
             of("embedding"),
-            "The embedding is missing: magnitude, and band in two steps. The clock has nothing to learn.",
+            "The embedding is missing: magnitude, and band in two layers. The time encoding has no parameters.",
         ),
         (of("embedding.band"), "The band's two linear layers are missing."),
         (band, "The band network has two layers; its first one is missing."),
         (of("layers") - layer, "One layer was counted. How many are there?"),
-        (of("attention.out"), "Attention has one matrix more: the heads are put side by side, and then?"),
-        (-encoder.config.d_model // 2, "The rates of the clock are fixed. What is fixed is no parameter."),
+        (of("attention.out"), "Attention has one matrix more, which follows when the heads are put side by side."),
+        (-encoder.config.d_model // 2, "The rates of the time encoding are fixed, and so they are not parameters."),
     ):
         if int(number) == total - off:
             return hint

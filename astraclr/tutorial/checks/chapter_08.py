@@ -1,4 +1,4 @@
-"""Graders of chapter 8: another denominator, two middles, and what no file can carry."""
+"""Graders of chapter 8: a loss with another denominator, two rules for the middle crop, exports that are refused."""
 
 from __future__ import annotations
 
@@ -40,49 +40,50 @@ def _strict(z: Tensor, temperature: float = _T, mistake: str = "") -> float:
 
 
 _DENOMINATOR_HINTS = {
-    "itself": "An anchor is still compared with itself, its best match for ever.",
-    "strangers": "The denominator has lost the positive of the pair as well: the share of the right answer can then "
+    "itself": "An anchor is still compared with itself, which is always its best match.",
+    "strangers": "The denominator also lacks the positive of the pair: the probability of the right answer can then "
     "exceed 1, and the loss fall below any floor.",
     "temperature": "It ignores the temperature.",
-    "lengths": "Scalar products of vectors of any length are no cosines.",
-    "order": "z is (view, star, dimension): once flattened, how far apart are the rows of one star?",
+    "lengths": "Scalar products are cosines only for vectors of length 1.",
+    "order": "z is (view, star, dimension): after flattening, how far apart are the rows of one star?",
 }
 
 
 @grader("ex-ch8-denominator")
 def _denominator(strict: Callable[[Tensor], Tensor | float], lowest: Mapping[str, float]) -> str | None:
+    """A loss whose denominator leaves out other positives, and the lowest values of both losses."""
     if not callable(strict):
-        return "Hand over the function itself, so that it can be tried on other vectors."
+        return "Pass the function itself, so that it can be tested on other vectors."
     generator = torch.Generator().manual_seed(8)
     z = 1.5 * torch.randn(3, 6, 5, generator=generator)
-    said = float(strict(z))
-    if not math.isclose(said, _strict(z), rel_tol=1e-4):
-        if math.isclose(said, float(nt_xent(z, _T)), rel_tol=1e-4):
-            return "This is still the loss of the reference: other positives of the anchor stand in its denominator."
+    loss = float(strict(z))
+    if not math.isclose(loss, _strict(z), rel_tol=1e-4):
+        if math.isclose(loss, float(nt_xent(z, _T)), rel_tol=1e-4):
+            return "This is still the loss of the reference: its denominator holds other positives of the anchor."
         for mistake, hint in _DENOMINATOR_HINTS.items():
-            if math.isclose(said, _strict(z, mistake=mistake), rel_tol=1e-4):
+            if math.isclose(loss, _strict(z, mistake=mistake), rel_tol=1e-4):
                 return hint
-        return "Take two stars in three views, and write down by hand which four vectors one anchor is compared with."
+        return "For two stars in three views, write down by hand the four vectors with which one anchor is compared."
     if missing := {"kept", "left out"} - set(lowest):
         return f"`lowest` lacks {' and '.join(sorted(missing))}."
-    tags, cold = torch.eye(4).expand(3, 4, 4), 0.01  # perfect vectors; strangers weigh nothing
+    tags, cold = torch.eye(4).expand(3, 4, 4), 0.01  # perfect vectors; negatives have no weight
     right = {"kept": float(nt_xent(tags, cold)), "left out": _strict(tags, cold)}
     given = {name: float(lowest[name]) for name in right}
     if all(math.isclose(given[name], right[name], abs_tol=1e-3) for name in right):
         return None
     other = {"kept": right["left out"], "left out": right["kept"]}
     if all(math.isclose(given[name], other[name], abs_tol=1e-3) for name in other):
-        return "The two are exchanged. Which of them still has a rival when every stranger is far away?"
+        return "The two values are exchanged. In which loss does a positive compete when all negatives are far away?"
     if any(math.isclose(value, chance_level(3, n), rel_tol=1e-3) for value in given.values() for n in (16, 32, 128)):
         return "That is the level of a constant output. The lowest value is that of perfect vectors."
     if math.isclose(given["kept"], floor_level(4), abs_tol=1e-3):
-        return "Which rivals remain once strangers weigh nothing? Count the views of the star without the anchor."
+        return "Which terms remain if negatives have no weight? Count the views of the star without the anchor."
     wide = torch.eye(128).expand(3, 128, 128)
     at_work = {"kept": float(nt_xent(wide, _T)), "left out": _strict(wide)}
     if any(math.isclose(given[name], at_work[name], rel_tol=1e-3) for name in given):
-        return "Strangers at right angles still weigh a little at this temperature. Give the limit without them."
+        return "Orthogonal negatives still have some weight at this temperature. Give the limit without them."
     wrong = " and ".join(name for name in right if not math.isclose(given[name], right[name], abs_tol=1e-3))
-    return f"The lowest value with the others {wrong}: what is left of the sum when every stranger weighs nothing?"
+    return f"The lowest value with the others {wrong}: which terms of the sum are left if negatives have no weight?"
 
 
 def _held(part: ModelInputs, k: int) -> set[tuple[float, float]]:
@@ -93,14 +94,15 @@ def _held(part: ModelInputs, k: int) -> set[tuple[float, float]]:
 
 @grader("ex-ch8-middle")
 def _middle(differ: np.ndarray, few: LightCurves) -> str | None:
+    """Number of observations that only one rule's middle crop holds, by star."""
     differ = np.asarray(differ)
     if differ.shape != (len(few),):
         return f"One number for each of the {len(few)} stars is wanted; this has the shape {differ.shape}."
     if differ.dtype == bool:
-        return "That says whether they differ. Count by how many observations they do."
+        return "That tells whether they differ. Count by how many observations they do."
     if differ.max() > N_TOKENS:
         return (
-            "More than the places that there are: arrays of unlike shape were spread over one another. "
+            "More than the number of places: arrays of unlike shape were broadcast. "
             "Compare the shapes of times and mask before you combine them."
         )
     a, b = (model_inputs(few, ("middle",), middle=rule) for rule in ("band", "epoch"))
@@ -109,14 +111,14 @@ def _middle(differ: np.ndarray, few: LightCurves) -> str | None:
     if any(np.array_equal(differ, right) for right in (one, other)):
         return None
     if np.array_equal(differ, one + other):
-        return "That counts both what one rule adds and what the other does. Count one side."
+        return "That counts the observations that either rule adds. Count those of one side."
     if not differ.any():
-        return "Nothing differs. Was the same rule taken twice?"
+        return "Nothing differs. Did you use the same rule twice?"
     unlike = (a.times != b.times)[..., 0]
     if any(np.array_equal(differ, (unlike & (mask == 0)).sum((1, 2))) for mask in (a.mask, b.mask)):
         return (
             "Those are places. A window that begins one observation later has another one at every place. Count "
-            "the observations that only one of the two holds, wherever they stand."
+            "the observations that only one of the two holds, at any place."
         )
     x, y = (model_inputs(few, middle=rule) for rule in ("band", "epoch"))
     if np.array_equal(differ, [len(_held(x, k) - _held(y, k)) for k in range(len(few))]):
@@ -125,7 +127,7 @@ def _middle(differ: np.ndarray, few: LightCurves) -> str | None:
 
 
 def _refusal(checkpoint: Checkpoint) -> str:
-    """What the export says; nothing if it goes through."""
+    """Message of a refused export; empty if the export succeeds."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             export_onnx(checkpoint, Path(folder) / "broken.onnx")
@@ -135,7 +137,7 @@ def _refusal(checkpoint: Checkpoint) -> str:
 
 
 def _stops_by_itself(checkpoint: Checkpoint) -> bool:
-    """Whether the encoder refuses the contract's inputs without any check."""
+    """Whether the encoder itself raises an error for the inputs of the exchange contract."""
     ones = torch.ones(1, 4)
     tokens = Tokens(ones, torch.arange(4.0)[None].double(), 3.6 * ones, torch.zeros(1, 4, dtype=torch.bool))
     try:
@@ -148,22 +150,23 @@ def _stops_by_itself(checkpoint: Checkpoint) -> bool:
 
 @grader("ex-ch8-refuse")
 def _refuse(first: Checkpoint, second: Checkpoint, messages: Sequence[str], found_anyway: str) -> str | None:
+    """Two checkpoints that are not exported, the messages, and which would fail anyway."""
     if not first.recipe.error_input:
-        return "The recipe of the first checkpoint reads no errors: set its switch."
+        return "The recipe of the first checkpoint takes no errors as inputs: set its switch."
     if all(weight.isfinite().all() for weight in second.encoder.state_dict().values()):
         return "All weights of the second checkpoint are finite."
     if len(messages) != 2 or not all(messages):
         return "Two messages are wanted, of the first and of the second export."
-    said = [str(message) for message in messages]
+    texts = [str(message) for message in messages]
     right = [_refusal(c) for c in (first, second)]
-    if said == right[::-1]:
+    if texts == right[::-1]:
         return "The messages are exchanged."
-    for number, (given, wanted) in enumerate(zip(said, right, strict=True), start=1):
+    for number, (given, wanted) in enumerate(zip(texts, right, strict=True), start=1):
         if given != wanted:
             return f"Message {number} is not what the export of that checkpoint says. Keep the text of its ValueError."
     stops = {name: _stops_by_itself(c) for name, c in (("first", first), ("second", second))}
     if found_anyway not in stops:
         return "`found_anyway` should be the word first or second."
     if not stops[found_anyway]:
-        return "Feed that encoder the four inputs of a light curve: does anything stop it, or does it return numbers?"
+        return "Give that encoder the four inputs of a light curve: does anything stop it, or does it return numbers?"
     return None

@@ -1,4 +1,4 @@
-"""Graders of chapter 9: an older encoder, more windows, a statistic made for the purpose, a period inside a class."""
+"""Graders of chapter 9: an older encoder, more windows, a statistic for one kind of event, periods within a class."""
 
 from __future__ import annotations
 
@@ -18,49 +18,52 @@ from astraclr.simulation.transients import EVENTS, planted
 from astraclr.tutorial.checks import grader
 
 _OFF = 0.07
-"""How far two forests of different seeds may differ in the share of events at the top."""
+"""Largest difference of two isolation forests with different seeds in the share of events at the top."""
 
 
 def _purity(usual: np.ndarray, events: np.ndarray, share: float = 0.05, seed: int = 0) -> float:
+    """Share of events among the strangest stars."""
     scores = outlier_scores(np.concatenate([usual, events]), seed)
     return purity_at_top(scores, np.arange(len(scores)) >= len(usual), share, bootstraps=0)["purity"]
 
 
 def _ranked(
     found: Mapping[str, float],
-    lots: Mapping,
+    sets: Mapping,
     rank: Callable[[np.ndarray], np.ndarray],
     other: Callable[[np.ndarray], np.ndarray],
 ) -> str | None:
-    """A hint where the share of events among the strangest 5 % is not that of `rank`."""
+    """Hint if the share of events among the strangest 5 % is not that of the vectors that `rank` makes."""
     if missing := [kind for kind in EVENTS if kind not in found]:
         return f"There is no share for {', '.join(missing)}."
-    usual = lots["usual"]
+    usual = sets["usual"]
     for kind in EVENTS:
-        given, right = float(found[kind]), _purity(rank(usual), rank(lots[kind, True]))
+        given, right = float(found[kind]), _purity(rank(usual), rank(sets[kind, True]))
         if abs(given - right) <= _OFF:
             continue
         if given > 1:
             return f"{kind}: give a share, from 0 to 1."
-        if abs(given - _purity(rank(usual), rank(lots[kind, True]), 0.01)) <= 0.01:
+        if abs(given - _purity(rank(usual), rank(sets[kind, True]), 0.01)) <= 0.01:
             return f"{kind}: that is of the strangest 1 %. Give that of the strangest 5 %."
-        if abs(given - _purity(rank(usual), rank(lots[kind, False]))) <= 0.01:
-            return f"{kind}: that is of the null, the same stars without their event."
-        if abs(given - _purity(other(usual), other(lots[kind, True]))) <= 0.02:
-            return f"{kind}: is that the mean of the windows, or what they disagree about? The other one is asked for."
-        return f"{kind}: these vectors lead to another share. Rank all stars together, 980 and 20, strangest first."
+        if abs(given - _purity(rank(usual), rank(sets[kind, False]))) <= 0.01:
+            return f"{kind}: that is for the null, the same stars without their event."
+        if abs(given - _purity(other(usual), other(sets[kind, True]))) <= 0.02:
+            return f"{kind}: you exchanged the mean of the windows and their disagreement. The other one is asked for."
+        return f"{kind}: these vectors give another share. Rank all stars together, 980 and 20, strangest first."
     return None
 
 
 def _mean(windows: np.ndarray) -> np.ndarray:
+    """Mean over the windows of each star."""
     return windows.mean(axis=1)
 
 
-def _shape_of(lots: Mapping, n_windows: int) -> str | None:
+def _shape_of(sets: Mapping, n_windows: int) -> str | None:
+    """Hint about sets that are missing or have another shape."""
     needed = ["usual", *((kind, event) for kind in EVENTS for event in (True, False))]
-    if missing := [name for name in needed if name not in lots]:
-        return f"The vectors of {missing[0]} are missing. Read all lots of the chapter."
-    shapes = {np.shape(lots[name])[1:] for name in needed}
+    if missing := [name for name in needed if name not in sets]:
+        return f"The vectors of {missing[0]} are missing. Include all five sets of the chapter."
+    shapes = {np.shape(sets[name])[1:] for name in needed}
     if any(len(shape) != 2 or shape[0] != n_windows for shape in shapes):
         return (
             f"Vectors should be (star, window, dimension) with {n_windows} windows; these are (star, "
@@ -71,6 +74,7 @@ def _shape_of(lots: Mapping, n_windows: int) -> str | None:
 
 @grader("ex-ch9-old")
 def _old(found: Mapping[str, Mapping[str, float]], three: Mapping) -> str | None:
+    """Shares of events at the top with the shipped encoder `tiny`, by star and by windows."""
     if hint := _shape_of(three, 3):
         return hint
     wanted = load_checkpoint("tiny").preset.d_model
@@ -86,11 +90,12 @@ def _old(found: Mapping[str, Mapping[str, float]], three: Mapping) -> str | None
 
 @grader("ex-ch9-windows")
 def _windows(found: Mapping[str, float], six: Mapping) -> str | None:
+    """Share of events at the top by the disagreement of six windows."""
     return _shape_of(six, 6) or _ranked(found, six, disagreement, _mean)
 
 
 def _changed(lc: LightCurves, change: Callable[[np.ndarray], np.ndarray]) -> LightCurves:
-    """The stars with other magnitudes, band by band."""
+    """Change the magnitudes of stars, band by band."""
     mag = lc.mag.copy()
     for begin, end in zip(lc.offsets[:-1], lc.offsets[1:], strict=True):
         mag[begin:end] = change(lc.mag[begin:end])
@@ -98,6 +103,7 @@ def _changed(lc: LightCurves, change: Callable[[np.ndarray], np.ndarray]) -> Lig
 
 
 def _one_bright_point(mag: np.ndarray) -> np.ndarray:
+    """Make the middle observation 4 mag brighter."""
     out = mag.copy()
     out[len(out) // 2 : len(out) // 2 + 1] -= 4
     return out
@@ -105,38 +111,46 @@ def _one_bright_point(mag: np.ndarray) -> np.ndarray:
 
 @grader("ex-ch9-purpose")
 def _purpose(brightening: Callable[[LightCurves], np.ndarray]) -> str | None:
+    """A function that scores stars by their brightening."""
     if not callable(brightening):
-        return "Hand over the function itself, so that it can be tried on other stars."
+        return "Pass the function itself, so that it can be tested on other stars."
     usual, events = simulate(300, seed=990_001), planted(20, "microlensing", 990_001)
     quiet = planted(20, "microlensing", 990_001, event=False)
     scores = {name: np.asarray(brightening(lc), float) for name, lc in (("events", events), ("quiet", quiet))}
     if scores["events"].shape != (len(events),):
-        return f"One number a star is wanted; {len(events)} stars gave an array of shape {scores['events'].shape}."
+        return (
+            f"One number for each star is wanted; {len(events)} stars gave an array of shape {scores['events'].shape}."
+        )
     if not np.isfinite(scores["quiet"]).all():
-        return "Some scores are not finite. May the scatter of a star be zero?"
+        return "Some scores are not finite. What if the scatter of a star is zero?"
     if not np.allclose(brightening(_changed(quiet, lambda m: m + 2)), scores["quiet"], rtol=0.02, atol=0.02):
-        return "Two magnitudes fainter, the same stars score differently. Compare each star with its own usual."
+        return "The same stars get other scores if they are two magnitudes fainter. Subtract each star's own median."
     if np.median(scores["events"]) < np.median(scores["quiet"]):
-        return "Stars with an event score lower than without. Magnitudes grow downwards: what is the brightest median?"
+        return (
+            "Stars with an event score lower than without. Bright means a small magnitude: which median is brightest?"
+        )
     if np.mean(brightening(_changed(quiet, _one_bright_point)) > scores["quiet"] + 2) > 0.3:
-        return "A single wild point makes a star an event. The medians of five neighbours should see to that."
+        return "A single outlying point makes a star an event. Medians of five neighbours should prevent that."
     twice = brightening(_changed(events, lambda m: np.median(m) + 2 * (m - np.median(m))))
     if np.median(twice / scores["events"]) > 1.5:
-        return "A star that varies twice as much scores twice as high. In units of what should the brightening be?"
+        return "A star that varies twice as much scores twice as high. Divide the brightening by the star's scatter."
     everyone = np.asarray(brightening(concatenate([usual, events])), float)
     purity = purity_at_top(everyone, np.arange(len(everyone)) >= len(usual), len(events) / len(everyone), 0)["purity"]
     if purity < 0.5:
         return (
-            "Among 300 ordinary stars it finds few of 20 microlensing events. Are the points in the order of time, "
-            "and of the r band alone?"
+            "Among 300 ordinary stars it finds few of 20 microlensing events. Are the points sorted by time, "
+            "and of band r only?"
         )
     return None
 
 
 @grader("ex-ch9-class")
 def _class(r2: Mapping[str, float], x: Mapping[str, np.ndarray], inside: LightCurves) -> str | None:
+    """Share of the variance of log period that each representation explains within a class."""
     if len(kinds := np.unique(inside.label)) > 1:
-        return f"These are stars of {len(kinds)} classes, and the class alone tells much of the period. Take one."
+        return (
+            f"These are stars of {len(kinds)} classes, and the class alone predicts much of the period. Take one class."
+        )
     if missing := [name for name in x if name not in r2]:
         return f"`r2` lacks {', '.join(missing)}."
     half, period = len(inside) // 2, inside.period
@@ -151,9 +165,9 @@ def _class(r2: Mapping[str, float], x: Mapping[str, np.ndarray], inside: LightCu
         if abs(given - right) <= 0.03:
             continue
         if abs(given - explained(vectors, np.log10(period), seen)) <= 0.005:
-            return f"{name}: that is on the stars that it was fitted to. Test on the other half."
+            return f"{name}: that is for the stars that it was fitted to. Test on the other half."
         if abs(given - explained(vectors, period, new)) <= 0.005:
-            return f"{name}: that is of the period. The logarithm is asked for."
+            return f"{name}: that is for the period. The logarithm is asked for."
         if abs(given - max(right, 0) ** 0.5) <= 0.01:
             return f"{name}: that looks like a correlation. R² is the share of the variance that is explained."
         return f"{name}: another share is explained. Fit on the first half of `inside`, test on the second."

@@ -1,4 +1,4 @@
-"""Graders of the recipe's page: what a loss knows, and who gets the credit."""
+"""Graders of the page about the recipe: losses beside probes, and the effect of single steps."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from astraclr.tutorial.checks import grader
 from astraclr.tutorial.experiments import committed_result
 
 _SECOND_TASK = "+ summaries"
-"""First row of the road that is not trained by the contrast alone."""
+"""First step that is not trained by the contrast alone."""
 _PARTS = {"+ steps": "no steps", "+ jitter": "no jitter"}
-"""Steps of the road that were also taken away, and the rows without them."""
+"""Steps that were also taken away, and the rows without them."""
 
 
 def _rows(group: str = "") -> dict[str, dict[str, float]]:
-    """Numbers of the rows of the ablation, all or those of a group, in their order."""
+    """Scores of the rows of the ablation, all or those of a group, in their order."""
     rows: dict[str, Any] = committed_result("ablation")["rows"]
     return {
         name: {
@@ -43,8 +43,9 @@ def _agreement(rows: list[dict[str, float]], gauge: str, score: str = "trained",
 
 @grader("ex-rec-loss")
 def _loss(agreement: Mapping[str, float]) -> str | None:
-    road = _rows("road")
-    alone = list(road.values())[: list(road).index(_SECOND_TASK)]
+    """Rank correlation of loss and effective rank with the probe."""
+    path = _rows("road")
+    alone = list(path.values())[: list(path).index(_SECOND_TASK)]
     for gauge in ("loss", "effective rank"):
         if gauge not in agreement:
             return f"There is no correlation for {gauge!r}."
@@ -53,25 +54,28 @@ def _loss(agreement: Mapping[str, float]) -> str | None:
             continue
         mistakes = {
             "That is of all rows. Losses with the second task are another quantity: leave those rows out.": _agreement(
-                list(road.values()), gauge
+                list(path.values()), gauge
             ),
             "That is a correlation of the values. Rank them first: how they are spaced should not matter.": _agreement(
                 alone, gauge, rank=False
             ),
-            "That is with the probe of random weights. Take the trained encoder.": _agreement(alone, gauge, "random"),
+            "That is with the probe of random weights. Use that of the trained encoder.": _agreement(
+                alone, gauge, "random"
+            ),
             "That is with k-NN. The probe is asked for.": _agreement(alone, gauge, "k-NN"),
-            f"{gauge}: the sign. Give the correlation as it is, whatever you would call good.": -right,
+            f"{gauge}: the sign is reversed. It is negative if one falls where the other rises.": -right,
         }
-        other = f"{gauge}: over the rows of the contrast alone another correlation of the ranks comes out."
+        other = f"{gauge}: the rows of the contrast alone have another correlation of the ranks."
         return next((hint for hint, value in mistakes.items() if abs(given - value) < 0.006), other)
     return None
 
 
 @grader("ex-rec-order")
 def _order(brought: Mapping[str, float], missed: Mapping[str, float]) -> str | None:
-    rows, road = _rows(), list(_rows("road"))
+    """Points of accuracy that a step adds, and that are lost without it."""
+    rows, path = _rows(), list(_rows("road"))
     for step, part in _PARTS.items():
-        pairs = {"brought": (brought, step, road[road.index(step) - 1]), "missed": (missed, road[-1], part)}
+        pairs = {"brought": (brought, step, path[path.index(step) - 1]), "missed": (missed, path[-1], part)}
         for name, (answer, more, less) in pairs.items():
             if step not in answer:
                 return f"`{name}` lacks {step!r}."
@@ -79,12 +83,12 @@ def _order(brought: Mapping[str, float], missed: Mapping[str, float]) -> str | N
             right, control = (100 * (rows[more][c] - rows[less][c]) for c in ("trained", "random"))
             if abs(given - right) < 0.06:
                 continue
-            since = 100 * (rows[more]["trained"] - rows[road[0]]["trained"])
+            since = 100 * (rows[more]["trained"] - rows[path[0]]["trained"])
             mistakes = {
-                "the sign. What helps is positive, on the road and when it is missed.": -right,
-                "in points of accuracy, please.": right / 100,
+                "the sign is reversed. What helps is positive, when it is added and when it is missed.": -right,
+                "give points of accuracy.": right / 100,
                 "that is what random weights gain. Take the trained encoder.": control,
-                "that is since the beginning of the road. What did this step alone add?": since,
+                "that is since the first row. What did this step alone add?": since,
             }
             other = f"compare the row with the one {'before it' if name == 'brought' else 'at the end'}."
             for hint, value in mistakes.items():

@@ -27,6 +27,7 @@ TOO_WIDE = """(() => {
   const edge = document.documentElement.clientWidth + 1;
   const out = [...document.querySelectorAll(".bd-article *")].filter((e) => {
     const r = e.getBoundingClientRect();
+    if (e.closest("mjx-assistive-mml")) return false;  // for screen readers alone: clipped to nothing
     return r.width > 1 && r.right > edge && getComputedStyle(e).visibility !== "hidden" && !scrolls(e);
   });
   const names = out.slice(0, 5).map((e) => `${e.tagName}.${e.className} to ${e.getBoundingClientRect().right}`);

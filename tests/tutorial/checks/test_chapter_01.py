@@ -17,9 +17,9 @@ def test_alias():
     wrong = {
         (other, slow): "counts from 0",
         (1 / fast, slow): "frequency",
-        (fast, fast): "allowed to look at",
+        (fast, fast): "lowest frequency",
         (fast, 20.0): "edge",
-        (fast, 5_000.0): "whole turn",
+        (fast, 5_000.0): "whole cycle",
         (fast, 1 / slow): "frequency",
         (fast, 7.0): "highest",
         (3.3, slow): "own search",
@@ -38,14 +38,14 @@ def test_ghosts():
     assert check("ex-ch1-ghosts", right)
     assert check("ex-ch1-ghosts", [1 / abs(f + k * rhythm) for k in (-3, -2, -1, 1, 2)])
     wrong = {
-        (1.6, 2.6, 3.6): "added to the period",
-        (1.2, 0.3, 0.2): "another confusion",
+        (1.6, 2.6, 3.6): "added days to the period",
+        (1.2, 0.3, 0.2): "different confusion",
         (*right[:2], 0.6): "itself",
         tuple(right[:2]): "Three different",
         tuple(1 / p for p in right): "frequencies",
         (1 / (f - 2 * rhythm), *right[1:]): "negative",
         tuple(1 / (f + k) for k in (-1, 1, 2)): "solar",
-        (0.5, 0.7, 0.9): "another height",
+        (0.5, 0.7, 0.9): "another value",
         (*right[:2], 1 / (f + 8 * rhythm)): "above 0.2",
     }
     for answer, words in wrong.items():

@@ -29,21 +29,21 @@ def view(star, n, rng, mean="star", last=1, together=False, pick="window"):
 def test_view():
     assert check("ex-ch2-view", view)
     wrong = {
-        "lost its own mean": {"mean": "band"},
+        "alone. What happens": {"mean": "band"},
         "has mean zero": {"mean": "window"},
-        "as they were": {"mean": "none"},
-        "count alike": {"mean": "plain"},
-        "end of a range": {"last": 0},
+        "are unchanged": {"mean": "none"},
+        "same weight": {"mean": "plain"},
+        "include its end": {"last": 0},
         "same place": {"together": True},
-        "no holes": {"pick": "holes"},
-        "Where is chance": {"pick": "first"},
+        "in between": {"pick": "holes"},
+        "at random": {"pick": "first"},
     }
     for words, how in wrong.items():
         assert words in hint("ex-ch2-view", lambda *a, how=how: view(*a, **how))
     assert "function itself" in hint("ex-ch2-view", view(chapter_02._example(), 5, np.random.default_rng(0)))
-    assert "came out" in hint("ex-ch2-view", lambda *a: {"g": view(*a)["g"]})
+    assert "your view has" in hint("ex-ch2-view", lambda *a: {"g": view(*a)["g"]})
     assert "instead of" in hint("ex-ch2-view", lambda star, n, rng: view(star, n + 1, rng))
-    assert "come whole" in hint(
+    assert "return all of them" in hint(
         "ex-ch2-view", lambda *a: {b: tuple(c[:2] if b == "i" else c for c in v) for b, v in view(*a).items()}
     )
 
@@ -56,7 +56,7 @@ def test_share():
         drawn: "*drawn*",
         of: "*can*",
         0.3: "whole number",
-        1 - drawn * of: "stays",
+        1 - drawn * of: "is kept",
         drawn * 0.5: "observations",
         24.0: "between 0 and 1",
         0.11: "side by side",
@@ -78,15 +78,15 @@ def test_reverse():
     assert check("ex-ch2-reverse", star, turned(lambda t, m, e: (120_000 - t[::-1], m[::-1], e[::-1])), right)
     changes = {
         "forwards": lambda t, m, e: (t, m[::-1], e),
-        "go with them": lambda t, m, e: (-t[::-1], m, e),
-        "stretched": lambda t, m, e: (-2 * t, m, e),
-        "another mirror": lambda t, m, e: (-t, -m, e),
+        "follow them": lambda t, m, e: (-t[::-1], m, e),
+        "stretch": lambda t, m, e: (-2 * t, m, e),
+        "sign of the magnitudes": lambda t, m, e: (-t, -m, e),
         "no observation": lambda t, m, e: (-t[1:], m[1:], e[1:]),
     }
     for words, change in changes.items():
         assert words in hint("ex-ch2-reverse", star, turned(change), right)
-    assert "slow side" in hint("ex-ch2-reverse", star, back, ["ECL", "ELL", "AGN", "RR"])
-    assert "more classes" in hint("ex-ch2-reverse", star, back, ["ECL"])
+    assert "falls slowly" in hint("ex-ch2-reverse", star, back, ["ECL", "ELL", "AGN", "RR"])
+    assert "More classes" in hint("ex-ch2-reverse", star, back, ["ECL"])
     assert "not among" in hint("ex-ch2-reverse", star, back, [*right, "LPV"])
 
 

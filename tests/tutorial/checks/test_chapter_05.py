@@ -69,7 +69,7 @@ def test_families(sky):
     wrong = {
         "that is the purity": {name: purity[name] for name in names},
         "that is the chance level": chance,
-        "A difference": {name: purity[name] - chance[name] for name in names},
+        "is a difference": {name: purity[name] - chance[name] for name in names},
         "not equally large": {name: purity[name] * 3 for name in names},
         "Check both": {name: 9.0 for name in names},
         "no number for cataclysmic": {"pulsating": right["pulsating"]},

@@ -38,13 +38,13 @@ def test_difference():
     p, q = ours.mean(), theirs.mean()
     assert check("ex-ch6-difference", z, ours, theirs)
     wrong = {
-        "second reader": -z,
+        "second classifier": -z,
         "difference of the accuracies": p - q,
         "difference of counts": only - other,
         "different stars": (p - q) / np.sqrt((p * (1 - p) + q * (1 - q)) / 500),
         "a square": z**2,
         "share of the disagreements": (only - other) / (only + other),
-        "only the other": 77.0,
+        "for each": 77.0,
     }
     for words, answer in wrong.items():
         hint = hint_of(check("ex-ch6-difference", answer, ours, theirs))
@@ -68,10 +68,10 @@ def test_together(labels):
     name = names[0]
     wrong = {
         "both together": right[name] + alone,
-        "turned round": -right[name],
+        "reversed": -right[name],
         "other way round": right[name] + alone - accuracy(name),
         "test stars": accuracy("features", name, place=2) - accuracy("features", place=2),
-        "take off": 3.0,
+        "subtract ": 3.0,
     }
     for words, answer in wrong.items():
         hint = hint_of(check("ex-ch6-together", right | {name: answer}, x, *labels))
@@ -97,7 +97,7 @@ def test_temperature(labels):
         "other temperature": found(v.fit, v.choose, t_of=lambda t: 1.07 - t),
         "another number": found(v.fit, v.choose, k_of=lambda k: 20),
         "are standardised": found(*((part - mean) / spread for part in v[:2])),
-        "fit on the first": dict.fromkeys(right, 2.0),
+        "train on the first": dict.fromkeys(right, 2.0),
         "missing": {(1, 0.07): 0.5},
     }
     for words, answer in wrong.items():

@@ -73,7 +73,7 @@ def test_optimism(checkpoint):
         "last pass": {k: v - 0.1 for k, v in right.items()},
         "lacks two": {"one": right["one"]},
         "one of the two": {"one": 0.6, "two": 0.6},
-        "neither pass": {"one": 0.33, "two": 0.1},
+        "no pass": {"one": 0.33, "two": 0.1},
     }
     for hint, answer in wrong.items():
         told = repr(check("ex-ch7-optimism", answer, said, runs, label))

@@ -44,7 +44,7 @@ def test_denominator():
         (lambda z: nt_xent(z, 0.1), "still the loss of the reference"),
         (lambda z: strict(z, own=False), "fall below any floor"),
         (lambda z: strict(z, 1.0), "ignores the temperature"),
-        (lambda z: strict(z, unit=False), "no cosines"),
+        (lambda z: strict(z, unit=False), "length 1"),
         (0.5, "function itself"),
         (lambda z: strict(z) + 1, "by hand"),
     ):
@@ -52,7 +52,7 @@ def test_denominator():
     for answer, hint in (
         ({"kept": 0.0, "left out": np.log(2)}, "exchanged"),
         ({"kept": 0.5}, "lacks left out"),
-        ({"kept": np.log(3), "left out": 0.0}, "Which rivals remain"),
+        ({"kept": np.log(3), "left out": 0.0}, "Which terms remain"),
         ({"kept": np.log(3 * 128 - 1), "left out": 0.0}, "constant output"),
         ({"kept": np.log(2), "left out": 0.4}, "others left out"),
     ):
@@ -100,7 +100,7 @@ def test_refuse():
     first = Checkpoint(new_encoder(size, with_errors, 0).eval(), size, with_errors, 0)
     second = Checkpoint(new_encoder(size, recipe("corrected"), 0).eval(), size, recipe("corrected"), 0)
     whole = Checkpoint(new_encoder(size, recipe("corrected"), 0).eval(), size, recipe("corrected"), 0)
-    second.encoder.layers[0].norm1.weight.data[0] = torch.nan
+    second.encoder.get_parameter("layers.0.norm1.weight").data[0] = torch.nan
     from astraclr.interop.onnx_export import export_onnx
 
     messages = []

@@ -1,5 +1,7 @@
 """Graders of chapter 9: right answers pass, and each typical mistake gets the hint that belongs to it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,9 @@ def lenient(monkeypatch):
 def lots(n_windows: int, dimensions: int) -> dict:
     """Windows of 400 stars and of 20 of each kind, whose event is in one window; the null has none."""
     rng = np.random.default_rng(0)
-    found = {"usual": rng.normal(size=(400, 1, dimensions)) + 0.3 * rng.normal(size=(400, n_windows, dimensions))}
+    found: dict[Any, np.ndarray] = {
+        "usual": rng.normal(size=(400, 1, dimensions)) + 0.3 * rng.normal(size=(400, n_windows, dimensions))
+    }
     for kind in EVENTS:
         for event in (True, False):
             x = 0.3 * rng.normal(size=(20, n_windows, dimensions))
@@ -82,12 +86,13 @@ def brightening(lc, smooth: int = 5, scaled: bool = True, usual: bool = True, si
 
 def test_made_for_the_purpose():
     assert check("ex-ch9-purpose", brightening)
-    for how, hint in (
+    mistakes: tuple[tuple[dict[str, Any], str], ...] = (
         ({"smooth": 1}, "single wild point"),
         ({"scaled": False}, "In units of what"),
         ({"usual": False}, "own usual"),
         ({"sign": -1}, "grow downwards"),
-    ):
+    )
+    for how, hint in mistakes:
         assert hint in repr(check("ex-ch9-purpose", lambda lc, how=how: brightening(lc, **how)))
     assert "function itself" in repr(check("ex-ch9-purpose", 0.8))
     assert "One number a star" in repr(check("ex-ch9-purpose", lambda lc: brightening(lc)[:3]))

@@ -46,7 +46,7 @@ def test_amdahl():
     assert check("ex-ch10-amdahl", law, round(half), growing)
     waits = s + rows[2]["waiting"]
     for wrong, hint in (
-        (lambda r: r * law(r), "a rank"),
+        (lambda r: r * law(r), "number of ranks"),
         (lambda r: growing, "does not depend"),
         (lambda r: total / (total / r + s) / r, "row of one rank"),
         (0.5, "function"),

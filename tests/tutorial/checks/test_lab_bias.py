@@ -36,7 +36,8 @@ def many():
 
 def test_the_cut(many):
     left = {
-        c: pd.Series((many.counts[:, :2] >= c).all(axis=1)).groupby(many.label).mean().min() for c in range(10, 400, 10)
+        c: min(np.mean((many.counts[many.label == name, :2] >= c).all(axis=1)) for name in np.unique(many.label))
+        for c in range(10, 400, 10)
     }
     right = max(c for c, share in left.items() if share >= 0.9)
     assert check("ex-lab-cut", right, many)
@@ -52,7 +53,7 @@ def test_the_sky():
     share = pd.Series(NATURAL) / sum(NATURAL.values())
     assert check("ex-lab-sky", (share * recall).sum(), recall)
     assert "equally frequent" in hint_of(check("ex-lab-sky", recall.mean(), recall))
-    assert "divided" in hint_of(check("ex-lab-sky", (pd.Series(NATURAL) * recall).sum(), recall))
+    assert "divide the weights" in hint_of(check("ex-lab-sky", (pd.Series(NATURAL) * recall).sum(), recall))
     mixed = recall.sample(frac=1, random_state=0)
     assert "orders" in hint_of(check("ex-lab-sky", (share.to_numpy() * mixed.to_numpy()).sum(), mixed))
     assert "twelve classes" in hint_of(check("ex-lab-sky", 0.5, recall[:5]))
@@ -68,5 +69,5 @@ def test_the_spectra():
     assert "different stars" in hint_of(check("ex-lab-buy", faint[:50], r_mag, fit, bright))
     assert "test stars" in hint_of(check("ex-lab-buy", faint + 600, r_mag, fit, bright))
     assert "already" in hint_of(check("ex-lab-buy", faint - 300, r_mag, fit, bright))
-    assert "strangers" in hint_of(check("ex-lab-buy", np.arange(300, 400), r_mag, fit, bright))
+    assert "faintest third" in hint_of(check("ex-lab-buy", np.arange(300, 400), r_mag, fit, bright))
     assert "whole numbers" in hint_of(check("ex-lab-buy", fit, r_mag, fit, bright))

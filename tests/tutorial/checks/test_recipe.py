@@ -1,5 +1,7 @@
 """Graders of the recipe's page: right answers pass, and each typical mistake gets the hint that belongs to it."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
@@ -34,7 +36,7 @@ def test_loss(table):
     alone = road.iloc[: list(road.index).index("+ summaries")]
 
     def agreement(rows: pd.DataFrame, score: str = "trained", rank: bool = True) -> dict[str, float]:
-        found = (rows.rank() if rank else rows).corr()[score]
+        found: Any = (rows.rank() if rank else rows).corr()[score]
         return {gauge: float(found[gauge]) for gauge in ("loss", "effective rank")}
 
     right = agreement(alone)
@@ -66,7 +68,7 @@ def test_order(table):
     for answer, hint in (
         ((brought, {k: -v for k, v in missed.items()}), "the sign"),
         (credits("random"), "random"),
-        (credits(scale=1), "in points"),
+        (credits(scale=1), "give points"),
         (({"+ steps": 1.0}, missed), "one before it"),
         ((brought, {}), "lacks '+ steps'"),
         ((brought | {"+ jitter": 33.3}, missed), "before it"),

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from astraclr.tutorial.results import bench_table
+from astraclr.tutorial.bench_table import bench_table
 
 
-def reader(accuracy: float, **more: object) -> dict[str, object]:
+def scores(accuracy: float, **more: object) -> dict[str, object]:
     return {
         "accuracy": accuracy,
         "accuracy_low": accuracy - 0.1,
@@ -22,19 +22,19 @@ def reader(accuracy: float, **more: object) -> dict[str, object]:
 MEANS = {"accuracy": {"mean": 0.5, "sd": None}}
 RESULT = {
     "rows": {
-        "majority": {"over_seeds": {"majority": MEANS, "n": 1}, "seeds": {"0": {"majority": reader(0.1)}}},
+        "majority": {"over_seeds": {"majority": MEANS, "n": 1}, "seeds": {"0": {"majority": scores(0.1)}}},
         "recommended": {
             "over_seeds": {"linear_probe": MEANS, "few_labels 20": MEANS, "n": 2},
             "seeds": {
                 "0": {
                     "width": 8,
-                    "linear_probe": reader(0.6, calibration_error=0.1, natural={"accuracy": 0.7}),
-                    "few_labels": {"20": reader(0.4)},
+                    "linear_probe": scores(0.6, calibration_error=0.1, natural={"accuracy": 0.7}),
+                    "few_labels": {"20": scores(0.4)},
                 },
                 "1": {
                     "width": 8,
-                    "linear_probe": reader(0.8, calibration_error=0.3, natural={"accuracy": 0.9}),
-                    "few_labels": {"20": reader(0.5)},
+                    "linear_probe": scores(0.8, calibration_error=0.3, natural={"accuracy": 0.9}),
+                    "few_labels": {"20": scores(0.5)},
                 },
             },
         },
@@ -42,7 +42,7 @@ RESULT = {
 }
 
 
-def test_one_line_for_each_row_and_reader():
+def test_one_line_for_each_row_and_classifier():
     table = bench_table(RESULT)
     assert list(table.index) == [
         ("majority", "majority"),
@@ -59,7 +59,7 @@ def test_means_spread_and_the_span_of_intervals():
     assert line["calibration_error"] == pytest.approx(0.2) and line["natural"] == pytest.approx(0.8)
 
 
-def test_what_one_seed_or_a_reader_lacks_is_missing():
+def test_what_one_seed_or_a_classifier_lacks_is_missing():
     line = bench_table(RESULT).loc[("majority", "majority")]
     assert line["accuracy"] == 0.1 and np.isnan(line[["accuracy_sd", "calibration_error", "natural"]]).all()
 

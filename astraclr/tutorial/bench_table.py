@@ -1,0 +1,69 @@
+"""Tabulate the scores of the benchmark of encoders, from a committed result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+METRICS = ("accuracy", "macro_f1")
+
+
+def bench_table(committed: Mapping[str, Any]) -> pd.DataFrame:
+    """Tabulate the scores of benchmarks/representation.py on simulated test stars.
+
+    Parameters
+    ----------
+    committed : mapping
+        A result of that benchmark, such as ``committed_result("representation-laptop")``.
+
+    Returns
+    -------
+    DataFrame
+        Index ``row`` ("recommended", "features", ...) and ``classifier`` ("linear_probe", "knn", "few_labels 20", ...),
+        in the order of the file. Columns: ``seeds``, the number of trainings; for each of `METRICS` the mean over them,
+        its standard deviation ``_sd`` (NaN for one seed), and ``_low`` to ``_high``, which span the 95 % intervals of
+        all seeds, and so cover the choice of test stars and the randomness of training; ``calibration_error`` and
+        ``natural`` (accuracy under natural class frequencies), means over seeds, NaN where a classifier has none.
+
+    Raises
+    ------
+    ValueError
+        If it holds no rows.
+
+    Examples
+    --------
+    >>> from astraclr.tutorial.experiments import committed_result
+    >>> list(bench_table(committed_result("representation-laptop")).index.names)
+    ['row', 'classifier']
+    """
+    lines = []
+    for name, row in committed.get("rows", {}).items():
+        for classifier in (key for key in row["over_seeds"] if key != "n"):
+            scores = [reduce(getitem, classifier.split(), s) for s in row["seeds"].values()]
+            lines.append({"row": name, "classifier": classifier} | _line(scores))
+    if not lines:
+        raise ValueError("no rows in this result; make them with `python benchmarks/representation.py`")
+    return pd.DataFrame(lines).set_index(["row", "classifier"])
+
+
+def _line(scores: list[dict[str, Any]]) -> dict[str, float]:
+    """Average the scores of one classifier, a dictionary for each seed."""
+    out: dict[str, float] = {"seeds": len(scores)}
+    for metric in METRICS:
+        values = [s[metric] for s in scores]
+        out |= {
+            metric: float(np.mean(values)),
+            f"{metric}_sd": float(np.std(values, ddof=1)) if values[1:] else np.nan,
+            f"{metric}_low": min(s[f"{metric}_low"] for s in scores),
+            f"{metric}_high": max(s[f"{metric}_high"] for s in scores),
+        }
+    natural = [s.get("natural", {}).get("accuracy", np.nan) for s in scores]
+    return out | {
+        "calibration_error": float(np.mean([s.get("calibration_error", np.nan) for s in scores])),
+        "natural": float(np.mean(natural)),
+    }
