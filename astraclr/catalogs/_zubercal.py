@@ -102,7 +102,7 @@ def zubercal(
 
 
 def from_hats(path: Path, **how: Any) -> LightCurves:
-    """All stars of a HATS catalogue in a folder: its flags are heeded where it has any, and it is said where not."""
+    """Read all stars of a HATS catalogue in a folder; apply its quality flags, or note that it has none."""
     schema = opened(str(path)).original_schema
     with about(path):
         fmt = recognised(Table(path, "HATS", schema, lambda *_: pa.table({})))

@@ -84,7 +84,7 @@ def unsigned_zeros(values: np.ndarray) -> np.ndarray:
 
 
 def one_a_star(values: Any, star: np.ndarray, object_id: Any, column: str) -> np.ndarray:
-    """What a column says of every star in rows that may leave it empty; the order of rows does not matter.
+    """The value of each star in a column of rows, some of which may be empty; the order of the rows does not matter.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Labelled stars in three sets: training, validation and test."""
+"""The 80/20 split of the paper's code, and labelled stars in three sets: training, validation and test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRAIN_SHARE = 0.8
 
 
 def split(n: int, share: float = TRAIN_SHARE, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers 0..n-1 shuffled and cut at int(share n), as the paper's code splits objects."""
+    """Split n stars into training and validation rows, 80 to 20: shuffled and cut as in the paper's code."""
     order = np.random.RandomState(seed).permutation(n)  # the paper's generator
     return order[: int(share * n)], order[int(share * n) :]
 

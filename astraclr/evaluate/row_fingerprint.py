@@ -121,7 +121,7 @@ def _classifiers() -> Part:
 
 
 def _assessment() -> Part:
-    """The bench as a whole, on vectors that have nothing to do with the stars."""
+    """Scores of the whole benchmark on fixed random vectors."""
     lc, (x, _) = _labelled(stars()), _vectors()
     splits, vectors = bench.Splits(lc[:24], lc[24:34], lc[34:]), bench.Vectors(x[:24], x[24:34], x[34:44])
     return {"surveys": [asdict(survey) for survey in surveys.SURVEYS.values()]}, {

@@ -1,4 +1,4 @@
-"""Short runs of every step of the method, on fixed stars that reach its edges; `train.fingerprint` compares them.
+"""Short runs of every step of the method, on fixed stars that include extreme ones; `train.fingerprint` compares them.
 
 Each part gives plain JSON values that must be equal on every processor, and numbers that round. To add one, choose
 numbers away from zero that hang on no threshold, and look at them under other processors' rounding.

@@ -1,10 +1,11 @@
-"""What the method does, as a few numbers: kept results are used again as long as it still does the same.
+"""The fingerprint of the method: numbers that it computes; kept results are reused while these stay the same.
 
 A digest of source text goes stale with every docstring, and misses what stands in another file. Here the method is run
-instead, for about two seconds, on fixed stars that reach its edges. A fingerprint has two parts. The exact one holds
-integers and text (splits, batch order, random bits, which observations a view shows) as digests that must be equal. The
-close one holds what rounds differently from one processor to the next (losses, gauges, norms): numbers that must agree
-within `CLOSE`. Nothing here reads source files, so that code may be renamed, moved, explained and rewritten.
+instead, for about two seconds, on fixed stars that include extreme ones. A fingerprint has two parts. The exact one
+holds integers and text (splits, batch order, random bits, which observations a view shows) as digests that must be
+equal. The close one holds what rounds differently from one processor to the next (losses, validation measures, norms):
+numbers that must agree within `CLOSE`. Nothing here reads source files, so that code may be renamed, moved, explained
+and rewritten.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def test_the_command_lists_figures_and_refuses_before_it_runs_anything(tmp_path,
         return CliRunner().invoke(app, ["figure", *words])
 
     assert "fig-views  (02_views)" in run("--list").stdout
-    assert "say which figure" in run().stderr
+    assert "name a figure" in run().stderr
     assert "no figure 'fig-veiws'; did you mean fig-views" in run("fig-veiws").stderr
     assert "must end in .png" in run("fig-views", "--out", str(tmp_path / "a.pdf")).stderr
     assert "tiny" in run("fig-views", "--preset", "huge").stderr
