@@ -87,15 +87,15 @@ def brightening(lc, smooth: int = 5, scaled: bool = True, usual: bool = True, si
 def test_made_for_the_purpose():
     assert check("ex-ch9-purpose", brightening)
     mistakes: tuple[tuple[dict[str, Any], str], ...] = (
-        ({"smooth": 1}, "single wild point"),
-        ({"scaled": False}, "In units of what"),
-        ({"usual": False}, "own usual"),
-        ({"sign": -1}, "grow downwards"),
+        ({"smooth": 1}, "single outlying point"),
+        ({"scaled": False}, "by the star's scatter"),
+        ({"usual": False}, "own median"),
+        ({"sign": -1}, "which median is brightest"),
     )
     for how, hint in mistakes:
         assert hint in repr(check("ex-ch9-purpose", lambda lc, how=how: brightening(lc, **how)))
     assert "function itself" in repr(check("ex-ch9-purpose", 0.8))
-    assert "One number a star" in repr(check("ex-ch9-purpose", lambda lc: brightening(lc)[:3]))
+    assert "One number for each star" in repr(check("ex-ch9-purpose", lambda lc: brightening(lc)[:3]))
 
 
 def test_period_inside_a_class():
