@@ -75,7 +75,7 @@ class Recipe:
     centring : subtract one mean magnitude a star, or one for each band of each window (as `light_curve.embed` does)
     middle_crop : the middle of each band, or of all epochs of the star (as astra-infer cuts)
     time_rates : "days": 1 rad/day and slower (Vaswani et al. 2017); "log": 0.05 to 1,000 days, log-spaced; "none": the
-        encoder is not told the time (with `inputs` of "steps" it is told time differences)
+        encoder has no time input (with `inputs` of "steps" it reads time differences)
     error_input : the logarithm of each point's error is an input of the encoder
     inputs : "paper": magnitude and band; "steps": also the error, and the step from the observation before in the same
         band (`inputs.Steps`)

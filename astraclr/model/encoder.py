@@ -1,6 +1,6 @@
 """The encoder: input embedding, attention layers, pooling over tokens, and heads for the losses.
 
-Names in the mathematics are the names in the code; tensors are (batch, length, d_model) unless said otherwise.
+Names in the mathematics are the names in the code; tensors are (batch, length, d_model) unless stated otherwise.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Input layers of the encoder: the numbers of an observation become one vector, the token's embedding.
 
-Names in the mathematics are the names in the code; tensors are (..., length, d_model) unless said otherwise.
+Names in the mathematics are the names in the code; tensors are (..., length, d_model) unless stated otherwise.
 """
 
 from __future__ import annotations
