@@ -122,6 +122,20 @@ def test_the_package_keeps_its_layers(monkeypatch, capsys):
     assert lint_imports(no_cache=True, no_logo=True) == EXIT_STATUS_SUCCESS, capsys.readouterr().out
 
 
+def statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its signature and docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "astraclr").rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT)))
+def test_a_module_is_read_in_one_sitting(file):
+    source = file.read_text()
+    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert len(source.splitlines()) <= 300
+    assert {f.name: statements(f) for f in functions if statements(f) > 60} == {}
+
+
 def test_readme_names_the_two_commands():
     text = (ROOT / "README.md").read_text()
     assert "make book" in text and "make test" in text
