@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from astraclr.config import RECIPES, preset, recipe_from_dict, to_dict
+from astraclr.config import RECIPES, preset, to_dict
 from astraclr.data.folding import N_FOLDED
 from astraclr.data.sources import InMemory
 from astraclr.data.summaries import n_summaries
@@ -17,6 +17,7 @@ from astraclr.model.checkpoint import load_checkpoint
 from astraclr.model.config import EncoderConfig
 from astraclr.model.description import Description
 from astraclr.model.encoder import new_encoder
+from astraclr.model.saved_settings import recipe_from_dict
 from astraclr.simulation.simulate import simulate
 from astraclr.train.counter_rng import Draws
 from astraclr.train.losses import local_to_global, nearest_stars
