@@ -148,6 +148,7 @@ def test_a_checkpoint_keeps_the_networks_and_older_recipes_have_none(learnt):
     loaded = load_checkpoint(folder)
     assert loaded.encoder.config == run.encoder.config and loaded.recipe == run.recipe
     assert torch.equal(loaded.encoder.description.log_scale, run.encoder.description.log_scale)
-    new = {"global_contrast", "global_inputs", "global_depth", "learn_temperature", "folded_input", "false_negatives"}
+    new = {"global_contrast", "global_temperature", "learn_temperature", "global_depth", "global_inputs"}
+    new |= {"view_head", "folded_input", "false_negatives"}
     older = {k: v for k, v in to_dict(RECIPES["recommended"]).items() if k not in new}
     assert recipe_from_dict(older) == RECIPES["recommended"] and not RECIPES["recommended"].global_contrast
