@@ -174,6 +174,8 @@ def load_checkpoint(where: str | Path, device: torch.device | str = "cpu") -> Ch
         shape = EncoderConfig.of(preset, recipe)
         if "summaries.bias" in tensors:  # for the bands of the training stars, which may not be the preset's
             shape = replace(shape, n_summaries=len(tensors["summaries.bias"]))
+        if "description.star.0.weight" in tensors:
+            shape = replace(shape, n_described=tensors["description.star.0.weight"].shape[1])
         encoder = Encoder(shape)
         encoder.load_state_dict(tensors)
     except (RuntimeError, SafetensorError) as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from astraclr.config import Preset, Recipe
+from astraclr.data.folding import N_FOLDED
 from astraclr.data.summaries import n_summaries
 
 
@@ -45,6 +46,12 @@ class EncoderConfig:
     norm: Literal["post", "pre"] = "post"
     pooling: Literal["mean", "mean_std"] = "mean"
     n_summaries: int = 0
+    n_described: int = 0
+    description_depth: int = 2
+    view_head: Literal["linear", "mlp"] = "linear"
+    temperature: float = 0.15
+    learn_temperature: bool = False
+    folded_input: bool = False
 
     def __post_init__(self) -> None:
         if self.d_model % self.n_heads or self.d_model % 2:
@@ -53,7 +60,7 @@ class EncoderConfig:
     @property
     def d_embedding(self) -> int:
         """Length of an embedding."""
-        return self.d_model * (2 if self.pooling == "mean_std" else 1)
+        return self.d_model * ((2 if self.pooling == "mean_std" else 1) + self.folded_input)
 
     @classmethod
     def of(cls, preset: Preset, recipe: Recipe, n_bands: int | None = None) -> EncoderConfig:
@@ -71,6 +78,7 @@ class EncoderConfig:
         92
         """
         bands = len(preset.windows) if n_bands is None else n_bands
+        described = n_summaries(bands) + (N_FOLDED if recipe.global_inputs == "folded" else 0)
         return cls(
             preset.d_model,
             preset.n_layers,
@@ -85,4 +93,10 @@ class EncoderConfig:
             norm=recipe.norm,
             pooling=recipe.pooling,
             n_summaries=n_summaries(bands) if recipe.summaries else 0,
+            n_described=described if recipe.global_contrast else 0,
+            description_depth=recipe.global_depth,
+            view_head=recipe.view_head,
+            temperature=recipe.global_temperature,
+            learn_temperature=recipe.learn_temperature,
+            folded_input=recipe.folded_input,
         )

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from astraclr.config import Preset, Recipe
+from astraclr.data.folding import N_FOLDED, folded
 from astraclr.data.tokens import Tokens
 from astraclr.model.attention import Form, Mix, best_form, norms_remade, over_rows, over_segments, packed
 from astraclr.model.config import EncoderConfig
+from astraclr.model.description import Description
 from astraclr.model.inputs import Embedding
 
 GROUPS = 8
@@ -114,6 +116,9 @@ class Encoder(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.d_model, eps=1e-6) if config.norm == "pre" else nn.Identity()
+        d = config.d_model
+        reader = nn.Linear(N_FOLDED, 2 * d), nn.GELU(), nn.Linear(2 * d, d)
+        self.folded = nn.Sequential(*reader) if config.folded_input else None
         width = config.d_embedding
         self.projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.d_projection))
         self._begin(self)
@@ -121,6 +126,9 @@ class Encoder(nn.Module):
         self.summaries = nn.Linear(width, config.n_summaries) if config.n_summaries else None
         if self.summaries is not None:
             self._begin(self.summaries)
+        self.description = Description(config) if config.n_described else None
+        if self.description is not None:
+            self._begin(self.description)
 
     @property
     def device(self) -> torch.device:
@@ -146,6 +154,11 @@ class Encoder(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tensor:
         """Embeddings, (batch, d_embedding), pooled over the tokens that are not masked."""
+        seen = self._seen(tokens)
+        return seen if self.folded is None else torch.cat([seen, self.folded(folded(tokens))], dim=-1)
+
+    def _seen(self, tokens: Tokens) -> Tensor:
+        """Pooled over the tokens."""
         if torch.compiler.is_compiling() and tokens.mask.device.type == "cpu":
             form = self.form or "padded"  # groups would each be a graph of its own
         else:

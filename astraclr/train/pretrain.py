@@ -172,7 +172,7 @@ class _Stars:
     Attributes
     ----------
     held, rows, keys : validation stars, their rows in `held` and their numbers in the whole set
-    held_truth : their summaries, where the recipe learns them
+    held_truth : their summaries, where the recipe learns from them
     """
 
     def __init__(self, run: Run, source: Source, device: str) -> None:
@@ -183,7 +183,9 @@ class _Stars:
         self.batches = _Batches(source, train, size, run.seed)
         self.held, self.rows = source.prepared(held, device), torch.arange(len(held), device=device)
         self.keys = torch.as_tensor(held).to(device)
-        self.summaries = Summaries(source, train, device) if training.recipe.summaries else None
+        recipe = training.recipe
+        folded = bool(recipe.global_contrast) and recipe.global_inputs == "folded"
+        self.summaries = Summaries(source, train, device, folded) if recipe.reads_whole else None
         self.held_truth = None if self.summaries is None else self.summaries.of(held)
 
     def of_step(self, step: int) -> tuple[list[Tokens], Tensor | None]:

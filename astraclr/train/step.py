@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from astraclr.data.tokens import Prepared, Tokens
 from astraclr.model.encoder import Encoder
 from astraclr.train.counter_rng import VALIDATION, Draws
 from astraclr.train.distributed import ALONE, Ranks
-from astraclr.train.losses import alignment, effective_rank, nt_xent, uniformity
+from astraclr.train.losses import alignment, effective_rank, local_to_global, nearest_stars, nt_xent, uniformity
 from astraclr.train.optimizer import rate_of_step, set_rate
 from astraclr.train.summary_targets import summary_loss
 from astraclr.train.views import make_views
@@ -85,19 +86,30 @@ def total(terms: list[Term]) -> Tensor:
     return terms[0].loss if len(terms) == 1 else reduce(torch.add, [t.weight * t.loss for t in terms])
 
 
-def loss_terms(recipe: Recipe, z: Tensor, guesses: Tensor | None = None, truth: Tensor | None = None) -> list[Term]:
-    """The losses of a recipe: NT-Xent, and the error in predicting summaries where their `truth` is given.
+def loss_terms(training: Training, found: Heads, truth: Tensor | None = None, ranks: Ranks = ALONE) -> list[Term]:
+    """The losses of a recipe: NT-Xent, and where the `truth` about whole light curves is given, those that read it.
 
     Parameters
     ----------
-    z : (views, batch, d_projection)
-    guesses : (views, batch, n_summaries), for `truth` of (batch, n_summaries)
+    truth : (batch, n) of this rank's stars, as `summary_targets.Summaries` has it
+    ranks : whose stars are compared with one another
     """
-    n_views = len(z)
-    scale = n_views * (n_views - 1) if recipe.loss_sum else 1
+    recipe, described = training.recipe, training.encoder.description
+    z = ranks.gathered(found.projected.float())
+    scale = len(z) * (len(z) - 1) if recipe.loss_sum else 1
     terms = [Term("nt_xent", nt_xent(z, recipe.temperature), recipe.contrast, scale)]
-    if guesses is not None and truth is not None:
-        terms.append(Term("summary_loss", summary_loss(guesses.float(), truth), recipe.summaries))
+    if truth is None:
+        return terms
+    known = ranks.gathered(truth[None])[0]
+    if found.guesses is not None:
+        guesses = ranks.gathered(found.guesses.float())
+        error = summary_loss(guesses, known[:, : guesses.shape[-1]])
+        terms.append(Term("summary_loss", error, recipe.summaries))
+    if found.met is not None and described is not None:
+        views = ranks.gathered(found.met.float())
+        stars = ranks.gathered(described.of_stars(truth)[None])[0]
+        loss = local_to_global(views, stars, nearest_stars(known, recipe.false_negatives))
+        terms.append(Term("global_nt_xent", loss, recipe.global_contrast))
     return terms
 
 
@@ -115,14 +127,33 @@ def project_views(encoder: Encoder, views: list[Tokens]) -> Tensor:
     >>> project_views(new_encoder(size, method, seed=0), views).shape
     torch.Size([3, 8, 32])
     """
-    return heads(encoder, views)[0]
+    return heads(encoder, views).projected
 
 
-def heads(encoder: Encoder, views: list[Tokens]) -> tuple[Tensor, Tensor | None]:
-    """Projections (views, batch, d_projection); if the encoder learns summaries also (views, batch, n_summaries)."""
-    pooled = [encoder(view) for view in views]
-    guesses = None if encoder.summaries is None else torch.stack([encoder.summarise(p) for p in pooled])
-    return torch.stack([encoder.project(p) for p in pooled]), guesses
+class Heads(NamedTuple):
+    """What the heads of an encoder make of views, each (views, batch, n); None where the encoder has no such head.
+
+    Attributes
+    ----------
+    projected : for NT-Xent
+    guesses : at the summaries of the whole light curve
+    met : in the space where views meet descriptions of whole light curves
+    """
+
+    projected: Tensor
+    guesses: Tensor | None = None
+    met: Tensor | None = None
+
+
+def heads(encoder: Encoder, views: list[Tokens]) -> Heads:
+    """What the heads make of views, each computed at its own length."""
+    return read_by_heads(encoder, [encoder(view) for view in views])
+
+
+def read_by_heads(encoder: Encoder, pooled: Iterable[Tensor]) -> Heads:
+    """What the heads make of embeddings, (views, batch, d_embedding)."""
+    readers = encoder.project, encoder.summaries, encoder.description and encoder.description.view
+    return Heads(*(None if reader is None else torch.stack([reader(p) for p in pooled]) for reader in readers))
 
 
 def update(
@@ -138,7 +169,7 @@ def update(
     ----------
     optimiser : of the encoder's weights; its learning rate and epsilon are set here
     views : of this rank's share of the batch
-    truth : (batch, n_summaries) standardised summaries of the same stars, for an encoder that learns them
+    truth : (batch, n) standardised summaries of the same stars, for an encoder that learns from them
 
     Returns
     -------
@@ -147,7 +178,7 @@ def update(
     Raises
     ------
     ValueError
-        If the encoder learns summaries and there is no `truth`, or the other way round.
+        If the encoder learns from summaries and there is no `truth`, or the other way round.
 
     Examples
     --------
@@ -164,9 +195,9 @@ def update(
     >>> [term.name for term in taken.terms], bool(taken.loss > 0), round(taken.rate, 7)
     (['nt_xent'], True, 1.12e-05)
     """
-    if (training.encoder.summaries is None) != (truth is None):
+    if training.recipe.reads_whole != (truth is not None):
         raise ValueError(
-            "an encoder that learns summaries needs their truth at every step, and only such a one; see "
+            "an encoder that learns from summaries needs their truth at every step, and only such a one; see "
             "astraclr.train.summary_targets.Summaries"
         )
     recipe, ranks, parameters = training.recipe, training.ranks, list(training.encoder.parameters())
@@ -203,13 +234,10 @@ def _terms_of_replica(
     """Number of stars whose vectors are compared with one another, and the losses of these stars."""
     recipe, ranks = training.recipe, training.ranks
     with torch.autocast(rows.device.type, torch.bfloat16, enabled=training.mixed):
-        z, guesses = heads(training.encoder, [view.rows(rows) for view in views])
-    z, known = z.float(), None if truth is None else truth[rows]
-    if recipe.negatives == "gathered":
-        z = ranks.gathered(z)
-        if guesses is not None and known is not None:
-            guesses, known = ranks.gathered(guesses.float()), ranks.gathered(known[None])[0]
-    return z.shape[1], loss_terms(recipe, z, guesses, known)
+        found = heads(training.encoder, [view.rows(rows) for view in views])
+    together = ranks if recipe.negatives == "gathered" else ALONE
+    known = None if truth is None else truth[rows]
+    return len(rows) * together.size, loss_terms(training, found, known, together)
 
 
 @torch.no_grad()
@@ -232,12 +260,14 @@ def validate(
     data, stars : held-out light curves, and (n,) int, their rows in `data`
     seed : of the views
     keys : (n,) int, numbers of the stars in the whole set, where `data` is a part of it; by default `stars`
-    truth : (n, n_summaries); with it the loss is the one that training reduces, without it NT-Xent alone
+    truth : (n, n_numbers) about whole light curves; with it the loss is the one that training reduces, without it
+        NT-Xent alone
 
     Returns
     -------
     dict
-        ``val_loss, alignment, uniformity, effective_rank``; with `truth` also ``val_nt_xent, val_summary_loss``.
+        ``val_loss, alignment, uniformity, effective_rank``; with `truth` also ``val_nt_xent`` and, as the recipe has
+        them, ``val_summary_loss, val_global_nt_xent``.
 
     Examples
     --------
@@ -256,7 +286,9 @@ def validate(
     size = min(preset.batch_size // training.replicas, len(stars))
     batches = [slice(k, k + size) for k in range(0, min(len(stars) - size + 1, VALIDATION_BATCHES * size), size)]
     names = ["val_loss", "alignment", "uniformity", "effective_rank"]
-    names += [] if truth is None else ["val_nt_xent", "val_summary_loss"]
+    if truth is not None:
+        more = {"summary_loss": training.recipe.summaries, "global_nt_xent": training.recipe.global_contrast}
+        names += ["val_nt_xent", *(f"val_{name}" for name, weight in more.items() if weight)]
     table = torch.zeros(len(batches), len(names), dtype=torch.float64, device=stars.device)
     for k in range(ranks.rank, len(batches), ranks.size):
         part = batches[k]
@@ -272,8 +304,8 @@ def _measured(training: Training, views: list[Tokens], truth: Tensor | None) -> 
     encoder = training.encoder
     with torch.autocast(views[0].mag.device.type, torch.bfloat16, enabled=training.mixed):
         pooled = torch.stack([encoder(view) for view in views])
-        z, guesses = encoder.project(pooled), None if truth is None else encoder.summarise(pooled)
-    terms = loss_terms(training.recipe, z, guesses, truth)
+        found = read_by_heads(encoder, pooled)
+    z, terms = found.projected, loss_terms(training, found, truth)
     gauges = [alignment(z), uniformity(z[0]), effective_rank(pooled[0])]
     parts = [term.loss for term in terms] if len(terms) > 1 else []
     return torch.stack([total(terms), *gauges, *parts])

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from astraclr.data.folding import N_FOLDED, folded_stars
 from astraclr.data.summaries import _AT_ONCE, n_summaries, summaries
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Summaries:
     source : of the light curves
     reference : numbers of the training stars, of which the first `REFERENCE` set mean and standard deviation
     device : where summaries are computed and returned
+    folded : whether `folding.folded` of the whole light curve follows the summaries
 
     Examples
     --------
@@ -46,10 +48,13 @@ class Summaries:
     torch.Size([4, 92])
     """
 
-    def __init__(self, source: Source, reference: np.ndarray, device: torch.device | str = "cpu") -> None:
-        self.source, self.device = source, device
+    def __init__(
+        self, source: Source, reference: np.ndarray, device: torch.device | str = "cpu", folded: bool = False
+    ) -> None:
+        self.source, self.device, self.folded = source, device, folded
         self._made = np.zeros(len(source), bool)
-        self._kept = np.zeros((len(source), n_summaries(len(source.bands))), np.float16)
+        width = n_summaries(len(source.bands)) + (N_FOLDED if folded else 0)
+        self._kept = np.zeros((len(source), width), np.float16)
         for some in np.split(reference[:REFERENCE], range(_AT_ONCE, min(REFERENCE, len(reference)), _AT_ONCE)):
             self._make(some)
         known = torch.as_tensor(self._kept[reference[:REFERENCE]]).double()
@@ -57,7 +62,7 @@ class Summaries:
         self._spread = (known - self._mean).square().nanmean(0).sqrt().clamp(min=1e-3)
 
     def of(self, rows: np.ndarray) -> Tensor:
-        """Targets of stars with these numbers, (batch, n_summaries) float32; NaN where a band has too few points."""
+        """(batch, n) float32 of stars with these numbers; NaN where a band has too few points."""
         self._make(rows[~self._made[rows]])
         z = (torch.as_tensor(self._kept[rows]).double() - self._mean) / self._spread
         return z.clamp(-LIMIT, LIMIT).float().to(self.device)
@@ -67,7 +72,9 @@ class Summaries:
         if not len(rows):
             return
         data = self.source.prepared(rows, self.device)
-        self._kept[rows] = summaries(data, torch.arange(len(rows), device=self.device)).half().cpu().numpy()
+        stars = torch.arange(len(rows), device=self.device)
+        parts = [summaries(data, stars), *([folded_stars(data, stars)] if self.folded else [])]
+        self._kept[rows] = torch.cat(parts, dim=1).half().cpu().numpy()
         self._made[rows] = True
 
 
