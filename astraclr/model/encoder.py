@@ -116,9 +116,6 @@ class Encoder(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.d_model, eps=1e-6) if config.norm == "pre" else nn.Identity()
-        d = config.d_model
-        reader = nn.Linear(N_FOLDED, 2 * d), nn.GELU(), nn.Linear(2 * d, d)
-        self.folded = nn.Sequential(*reader) if config.folded_input else None
         width = config.d_embedding
         self.projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.d_projection))
         self._begin(self)
@@ -129,6 +126,11 @@ class Encoder(nn.Module):
         self.description = Description(config) if config.n_described else None
         if self.description is not None:
             self._begin(self.description)
+        d = config.d_model
+        self.folded = None
+        if config.folded_input:
+            self.folded = nn.Sequential(nn.Linear(N_FOLDED, 2 * d), nn.GELU(), nn.Linear(2 * d, d))
+            self._begin(self.folded)
 
     @property
     def device(self) -> torch.device:
