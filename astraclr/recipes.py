@@ -154,7 +154,7 @@ class Recipe:
     global_depth: int = 2
     global_inputs: Literal["summaries", "folded"] = "summaries"
     view_head: Literal["linear", "mlp"] = "linear"
-    folded_input: bool = False
+    folded_input: Literal["none", "window", "tokens", "both"] = "none"
     false_negatives: float = 0.0
 
     def __post_init__(self) -> None:

@@ -29,6 +29,7 @@ class Tokens(NamedTuple):
     magerr : (batch, length) float32 mag, only for an encoder that reads errors
     follows : (batch, length) bool, whether the token before is the previous observation of the same band; only for an
         encoder that reads steps
+    cycle : (batch, length, 8) float32, `folding.cycle_inputs`, which an encoder that reads phases adds itself
     """
 
     mag: Tensor
@@ -37,6 +38,7 @@ class Tokens(NamedTuple):
     mask: Tensor
     magerr: Tensor | None = None
     follows: Tensor | None = None
+    cycle: Tensor | None = None
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Tokens:
         """The same with every tensor changed."""

@@ -90,7 +90,7 @@ def packed(tokens: Tokens) -> tuple[Tensor, Tokens, Tensor]:
     where, flat, filled : (n,) place of each in the rectangle; the tokens; (batch,) how many each light curve has
     """
     where = (~tokens.mask).flatten().nonzero()[:, 0]
-    return where, tokens.each(lambda t: t.flatten().index_select(0, where)), (~tokens.mask).sum(1)
+    return where, tokens.each(lambda t: t.flatten(0, 1).index_select(0, where)), (~tokens.mask).sum(1)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ class EncoderConfig:
     view_head: Literal["linear", "mlp"] = "linear"
     temperature: float = 0.15
     learn_temperature: bool = False
-    folded_input: bool = False
+    folded_input: Literal["none", "window", "tokens", "both"] = "none"
 
     def __post_init__(self) -> None:
         if self.d_model % self.n_heads or self.d_model % 2:
@@ -60,7 +60,7 @@ class EncoderConfig:
     @property
     def d_embedding(self) -> int:
         """Length of an embedding."""
-        return self.d_model * ((2 if self.pooling == "mean_std" else 1) + self.folded_input)
+        return self.d_model * ((2 if self.pooling == "mean_std" else 1) + (self.folded_input in ("window", "both")))
 
     @classmethod
     def of(cls, preset: Preset, recipe: Recipe, n_bands: int | None = None) -> EncoderConfig:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from astraclr.config import Preset, Recipe
-from astraclr.data.folding import N_FOLDED, folded
+from astraclr.data.folding import N_FOLDED, best_cycle, cycle_inputs, folded
 from astraclr.data.tokens import Tokens
 from astraclr.model.attention import Form, Mix, best_form, norms_remade, over_rows, over_segments, packed
 from astraclr.model.config import EncoderConfig
@@ -128,7 +128,7 @@ class Encoder(nn.Module):
             self._begin(self.description)
         d = config.d_model
         self.folded = None
-        if config.folded_input:
+        if config.folded_input in ("window", "both"):
             self.folded = nn.Sequential(nn.Linear(N_FOLDED, 2 * d), nn.GELU(), nn.Linear(2 * d, d))
             self._begin(self.folded)
 
@@ -156,8 +156,13 @@ class Encoder(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tensor:
         """Embeddings, (batch, d_embedding), pooled over the tokens that are not masked."""
+        if self.config.folded_input == "none":
+            return self._seen(tokens)
+        cycle = best_cycle(tokens)
+        if self.config.folded_input != "window":
+            tokens = tokens._replace(cycle=cycle_inputs(cycle))
         seen = self._seen(tokens)
-        return seen if self.folded is None else torch.cat([seen, self.folded(folded(tokens))], dim=-1)
+        return seen if self.folded is None else torch.cat([seen, self.folded(folded(cycle))], dim=-1)
 
     def _seen(self, tokens: Tokens) -> Tensor:
         """Pooled over the tokens."""

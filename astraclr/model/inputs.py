@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from astraclr.data.folding import N_CYCLE_INPUTS
 from astraclr.data.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class Steps(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         d = config.d_model
-        self.dense = nn.Sequential(nn.Linear(self.N_INPUTS, 2 * d), nn.GELU(), nn.Linear(2 * d, d))
+        n_inputs = self.N_INPUTS + (N_CYCLE_INPUTS if config.folded_input in ("tokens", "both") else 0)
+        self.dense = nn.Sequential(nn.Linear(n_inputs, 2 * d), nn.GELU(), nn.Linear(2 * d, d))
 
     @staticmethod
     def numbers(tokens: Tokens) -> Tensor:
@@ -82,7 +84,8 @@ class Steps(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tensor:
         """Embedding of every token, (..., length, d_model)."""
-        return self.dense(self.numbers(tokens))
+        numbers = self.numbers(tokens)
+        return self.dense(numbers if tokens.cycle is None else torch.cat([numbers, tokens.cycle], dim=-1))
 
 
 def _before(t: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ _BEFORE: dict[type, dict[str, Any]] = {
         "global_depth": 2,
         "global_inputs": "summaries",
         "view_head": "linear",
-        "folded_input": False,
+        "folded_input": "none",
         "false_negatives": 0.0,
     },
 }

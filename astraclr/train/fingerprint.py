@@ -39,7 +39,7 @@ NEUTRAL: dict[str, Any] = {
     "global_depth": 2,
     "global_inputs": "summaries",
     "view_head": "linear",
-    "folded_input": False,
+    "folded_input": "none",
     "false_negatives": 0.0,
 }
 """Switches of presets, recipes and views that were added later, each with the position in which all stays as it was.
