@@ -98,14 +98,10 @@ class Recipe:
     dropout : rate in the encoder
     global_contrast : weight of the contrast between each view and the summaries of its whole light curve
         (`train.losses.local_to_global`); 0 for none
-    global_temperature : of that contrast; with `learn_temperature` only its first value
-    learn_temperature : train it with the weights
-    global_depth : hidden layers that read a description; 0 is a linear map
-    global_inputs : what describes a whole light curve: its summaries, or also what `data.folding.folded` says of it
-    view_head : what reads a view's embedding there
-    folded_input : the encoder reads its window also in frequency: `data.folding.folded` of it is a part of the
-        embedding
-    false_negatives : share of a batch that does not count as negatives for a star, those of the nearest summaries
+    global_temperature : of that contrast
+    global_inputs : what describes a whole light curve: its summaries, or also `data.folding.folded` of it
+    folded_input : what the encoder is given of its window folded at its best period: "none"; "window":
+        `data.folding.folded` of it is a part of the embedding; "tokens": each token carries its phase; or "both"
 
     Raises
     ------
@@ -150,29 +146,20 @@ class Recipe:
     dropout: float = 0.1
     global_contrast: float = 0.0
     global_temperature: float = 0.15
-    learn_temperature: bool = False
-    global_depth: int = 2
     global_inputs: Literal["summaries", "folded"] = "summaries"
-    view_head: Literal["linear", "mlp"] = "linear"
     folded_input: Literal["none", "window", "tokens", "both"] = "none"
-    false_negatives: float = 0.0
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(Recipe).items():
             if get_origin(kind) is Literal and (value := getattr(self, name)) not in get_args(kind):
                 raise ValueError(f"recipe {self.name!r}: {name} is {value!r}; choose {' or '.join(get_args(kind))}")
-        for name in ("contrast", "summaries", "weight_decay", "peak_rate", "global_contrast", "global_depth"):
+        for name in ("contrast", "summaries", "weight_decay", "peak_rate", "global_contrast"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ValueError(f"recipe {self.name!r}: {name} is {value}; give a number of 0 or more")
         if not self.contrast and not self.reads_whole:
             raise ValueError(
                 f"recipe {self.name!r}: contrast, global_contrast and summaries are all 0; give one a weight, or there "
                 "is nothing to learn"
-            )
-        if not 0 <= self.false_negatives < 1:
-            raise ValueError(
-                f"recipe {self.name!r}: false_negatives is {self.false_negatives}; give a share of the batch, from 0 "
-                "to below 1"
             )
         if not 0.01 <= self.global_temperature < math.inf:
             raise ValueError(

@@ -7,8 +7,11 @@ Rows are addressed by name, * stands for any characters:
   majority                            the most frequent class
   features, features-period           hand-crafted, of whole curves; with the best Lomb-Scargle period (extra interop)
   features-windows, features-windows-period   the same of the epochs in the encoder's three crops
+  summaries, summaries-period         the 92 summaries of whole curves that `recommended` learns to predict, untrained;
+                                      with the whole curve folded at its best period (61 numbers more)
   RECIPE                              an encoder pre-trained by that recipe (paper, corrected, ...); RECIPE@STEPS takes
-                                      so many steps instead of the preset's: for comparisons at equal cost
+                                      so many steps instead of the preset's, RECIPE@STEPSxBATCH of so many stars each:
+                                      for comparisons at equal cost
   RECIPE-random                       the same encoder with random weights
   RECIPE-supervised                   the same encoder trained from random weights with the labels of the first split,
                                       stopped by the second; RECIPE@STEPS-supervised after so many steps at most
@@ -32,10 +35,14 @@ import numpy as np
 import torch
 from _measure import decimals, write_results
 from _training_cost import WATTS, cost_of, spending
+from tqdm import tqdm
 
 from astraclr.config import RECIPES, Preset, Recipe, preset, recipe
+from astraclr.data.folding import folded_stars
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.splits import Splits
+from astraclr.data.summaries import summaries
+from astraclr.data.tokens import prepare
 from astraclr.evaluate import benchmark, surveys
 from astraclr.evaluate.features import features
 from astraclr.evaluate.finetune import PAPER_BATCH, finetune
@@ -52,6 +59,7 @@ from astraclr.tutorial.experiments import run_folder, trained
 
 RESULTS = Path(__file__).parent / "results"
 FEATURES = ("features", "features-period", "features-windows", "features-windows-period")
+SUMMARIES = ("summaries", "summaries-period")
 DEFAULT = [name for name in ("paper", "corrected", "recommended") if name in RECIPES]
 SUPERVISED = {"learning_rate": 1e-3, "patience": 15}
 
@@ -68,7 +76,13 @@ class Table:
     @property
     def names(self) -> list[str]:
         ours = [f"{r}{kind}" for r in DEFAULT for kind in ("", "-random", "-supervised")]
-        return ["majority", *FEATURES, *ours, *(f"{f}{kind}" for f in self.folders for kind in ("", "-random"))]
+        return [
+            "majority",
+            *FEATURES,
+            *SUMMARIES,
+            *ours,
+            *(f"{f}{kind}" for f in self.folders for kind in ("", "-random")),
+        ]
 
     def chosen(self, patterns: str) -> list[str]:
         """Names of rows that patterns, separated by commas, ask for; ValueError where one asks for none."""
@@ -87,11 +101,18 @@ class Table:
         base, kind = (base, kind) if kind in ("random", "supervised") else (name, "")
         if base in self.folders:
             return base, kind, load_checkpoint(self.folders[base]).preset
-        method, _, steps = base.partition("@")
-        if steps and not (steps.isdecimal() and int(steps)):
-            raise ValueError(f"row {name!r}: after @ write a number of steps, such as {method}@900")
+        method, at, cost = base.partition("@")
         recipe(method)
-        return method, kind, replace(self.size, steps=int(steps)) if steps else self.size
+        if not at:
+            return method, kind, self.size
+        steps, times, batch = cost.partition("x")
+        if not all(n.isdecimal() and int(n) for n in ((steps, batch) if times else (steps,))):
+            raise ValueError(
+                f"row {name!r}: after @ write a number of steps, such as {method}@900, or also of stars a step, such "
+                f"as {method}@900x128"
+            )
+        batch_size = int(batch) if times else self.size.batch_size
+        return method, kind, replace(self.size, steps=int(steps), batch_size=batch_size)
 
     def settings(self, name: str) -> list[Preset | Recipe | str | int]:
         """Settings that a row depends on."""
@@ -108,7 +129,7 @@ class Table:
 
     def seeds(self, name: str, n: int) -> range:
         """Training seeds of a row; without an encoder of its own to draw there is one."""
-        alone = name == "majority" or name in FEATURES or name in self.folders
+        alone = not self.has_encoder(name) or name in self.folders
         return range(1 if alone else n)
 
     def encoder(self, name: str, seed: int) -> Checkpoint:
@@ -127,6 +148,8 @@ class Table:
         if name in FEATURES:
             lc = cropped(lc, self.size) if "windows" in name else lc
             return features(lc, periodogram=name.endswith("-period"), progress=True)[0]
+        if name in SUMMARIES:
+            return described(lc, period=name.endswith("-period"))
         return embed(lc, self.encoder(name, seed), progress=True)
 
     def row(self, name: str, seed: int, stars: Splits) -> dict[str, Any]:
@@ -181,7 +204,16 @@ class Table:
 
     def has_encoder(self, name: str) -> bool:
         """Whether the vectors of a row are embeddings."""
-        return name != "majority" and name not in FEATURES
+        return name != "majority" and name not in (*FEATURES, *SUMMARIES)
+
+
+def described(lc: LightCurves, period: bool) -> np.ndarray:
+    """(n_stars, n) summaries of whole light curves, 0 where a band has too few observations."""
+    data, parts = prepare(lc), []
+    for some in tqdm(torch.arange(len(lc)).split(256), desc="summaries", unit="batch"):
+        folds = [folded_stars(data, some)] if period else []
+        parts.append(torch.cat([summaries(data, some), *folds], dim=1))
+    return torch.cat(parts).nan_to_num().numpy()
 
 
 def majority(label: np.ndarray, n: int) -> benchmark.Predictions:

@@ -19,7 +19,9 @@ class EncoderConfig:
     d_model, n_layers, n_heads, d_ff : width, layers, attention heads and feed-forward width
     d_projection, d_band : length of a projection; hidden width of the band's input layer
     n_summaries : numbers of the whole light curve that it learns to predict; 0 for none
-    dropout, time_rates, error_input, initial_weights, inputs, norm, pooling : as in `Recipe`
+    n_described : numbers that describe a whole light curve, which views are contrasted with; 0 for none
+    temperature : of that contrast
+    dropout, time_rates, error_input, initial_weights, inputs, norm, pooling, folded_input : as in `Recipe`
 
     Raises
     ------
@@ -47,10 +49,7 @@ class EncoderConfig:
     pooling: Literal["mean", "mean_std"] = "mean"
     n_summaries: int = 0
     n_described: int = 0
-    description_depth: int = 2
-    view_head: Literal["linear", "mlp"] = "linear"
     temperature: float = 0.15
-    learn_temperature: bool = False
     folded_input: Literal["none", "window", "tokens", "both"] = "none"
 
     def __post_init__(self) -> None:
@@ -94,9 +93,6 @@ class EncoderConfig:
             pooling=recipe.pooling,
             n_summaries=n_summaries(bands) if recipe.summaries else 0,
             n_described=described if recipe.global_contrast else 0,
-            description_depth=recipe.global_depth,
-            view_head=recipe.view_head,
             temperature=recipe.global_temperature,
-            learn_temperature=recipe.learn_temperature,
             folded_input=recipe.folded_input,
         )

@@ -8,10 +8,6 @@ predicted, and no label is needed: a view is only to be nearer to its own star's
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,34 +15,28 @@ from astraclr.model.config import EncoderConfig
 
 WIDTH = 256
 """Of the hidden layers that read a description."""
-MOST_SCALE = math.log(100)
-"""Of the logarithm of 1/temperature, where it is learnt (as CLIP has it)."""
 
 
 class Description(nn.Module):
-    """The two networks that end in the space where views and whole light curves meet, and its temperature."""
+    """The two networks that end in the space where views and whole light curves meet, and its temperature.
 
-    log_scale: Tensor
+    Examples
+    --------
+    >>> config = EncoderConfig(d_model=64, n_layers=1, n_heads=2, d_ff=64, d_projection=32, n_described=92)
+    >>> Description(config).of_stars(torch.zeros(5, 92)).shape
+    torch.Size([5, 64])
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        width, d = config.d_embedding, config.d_model
-        self.view = nn.Linear(width, d)
-        if config.view_head == "mlp":
-            self.view = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, d))
-        sizes = [config.n_described, *[WIDTH] * config.description_depth]
-        hidden = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.GELU())]
-        self.star = nn.Sequential(*hidden, nn.Linear(sizes[-1], d))
-        scale = torch.tensor(-math.log(config.temperature))
-        if config.learn_temperature:
-            self.log_scale = nn.Parameter(scale)
-        else:
-            self.register_buffer("log_scale", scale, persistent=False)
+        self.temperature = config.temperature
+        self.view = nn.Linear(config.d_embedding, config.d_model)
+        self.star = nn.Sequential(
+            *(nn.Linear(config.n_described, WIDTH), nn.GELU()),
+            *(nn.Linear(WIDTH, WIDTH), nn.GELU()),
+            nn.Linear(WIDTH, config.d_model),
+        )
 
     def of_stars(self, described: Tensor) -> Tensor:
-        """(batch, d) of (batch, n_described) standardised numbers; NaN, nothing to say, is read as their mean.
-
-        Of length 1/temperature: of several ranks, each then learns the temperature from its own stars only.
-        """
-        unit = F.normalize(self.star(described.nan_to_num()).float(), dim=-1)
-        return unit * self.log_scale.clamp(max=MOST_SCALE).exp()
+        """(batch, d), of length 1/temperature, of (batch, n_described) standardised numbers; NaN counts as the mean."""
+        return F.normalize(self.star(described.nan_to_num()).float(), dim=-1) / self.temperature

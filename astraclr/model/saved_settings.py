@@ -29,12 +29,8 @@ _BEFORE: dict[type, dict[str, Any]] = {
         "weight_decay": 0.0,
         "global_contrast": 0.0,
         "global_temperature": 0.15,
-        "learn_temperature": False,
-        "global_depth": 2,
         "global_inputs": "summaries",
-        "view_head": "linear",
         "folded_input": "none",
-        "false_negatives": 0.0,
     },
 }
 """Field -> its default when it was introduced, which is what the code did before the field existed. A file that lacks

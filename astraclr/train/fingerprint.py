@@ -35,12 +35,8 @@ FINGERPRINT = "fingerprint.json"
 NEUTRAL: dict[str, Any] = {
     "global_contrast": 0.0,
     "global_temperature": 0.15,
-    "learn_temperature": False,
-    "global_depth": 2,
     "global_inputs": "summaries",
-    "view_head": "linear",
     "folded_input": "none",
-    "false_negatives": 0.0,
 }
 """Switches of presets, recipes and views that were added later, each with the position in which all stays as it was.
 There they are left out of `settings_digest`, so that a new switch leaves what was kept before as it is."""

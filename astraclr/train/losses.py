@@ -78,7 +78,7 @@ def floor_level(n_views: int) -> float:
     return math.log(n_views - 1)
 
 
-def local_to_global(views: Tensor, stars: Tensor, alike: Tensor | None = None) -> Tensor:
+def local_to_global(views: Tensor, stars: Tensor) -> Tensor:
     """NT-Xent between every view and the description of its star, both ways; a scalar.
 
     For each view, ``-log( exp(s_ii / T) / sum_j exp(s_ij / T) )`` over the descriptions j of the batch, and for each
@@ -89,28 +89,10 @@ def local_to_global(views: Tensor, stars: Tensor, alike: Tensor | None = None) -
     ----------
     views : (views, batch, d), of any length
     stars : (batch, d), of length 1/T
-    alike : (batch, batch) bool, pairs that do not count as negatives; by default none
     """
     logits = F.normalize(views.float(), dim=-1) @ stars.T
-    if alike is not None:
-        logits = logits.masked_fill(alike, -torch.inf)
     found, sought = (logits.log_softmax(dim).diagonal(dim1=1, dim2=2) for dim in (2, 1))
     return -(found + sought).mean() / 2
-
-
-def nearest_stars(described: Tensor, share: float) -> Tensor | None:
-    """(batch, batch) bool, pairs of stars of which one is among that share of the batch that is nearest to the other.
-
-    By Euclidean distance of (batch, n) standardised descriptions. A star is not near itself; None where nobody is.
-    """
-    n = len(described)
-    k = round(share * (n - 1))
-    if not k:
-        return None
-    known = described.nan_to_num()
-    apart = torch.cdist(known, known).fill_diagonal_(torch.inf)
-    near = torch.zeros_like(apart, dtype=torch.bool).scatter_(1, apart.topk(k, largest=False).indices, True)
-    return near | near.T
 
 
 def alignment(z: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from astraclr.data.tokens import Prepared, Tokens
 from astraclr.model.encoder import Encoder
 from astraclr.train.counter_rng import VALIDATION, Draws
 from astraclr.train.distributed import ALONE, Ranks
-from astraclr.train.losses import alignment, effective_rank, local_to_global, nearest_stars, nt_xent, uniformity
+from astraclr.train.losses import alignment, effective_rank, local_to_global, nt_xent, uniformity
 from astraclr.train.optimizer import rate_of_step, set_rate
 from astraclr.train.summary_targets import summary_loss
 from astraclr.train.views import make_views
@@ -108,7 +108,7 @@ def loss_terms(training: Training, found: Heads, truth: Tensor | None = None, ra
     if found.met is not None and described is not None:
         views = ranks.gathered(found.met.float())
         stars = ranks.gathered(described.of_stars(truth)[None])[0]
-        loss = local_to_global(views, stars, nearest_stars(known, recipe.false_negatives))
+        loss = local_to_global(views, stars)
         terms.append(Term("global_nt_xent", loss, recipe.global_contrast))
     return terms
 

@@ -20,7 +20,7 @@ from astraclr.model.encoder import new_encoder
 from astraclr.model.saved_settings import recipe_from_dict
 from astraclr.simulation.simulate import simulate
 from astraclr.train.counter_rng import Draws
-from astraclr.train.losses import local_to_global, nearest_stars
+from astraclr.train.losses import local_to_global
 from astraclr.train.pretrain import pretrain
 from astraclr.train.step import Training, update
 from astraclr.train.summary_targets import Summaries
@@ -42,13 +42,12 @@ def one_step(stars, how, truth):
     return encoder, {term.name: term.loss.item() for term in taken.terms}
 
 
-def slow(views, stars, temperature, alike):
+def slow(views, stars, temperature):
     total, n = 0.0, len(stars)
     for view in views:
         s = [[F.cosine_similarity(v, w, dim=0).item() / temperature for w in stars] for v in view]
         for i in range(n):
-            row = [s[i][j] for j in range(n) if not alike[i][j]]
-            column = [s[j][i] for j in range(n) if not alike[j][i]]
+            row, column = s[i], [s[j][i] for j in range(n)]
             total += sum(math.log(sum(map(math.exp, line))) - s[i][i] for line in (row, column)) / 2
     return total / (len(views) * n)
 
@@ -56,19 +55,10 @@ def slow(views, stars, temperature, alike):
 def test_the_loss_is_that_of_a_loop_over_pairs_and_its_levels_are_known():
     generator = torch.Generator().manual_seed(0)
     views, stars = torch.randn(2, 6, 5, generator=generator), torch.randn(6, 5, generator=generator)
-    scaled, alike = F.normalize(stars, dim=-1) / 0.2, nearest_stars(stars, 0.4)
-    nobody = torch.zeros(6, 6, dtype=torch.bool)
-    assert local_to_global(views, scaled).item() == pytest.approx(slow(views, stars, 0.2, nobody), rel=1e-5)
-    assert local_to_global(views, scaled, alike).item() == pytest.approx(slow(views, stars, 0.2, alike), rel=1e-5)
+    scaled = F.normalize(stars, dim=-1) / 0.2
+    assert local_to_global(views, scaled).item() == pytest.approx(slow(views, stars, 0.2), rel=1e-5)
     assert local_to_global(torch.ones(3, 8, 4), torch.ones(8, 4)).item() == pytest.approx(math.log(8), rel=1e-6)
     assert local_to_global(torch.eye(8)[None], torch.eye(8) / 0.02).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_near_stars_are_no_negatives():
-    numbers = torch.tensor([[0.2], [0.3], [5.0], [torch.nan], [9.0]])  # what is not known counts as the mean, 0
-    near = nearest_stars(numbers, 0.25)
-    assert near.nonzero().tolist() == [[0, 1], [0, 3], [1, 0], [2, 4], [3, 0], [4, 2]]
-    assert nearest_stars(numbers, 0.0) is None and nearest_stars(numbers, 0.1) is None
 
 
 @pytest.mark.parametrize("inputs, n", [("summaries", n_summaries(3)), ("folded", n_summaries(3) + N_FOLDED)])
@@ -79,23 +69,10 @@ def test_what_describes_a_star_is_what_the_recipe_asks_for(stars, inputs, n):
     assert list(loss) == ["nt_xent", "global_nt_xent"] and all(map(math.isfinite, loss.values()))
 
 
-@pytest.mark.parametrize("head, n_linear", [("linear", 1), ("mlp", 2)])
-@pytest.mark.parametrize("depth", [0, 2])
-def test_depth_of_the_two_networks(head, n_linear, depth):
-    config = EncoderConfig(32, 1, 2, 64, 16, n_described=92, view_head=head, description_depth=depth)
-    description = Description(config)
-    parts = [sum(isinstance(m, torch.nn.Linear) for m in p.modules()) for p in (description.view, description.star)]
-    assert parts == [n_linear, depth + 1]
+def test_descriptions_have_the_length_that_the_temperature_says():
+    description = Description(EncoderConfig(32, 1, 2, 64, 16, n_described=92, temperature=0.3))
     nothing_known = torch.full((3, 92), torch.nan)
-    assert description.of_stars(nothing_known).norm(dim=-1).tolist() == pytest.approx([1 / 0.15] * 3, rel=1e-5)
-
-
-@pytest.mark.parametrize("learnt", [False, True])
-def test_the_temperature_stays_or_is_learnt(stars, learnt):
-    how = replace(HOW, learn_temperature=learnt, global_temperature=0.3)
-    encoder, _ = one_step(stars, how, described(stars))
-    now = math.exp(-encoder.description.log_scale.item())
-    assert (now == pytest.approx(0.3, rel=1e-6)) != learnt and now == pytest.approx(0.3, rel=0.1)
+    assert description.of_stars(nothing_known).norm(dim=-1).tolist() == pytest.approx([1 / 0.3] * 3, rel=1e-5)
 
 
 def test_each_part_weighs_what_the_recipe_says_and_leaves_the_other_weights_alone(stars):
@@ -119,10 +96,9 @@ def test_each_part_weighs_what_the_recipe_says_and_leaves_the_other_weights_alon
     [
         {"global_contrast": -1.0},
         {"global_contrast": 0.0},
-        {"false_negatives": 1.0},
         {"global_temperature": 0.001},
-        {"global_depth": -1},
         {"global_inputs": "all"},
+        {"folded_input": True},
     ],
 )
 def test_what_makes_no_sense_is_refused(wrong):
@@ -132,7 +108,7 @@ def test_what_makes_no_sense_is_refused(wrong):
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory):
-    how = replace(HOW, global_inputs="folded", learn_temperature=True, folded_input=True, false_negatives=0.05)
+    how = replace(HOW, global_inputs="folded", global_temperature=0.3, folded_input="both")
     folder = tmp_path_factory.mktemp("global")
     return pretrain(simulate(240, seed=5), SIZE, how, progress=False, out=folder), folder
 
@@ -147,8 +123,7 @@ def test_a_checkpoint_keeps_the_networks_and_older_recipes_have_none(learnt):
     run, folder = learnt
     loaded = load_checkpoint(folder)
     assert loaded.encoder.config == run.encoder.config and loaded.recipe == run.recipe
-    assert torch.equal(loaded.encoder.description.log_scale, run.encoder.description.log_scale)
-    new = {"global_contrast", "global_temperature", "learn_temperature", "global_depth", "global_inputs"}
-    new |= {"view_head", "folded_input", "false_negatives"}
+    assert loaded.encoder.description.temperature == 0.3
+    new = {"global_contrast", "global_temperature", "global_inputs", "folded_input"}
     older = {k: v for k, v in to_dict(RECIPES["recommended"]).items() if k not in new}
     assert recipe_from_dict(older) == RECIPES["recommended"] and not RECIPES["recommended"].global_contrast
