@@ -27,12 +27,13 @@ KNOWN: dict[str, tuple[Any, ...]] = {
     "inputs": ("paper", "steps"),
     "norm": ("post", "pre"),
     "pooling": ("mean", "mean_std"),
+    "folded_input": ("none",),
 }
 """Settings of an encoder that the page can compute, and their values."""
 KNOWN_CROPS: dict[str, tuple[str, ...]] = {"centring": ("star", "window"), "middle_crop": ("band", "epoch")}
 """Settings of a recipe that decide what the encoder is shown."""
 _SIZES = ("d_model", "n_layers", "n_heads", "d_ff", "d_band")
-_TRAINING_ONLY = ("d_projection", "dropout", "initial_weights", "n_summaries")
+_TRAINING_ONLY = ("d_projection", "dropout", "initial_weights", "n_summaries", "n_described", "temperature")
 _OF_TRAINING = frozenset(
     {
         "name",
@@ -57,10 +58,13 @@ _OF_TRAINING = frozenset(
         "weight_decay",
         "temperature",
         "dropout",
+        "global_contrast",
+        "global_temperature",
+        "global_inputs",
     }
 )
 """Settings of a recipe that change nothing once an encoder is trained."""
-_UNUSED = ("projection.", "summaries.")
+_UNUSED = ("projection.", "summaries.", "description.")
 """Weights that only a loss reads."""
 
 

@@ -15,6 +15,16 @@ import torch
 from torch import Tensor
 
 from astraclr.config import Recipe, View
+from astraclr.data.folding import (
+    CELLS_PER_DAY,
+    N_BETWEEN,
+    N_CELLS,
+    N_PEAKS,
+    best_cycle,
+    cycle_inputs,
+    folded,
+    whole,
+)
 from astraclr.data.lightcurves import ZTF_BANDS, LightCurves
 from astraclr.data.sources import InMemory, shuffled
 from astraclr.data.splits import split
@@ -27,8 +37,8 @@ from astraclr.simulation.cadence import ztf_fields
 from astraclr.simulation.classes import KINDS, PERIODIC
 from astraclr.simulation.observation import observed
 from astraclr.train.counter_rng import VALIDATION, Draws, Purpose
-from astraclr.train.fixed_cases import RECIPES, SIZE, stars
-from astraclr.train.losses import nt_xent
+from astraclr.train.fixed_cases import DESCRIBED, RECIPES, SIZE, stars
+from astraclr.train.losses import local_to_global, nt_xent
 from astraclr.train.optimizer import new_optimiser, rate_of_step
 from astraclr.train.pretrain import pretrain
 from astraclr.train.run_state import Run
@@ -40,7 +50,7 @@ Part = tuple[dict[str, Any], dict[str, Any]]
 """Of a fingerprint: plain JSON values that must be equal, and lists of numbers that must be close."""
 
 
-def _rms(values: Tensor | np.ndarray, axis: int | None = None) -> np.ndarray:
+def _rms(values: Tensor | np.ndarray, axis: int | tuple[int, ...] | None = None) -> np.ndarray:
     return np.sqrt(np.nanmean(np.square(np.asarray(values, float)), axis=axis))
 
 
@@ -171,6 +181,21 @@ def _summaries() -> Part:
     )
 
 
+def _described() -> Part:
+    """Contrast with descriptions of whole light curves, and light curves folded at their best period."""
+    lc = stars()
+    data, every = prepare(lc), torch.arange(len(lc))
+    cycle, recipe = best_cycle(whole(data, every)), DESCRIBED
+    checkpoint = pretrain(lc, SIZE, recipe, seed=2, device="cpu", progress=False)
+    z = torch.linspace(-1, 1, 48).view(3, 4, 4).sin()
+    close = {column: values.dropna() for column, values in checkpoint.history.items()}
+    close["highest powers"] = _rms(cycle.highest, 0)
+    close["folded"] = _rms(folded(cycle), 0)
+    close["phases"] = _rms(cycle_inputs(cycle)[:, :4], (0, 1))
+    close["loss of fixed vectors"] = [local_to_global(z, z[0].flip(0))]
+    return {"grid": [CELLS_PER_DAY, N_CELLS, N_PEAKS, N_BETWEEN]}, close
+
+
 def _schedules() -> Part:
     """Learning rates at five steps of short and long runs, and where a run stops."""
     rates = {
@@ -251,6 +276,7 @@ PARTS: dict[str, Callable[[], Part]] = {
     "views": _views,
     "inputs": _inputs,
     "summaries": _summaries,
+    "described": _described,
     "schedules": _schedules,
     "learning": _learning,
     "steps": _steps,

@@ -40,6 +40,9 @@ NEUTRAL: dict[str, Any] = {
 }
 """Switches of presets, recipes and views that were added later, each with the position in which all stays as it was.
 There they are left out of `settings_digest`, so that a new switch leaves what was kept before as it is."""
+ADDED = ("described",)
+"""Parts of `behaviour.PARTS` that were added later, for switches that were in their `NEUTRAL` position before: a
+fingerprint without them is of something that does not depend on them."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,14 @@ class Fingerprint:
 
     def differences(self, before: Fingerprint) -> list[str]:
         """One line for each entry that differs from one made `before`; none where kept results can be used."""
-        names = [name for name in (self.exact | before.exact) if self.exact.get(name) != before.exact.get(name)]
+        later = [part for part in ADDED if not any(_is_of(part, name) for name in before.exact | before.close)]
+
+        def counts(name: str) -> bool:
+            return not any(_is_of(part, name) for part in later)
+
+        names = [n for n in (self.exact | before.exact) if counts(n) and self.exact.get(n) != before.exact.get(n)]
         lines = [f"{name}: {before.exact.get(name)} before, {self.exact.get(name)} now" for name in names]
-        for name in self.close | before.close:
+        for name in filter(counts, self.close | before.close):
             old, new = before.close.get(name, ()), self.close.get(name, ())
             if len(old) != len(new):
                 lines.append(f"{name}: {len(old)} numbers before, {len(new)} now")
@@ -81,6 +89,10 @@ class Fingerprint:
     def from_dict(cls, values: Mapping[str, Mapping[str, str]]) -> Fingerprint:
         """What `to_dict` wrote."""
         return cls(dict(values["exact"]), {k: tuple(float(v) for v in c.split()) for k, c in values["close"].items()})
+
+
+def _is_of(part: str, entry: str) -> bool:
+    return entry.startswith(f"{part}, ")
 
 
 def apart(a: float, b: float) -> float:

@@ -87,6 +87,15 @@ RECIPES: dict[str, Recipe] = {
     }.items()
 }
 """Every switch in each of its positions, spelt out, so that no change of a named recipe makes runs of others stale."""
+DESCRIBED = replace(
+    RECIPES["rich"],
+    name="described",
+    global_contrast=1.0,
+    global_temperature=0.2,
+    global_inputs="folded",
+    folded_input="both",
+)
+"""The switches that were added with the contrast between views and whole light curves."""
 
 
 @cache

@@ -37,6 +37,8 @@ NOTICED = {
     "data.tokens": ("views", "MJD_ZERO"),
     "data.summaries": ("summaries", "QUANTILES LAGS NEIGHBOURS FEWEST FEWEST_PAIRS CELLS_PER_DAY N_CELLS FREQUENCIES "
                        "N_FREQUENCIES LEAST_ERROR MOST_APART LEAST_POWER _SHAPE"),
+    "data.folding": ("described", "CELLS_PER_DAY N_CELLS N_PEAKS N_BETWEEN"),
+    "model.description": ("described", "WIDTH"),
     "model.inputs": ("inputs", "ERROR_RANGE"),
     "train.counter_rng": ("numbers", "_WORD _GOLDEN _FIRST _SECOND VALIDATION"),
     "train.augmentations": ("views", "BIN_WIDTH OUTLIER_BRIGHT OUTLIER_FAINT OUTLIER_REACH"),
@@ -61,6 +63,11 @@ UNSEEN = {
     ("recipes", "_TWO_VIEWS"): "in RECIPES",
     ("data.lightcurves", "PAPER_CUT"): "a cut that readers may make; no simulated star is cut",
     ("data.summaries", "_AT_ONCE"): "how many stars are summarised at once",
+    ("data.folding", "N_HARMONICS"): "in the shape of weights, which would not fit",
+    ("data.folding", "N_PHASES"): "in the shape of weights, which would not fit",
+    ("data.folding", "N_FOLDED"): "in the shape of weights, which would not fit",
+    ("data.folding", "N_CYCLE_INPUTS"): "in the shape of weights, which would not fit",
+    ("data.folding", "_AT_ONCE"): "how many light curves are transformed at once",
     ("model.checkpoint", "VERSION"): "of the format of files",
     ("train.state_file", "_VERSION"): "of the format of files",
     ("model.encoder", "GROUPS"): "of a batch, computed one after the other",
@@ -231,6 +238,14 @@ def test_numbers_are_close_or_the_line_says_what_differs():
     for odd in ((4.0,), (4.0, np.nan), (4.0, np.inf), (4.0, -2.0)):
         assert len(replace(before, close={"loss": odd, "rate": (0.0,)}).differences(before)) == 1
     assert before.differences(fp.load_fingerprint("no such folder"))
+
+
+def test_a_part_that_was_added_later_is_compared_only_where_it_was_there_before():
+    before = Fingerprint({"split, a": "aa"}, {"loss, b": (4.0,)})
+    now = Fingerprint(before.exact | {"described, grid": "bb"}, before.close | {"described, folded": (1.0,)})
+    assert fp.ADDED == ("described",) and now.differences(before) == []
+    changed = replace(now, close=now.close | {"described, folded": (1.1,)})
+    assert len(changed.differences(now)) == 1 and len(before.differences(now)) == 2
 
 
 def test_settings_are_told_apart_and_a_new_switch_in_its_neutral_position_is_not(monkeypatch):
