@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.dataset as pa_dataset
 
 from astraclr.catalogs import _text
-from astraclr.catalogs._sources import _walk, about, is_dataset, regular
+from astraclr.catalogs._sources import about, is_dataset, regular, walk
 from astraclr.data.columns import arrow, columns_of
 from astraclr.data.parquet import is_own, open_parquet
 
@@ -137,7 +137,7 @@ def _by_position(file: Any, schema: pa.Schema, wanted: Sequence[int]) -> pa.Tabl
 
 def _dataset(path: Path) -> Table:
     """One table in several parquet files; folders such as ``band=g`` are columns."""
-    files = [str(p) for p in _walk(path)]
+    files = [str(p) for p in walk(path, datasets=False)]
     if not files:
         raise ValueError("holds no parquet file")
     schemas = [open_parquet(name).schema_arrow for name in files]

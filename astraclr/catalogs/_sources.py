@@ -115,7 +115,7 @@ def in_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     wanted, others = [], []
     if hats := next((p for p in folder.rglob("hats.properties")), None):
         raise ValueError(f"{folder} holds the HATS catalogue {hats.parent.name}: read {hats.parent} by itself")
-    for path in _walk(folder):
+    for path in walk(folder):
         (wanted if _suffix(path) in SUFFIXES else others).append(path)
     if not wanted and not any(map(perhaps, others)):
         names = sorted(p.name for p in folder.iterdir())
@@ -145,11 +145,12 @@ def _suffix(path: Path) -> str:
     return Path(path.stem).suffix.lower() if suffix in _COMPRESSED else suffix
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path, datasets: bool = True) -> Iterator[Path]:
+    """Files of a folder and its sub-folders; if `datasets`, a data set is one of them. What tools leave is left out."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in (*_NOT_DATA, "__MACOSX"):
             continue
-        if path.is_dir() and not is_dataset(path):
-            yield from _walk(path)
+        if path.is_dir() and not (datasets and is_dataset(path)):
+            yield from walk(path, datasets)
         else:
             yield path
