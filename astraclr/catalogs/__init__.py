@@ -39,13 +39,14 @@ def read(
 ) -> LightCurves:
     """Read light curves from a file or folder whose layout is recognised by looking at it.
 
-    Known are what `LightCurves.save` wrote (it brings its own bands); tidy tables and one row a star with lists, CSV or
-    parquet; nested parquet; a HATS catalogue; IRSA's and Zubercal's files (see `irsa`, `zubercal`); folders of these.
+    Known are what `LightCurves.save` wrote (it brings its own bands); the formats of `catalogs/_formats.py`, whether
+    their rows are observations, lists or nested columns, as CSV and its kin, parquet, FITS, VOTable or IPAC table; a
+    HATS catalogue; folders of these. IRSA's and Zubercal's files have functions of their own (`irsa`, `zubercal`).
 
     Parameters
     ----------
     path : file or folder
-    bands : band name -> effective wavelength in angstrom
+    bands : band name -> effective wavelength in angstrom; one alone is that of a table without a column for bands
     drop_unknown_bands : drop, and count, observations in other bands instead of raising
     drop_repeated : where a band repeats a time, keep only the observation of smallest error
 
