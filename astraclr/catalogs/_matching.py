@@ -139,7 +139,7 @@ def matched(
         listed = _listed(names)
         what = ", ".join(dict.fromkeys([*(wanted[role][0] for role in missing), *signs]))
         hint = _hint([role for role in missing if role not in (chosen or {})], names)
-        if missing == ["band"]:
+        if missing == ["band"] and fmt.name not in ("irsa", "zubercal"):  # these have several bands
             hint += _one_band(fmt, roles)
         raise ValueError(f"missing column {what}{hint}; the table has {listed or 'no columns'}")
     _refuse_unused_ids(fmt, roles, names)
