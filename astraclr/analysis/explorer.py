@@ -21,6 +21,7 @@ import numpy as np
 
 from astraclr.analysis.classifier import Head, flags
 from astraclr.analysis.latent_space import neighbours, umap_map
+from astraclr.analysis.page_size import need_few_enough, points_a_star
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS, to_class
 from astraclr.model.checkpoint import Checkpoint
@@ -56,7 +57,8 @@ def explorer(
     lc : light curves; the page shows labels and periods where they are known
     checkpoint, head : embeds the stars, and adds predicted classes
     max_stars : if there are more stars, so many are drawn at random
-    seed, points : of that choice, map and outlier scores; and largest number of observations per light curve
+    seed, points : of that choice, map and outlier scores; and largest number of observations per light curve, fewer
+        for many stars
 
     Returns
     -------
@@ -66,7 +68,8 @@ def explorer(
     Raises
     ------
     ValueError
-        For fewer than `FEWEST` stars, identifiers that repeat, or a light curve that spans more than 1,000 years.
+        For fewer than `FEWEST` stars or more than `page_size.MOST_STARS`, identifiers that repeat, or a light curve
+        that spans more than 1,000 years.
 
     Warns
     -----
@@ -81,7 +84,9 @@ def explorer(
     Traceback (most recent call last):
     ValueError: 4 stars are too few for a map; give at least 16
     """
+    need_few_enough(min(len(lc), max_stars))
     lc, notes = _drawn(lc, max_stars, seed)
+    points = points_a_star(len(lc), points, len(lc.bands))
     thin = thinned(lc, points)
     curves = packed(thin)  # refuses impossible times before the long work
     if n := int((thin.counts.sum(1) < lc.counts.sum(1)).sum()):

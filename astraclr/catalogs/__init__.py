@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 
 from astraclr.catalogs import _zubercal
+from astraclr.catalogs._format import Format
 from astraclr.catalogs._hats import is_hats
 from astraclr.catalogs._irsa import irsa
 from astraclr.catalogs._macho import MACHO_BANDS, macho_example
 from astraclr.catalogs._matching import columns, matched, recognised
 from astraclr.catalogs._open import Table, open_table
-from astraclr.catalogs._pipeline import Options, built, observations, read_columns
+from astraclr.catalogs._pipeline import Observations, Options, built, observations, read_columns
 from astraclr.catalogs._published import published
-from astraclr.catalogs._sources import about, in_folder, is_dataset, regular, skipped, stem
+from astraclr.catalogs._sources import about, in_folder, is_dataset, perhaps, regular, skipped, stem
 from astraclr.catalogs._zubercal import zubercal
 from astraclr.config import ZTF_BANDS
 from astraclr.data import cleaning
@@ -38,13 +39,14 @@ def read(
 ) -> LightCurves:
     """Read light curves from a file or folder whose layout is recognised by looking at it.
 
-    Known are what `LightCurves.save` wrote (it brings its own bands); tidy tables and one row a star with lists, CSV or
-    parquet; nested parquet; a HATS catalogue; IRSA's and Zubercal's files (see `irsa`, `zubercal`); folders of these.
+    Known are what `LightCurves.save` wrote (it brings its own bands); the formats of `catalogs/_formats.py`, whether
+    their rows are observations, lists or nested columns, as CSV and its kin, parquet, FITS, VOTable or IPAC table; a
+    HATS catalogue; folders of these. IRSA's and Zubercal's files have functions of their own (`irsa`, `zubercal`).
 
     Parameters
     ----------
     path : file or folder
-    bands : band name -> effective wavelength in angstrom
+    bands : band name -> effective wavelength in angstrom; one alone is that of a table without a column for bands
     drop_unknown_bands : drop, and count, observations in other bands instead of raising
     drop_repeated : where a band repeats a time, keep only the observation of smallest error
 
@@ -84,7 +86,7 @@ def labelled_by(lc: LightCurves, path: str | Path, column: str) -> LightCurves:
     table = open_table(path)
     with about(path):
         cleaning.need(columns(table.schema), [column])
-        match = None if table.own else matched(table.schema, recognised(table), {"label": column})
+        match = None if table.own else matched(table.schema, recognised(table), {"label": column}, one_band=True)
         if match and "object_id" not in match.roles:  # its stars are joined from rows of several ids
             again = irsa(path, label=column, bands=lc.bands, drop_unknown_bands=True)
             found = pd.Series(again.label, again.object_id)
@@ -119,7 +121,7 @@ def recognise(path: str | Path) -> str:
     path = regular(path)
     if is_hats(path):
         return "a HATS catalogue (it has hats.properties), read through LSDB"
-    files = in_folder(path)[0] if path.is_dir() and not is_dataset(path) else [path]
+    files = _files(path)[0] if path.is_dir() and not is_dataset(path) else [path]
     said = [_reason(open_table(f)) for f in files]
     return "; ".join(f"{line} ({n} files)" if len(files) > 1 else line for line, n in Counter(said).items())
 
@@ -128,7 +130,7 @@ def _reason(table: Table) -> str:
     if table.own:
         return "saved by astraclr (parquet with its header)"
     with about(table.path):
-        match = matched(table.schema, recognised(table))
+        match = matched(table.schema, recognised(table), one_band=True)
     used = ", ".join(dict.fromkeys([c.name for c in (*match.roles.values(), *match.flags.values())]))
     return f"{match.format.title}, {table.container} (columns {used})"
 
@@ -139,24 +141,88 @@ def _read_file(table: Table, how: dict[str, Any]) -> LightCurves:
         return loaded.cleaned(drop_repeated=True) if how["drop_repeated"] else loaded
     with about(table.path):
         fmt = recognised(table)
-        if fmt.name == "irsa":
-            return irsa(table.path, **how)
-        if fmt.name == "zubercal":
-            return zubercal(table.path, **how)
-        match, options = matched(table.schema, fmt), Options(**how)
-        found = observations(read_columns(table, match), match, options)
-        return built([found], found.units["name"].fillna(stem(table.path)).to_numpy(), options, options.bands_of(fmt))
+        if fmt.name in ("irsa", "zubercal"):
+            return (irsa if fmt.name == "irsa" else zubercal)(table.path, **how)
+        options = Options(**how)
+        found = _observed(table, fmt, options)
+        return built([found], found.units["name"].to_numpy(), options, options.bands_of(fmt))
+
+
+def _observed(table: Table, fmt: Format, options: Options) -> Observations:
+    """Observations of a file, its one star named by the file where it has no ids."""
+    band = one_band(table.path, fmt, options)
+    match = matched(table.schema, fmt, one_band=bool(band))
+    found = observations(read_columns(table, match), match, options, band)
+    found.units["name"] = found.units["name"].fillna(stem(table.path))
+    return found
+
+
+def one_band(path: Path, fmt: Format, options: Options) -> str:
+    """The band of a file without a column for it: the only one that was asked for; of OGLE, the name of its folder."""
+    if fmt.name != "ogle" or options.one_band:
+        return options.one_band
+    if path.absolute().parent.name in options.bands_of(fmt):
+        return path.absolute().parent.name
+    raise ValueError(
+        "no header: 3 columns of numbers, in OGLE's files time, magnitude, error; the band is unknown: put the file "
+        f"into a folder {' or '.join(fmt.bands or ())}, as OGLE does, or name it: --band I=7980, bands={{'I': 7980.0}}"
+    )
 
 
 def _read_folder(folder: Path, how: dict[str, Any]) -> LightCurves:
-    files, others = in_folder(folder)
+    files, others = _files(folder)
     layouts = {layout(f) for f in files}
     if layouts <= {"irsa"} or layouts <= {"zubercal"}:
         found = (irsa if layouts == {"irsa"} else zubercal)(files, **how)
     elif layouts & {"irsa", "zubercal"}:
         raise ValueError(f"{folder} mixes layouts ({', '.join(sorted(layouts))}); read its files one by one")
     else:
-        found = concatenate([_read_file(open_table(f), how) for f in files])
-        if len(np.unique(found.object_id)) < len(found):
-            raise ValueError(f"{folder}: a star lies in several files; join the tables and read the one file")
+        found = _joined(files, how, folder)
     return replace(found, notes=cleaning.add_notes(found.notes, skipped(others, folder)))
+
+
+def _joined(files: Sequence[Path], how: dict[str, Any], folder: Path) -> LightCurves:
+    """Light curves of files of any format but IRSA's and Zubercal's; those of a header alone are skipped."""
+    options, parts, empty = Options(**how), [], 0
+    by_star: list[Observations] = []  # of OGLE, which has one file a star and band
+    bands: Mapping[str, float] = options.bands
+    for table in map(open_table, files):
+        if table.own:
+            parts.append(_read_file(table, how))
+            continue
+        with about(table.path):
+            fmt = recognised(table)
+            found = _observed(table, fmt, options)
+            if not len(found.unit) and not found.notes:
+                empty += 1
+            elif fmt.name == "ogle":
+                by_star.append(found)
+                bands = options.bands_of(fmt)
+            else:
+                parts.append(built([found], found.units["name"].to_numpy(), options, options.bands_of(fmt)))
+    if by_star:
+        with about(folder):
+            parts.append(built(by_star, pd.concat([p.units for p in by_star])["name"].to_numpy(), options, bands))
+    if not parts:
+        raise ValueError(f"{folder}: no observations: all {empty} tables are empty; check the cuts made before")
+    found = concatenate(parts)
+    if len(np.unique(found.object_id)) < len(found):
+        raise ValueError(f"{folder}: a star lies in several files; join the tables and read the one file")
+    return replace(found, notes=found.notes | ({"skipped: file without an observation": empty} if empty else {}))
+
+
+def _files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files of a folder that are read, and those that are not; other text is read if its format is known."""
+    files, others = in_folder(folder)
+    known = [path for path in others if perhaps(path) and _is_known(path)]
+    if not files and not known:
+        raise ValueError(f"nothing to read in the folder {folder}: its files hold no table of a known format")
+    return sorted([*files, *known]), [path for path in others if path not in known]
+
+
+def _is_known(path: Path) -> bool:
+    try:
+        layout(path)
+    except ValueError:
+        return False
+    return True

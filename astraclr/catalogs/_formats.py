@@ -7,83 +7,23 @@ no difference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-import numpy as np
-
-from astraclr.catalogs._photometry import Photometry, Values, alert, fluxes, forced_ztf, gaia
-from astraclr.catalogs._quality import Quality, bad_atlas, bad_fink, bad_gaia, bad_procstatus
+from astraclr.catalogs._format import Format
+from astraclr.catalogs._photometry import alert, fluxes, forced_ztf, gaia
+from astraclr.catalogs._quality import bad_atlas, bad_fink, bad_gaia, bad_procstatus
 from astraclr.config import RUBIN_BANDS
-
-Names = tuple[str, ...]
+from astraclr.data.names import ZTF_NAMES
+from astraclr.data.quality import Quality, in_magnitudes
 
 OBJECT_IDS = ("object_id", "Source", "objID", "objectid")
 """Columns that may hold the object id, the first that is there is taken (Source is Gaia DR3's, the others PS1's)."""
 
-ERROR_UNIT = 1e-4
-"""Zubercal stores magerr as whole numbers of 1e-4 mag (readme of the release, IPAC)."""
-
 EPOCH = ("mjd", "mag", "magerr", "band")
 """Roles that every light curve needs."""
 
-ZTF_FILTERS = {"1": "g", "2": "r", "3": "i", "zg": "g", "zr": "r", "zi": "i", "ztfg": "g", "ztfr": "r", "ztfi": "i"}
-"""Codes and numbers of ZTF's filters (ZTF Science Data System explanatory supplement, IPAC)."""
-
-ZTF_NAMES = {name: band for name, band in ZTF_FILTERS.items() if not name.isdigit()}
-
-
-@dataclass(frozen=True)
-class Format:
-    """What a file is called, how it is recognised, and which columns play which role.
-
-    Attributes
-    ----------
-    name, title : a word for code, and words for people
-    signs : columns by which it is recognised: all must be there, of a tuple of names at least one
-    roles : role -> columns that may play it, the first that is there is taken
-    source : where the names and rules are documented
-    band_names : other spellings of bands
-    scale : errors in mag from the values of their column and whether these are whole numbers
-    photometry : magnitudes from other roles than mag and magerr
-    quality : flags of this format alone, beside those that are always heeded
-    time_zero : MJD of the time 0, where times are counted from there
-    bands : wavelengths that are taken where the caller names none
-    one_star : whether a file without an object_id holds one star, named by the file
-    limits : whether a magnitude that begins with > is a limit, which is dropped with a count
-    """
-
-    name: str
-    title: str
-    signs: tuple[str | Names, ...]
-    roles: Mapping[str, Names]
-    source: str
-    band_names: Mapping[str, str] = field(default_factory=lambda: ZTF_NAMES)
-    scale: Callable[[np.ndarray, bool], np.ndarray] | None = None
-    photometry: Callable[[Values], Photometry] | None = None
-    quality: tuple[Quality, ...] = ()
-    time_zero: float | None = None
-    bands: Mapping[str, float] | None = None
-    one_star: bool = False
-    limits: bool = False
-
-    @property
-    def needed(self) -> list[str]:
-        """Roles without which nothing can be read; a format with the role oid can do without an object_id."""
-        optional = {"oid", "ra", "dec", "label", "period"}
-        if "oid" in self.roles or self.one_star:
-            optional.add("object_id")
-        return [role for role in self.roles if role not in optional]
-
-
-def in_magnitudes(magerr: np.ndarray, whole_numbers: bool) -> np.ndarray:
-    """Errors in mag from Zubercal's whole numbers of 1e-4 mag, also where these were made floats on the way.
-
-    In units of 1e-4 mag the median error is tens to thousands, in mag it is below 1: no survey confuses the two.
-    """
-    positive = magerr[magerr > 0]
-    scaled = whole_numbers or (len(positive) > 0 and np.median(positive) >= 5)
-    return magerr * ERROR_UNIT if scaled else magerr
+ZTF_FILTERS = {"1": "g", "2": "r", "3": "i", **ZTF_NAMES}
+"""Numbers and codes of ZTF's filters (ZTF Science Data System explanatory supplement, IPAC)."""
 
 
 _TIDY = {
@@ -112,6 +52,18 @@ _FLUXES = {
 }
 
 _FLUX = {role: also for role, also in _FLUXES.items() if role != "zero_point"}
+
+SNANA = 27.5
+"""Zero point of SNANA's FLUXCAL, which PLAsTiCC uses too (Kessler et al. 2009, PASP 121, 1028)."""
+
+_FLUX_TABLE = Format(
+    "fluxes",
+    "table of fluxes with their zero point",
+    ("flux", ("fluxerr", "flux_err", "flux_error"), ("mjd", "time", "jd"), "band"),
+    _FLUXES,
+    "README of Astra-CLR",
+    photometry=fluxes(None),
+)
 
 FORMATS = (
     Format(
@@ -199,7 +151,8 @@ FORMATS = (
         "ATLAS forced photometry",
         ("uJy", "duJy", "F"),
         {"mjd": ("MJD",), "band": ("F",), "flux": ("uJy",), "fluxerr": ("duJy",)},
-        "output of the ATLAS forced photometry server; Tonry et al. 2018, PASP 130, 064505 (bands)",
+        "output of the ATLAS forced photometry server; bands: Tonry et al. 2018, PASP 130, 064505, with the effective "
+        "wavelengths in common use for them",
         photometry=fluxes(MICROJANSKY),
         quality=(Quality(("err",), bad_atlas),),
         bands={"c": 5330.0, "o": 6790.0},
@@ -210,8 +163,9 @@ FORMATS = (
         "ASAS-SN light curve",
         ("HJD", "mag_err", "Filter", ("flux(mJy)", "flux")),
         {"mjd": ("HJD",), "mag": ("mag",), "magerr": ("mag_err",), "band": ("Filter",)},
-        "ASAS-SN Sky Patrol: Kochanek et al. 2017, PASP 129, 104502 (a magnitude that begins with > is a limit)",
-        bands={"V": 5500.0, "g": 4770.0},
+        "ASAS-SN Sky Patrol: Kochanek et al. 2017, PASP 129, 104502 (a magnitude that begins with > is a limit); "
+        "wavelength of V: Bessell et al. 1998, A&A 333, 231; of g: that of SDSS, whose filter is like it",
+        bands={"V": 5448.0, "g": 4770.0},
         one_star=True,
         limits=True,
     ),
@@ -227,7 +181,8 @@ FORMATS = (
             "fluxerr": ("flux_error",),
             "band": ("band",),
         },
-        "Gaia DR3 data model, epoch photometry (time is BJD - 2455197.5)",
+        "Gaia DR3 data model, epoch photometry (time is BJD - 2455197.5); effective wavelengths of Gaia DR3 in the SVO "
+        "Filter Profile Service",
         photometry=gaia,
         quality=(Quality(("rejected_by_photometry", "rejected_by_variability"), bad_gaia),),
         time_zero=55_197.0,
@@ -240,7 +195,7 @@ FORMATS = (
         {**_FLUX, "band": ("passband",), "fluxerr": ("flux_err",)},
         "PLAsTiCC data note, arXiv:1810.00001 (zero point 27.5, passband 0 to 5 is ugrizy)",
         {str(k): band for k, band in enumerate("ugrizy")},
-        photometry=fluxes(27.5),
+        photometry=fluxes(SNANA),
         bands=RUBIN_BANDS,
     ),
     Format(
@@ -275,13 +230,49 @@ FORMATS = (
         "README of Astra-CLR",
         photometry=fluxes(MICROJANSKY),
     ),
+    replace(_FLUX_TABLE, signs=(*_FLUX_TABLE.signs, _FLUXES["zero_point"])),
     Format(
-        "fluxes",
-        "table of fluxes with their zero point",
-        ("flux", ("fluxerr", "flux_err", "flux_error"), ("mjd", "time", "jd"), "band"),
-        _FLUXES,
-        "README of Astra-CLR",
-        photometry=fluxes(None),
+        "mmu",
+        "Multimodal Universe light curves",
+        ("object_id", "band", "time", "flux", "flux_err", ("obj_type", "spec_class")),
+        {
+            "object_id": ("object_id",),
+            "mjd": ("time",),
+            "flux": ("flux",),
+            "fluxerr": ("flux_err",),
+            "band": ("band",),
+            "label": ("obj_type", "spec_class"),
+        },
+        "scripts of the Multimodal Universe, arXiv:2412.02527 (flux is FLUXCAL of SNANA, -99 and 0 pad); zero point "
+        "27.5: Kessler et al. 2009, PASP 121, 1028",
+        photometry=fluxes(SNANA),
+        said="converted: flux to mag (zero point 27.5, as FLUXCAL of SNANA)",
+    ),
+    _FLUX_TABLE,
+    Format(
+        "ogle",
+        "OGLE light curve",
+        ("ogle_hjd", "mag", "magerr"),
+        {"mjd": ("ogle_hjd",), "mag": ("mag",), "magerr": ("magerr",), "band": ("band",)},
+        "OGLE Collection of Variable Stars: one file a star in the folders phot/I and phot/V, columns HJD or "
+        "HJD - 2450000, mag, error; wavelengths: Bessell et al. 1998, A&A 333, 231",
+        bands={"I": 7980.0, "V": 5448.0},
+        one_star=True,
+        short_julian=True,
+    ),
+    Format(
+        "astromer",
+        "Astromer light curve",
+        ("mjd", "mag", "errmag"),
+        {
+            "object_id": ("object_id",),
+            **{c: (c,) for c in EPOCH},
+            "magerr": ("errmag",),
+            "label": ("label",),
+            "period": ("period",),
+        },
+        "Astromer: Donoso-Oliva et al. 2023, A&A 670, A54 (one file a star, one band)",
+        one_star=True,
     ),
     Format("tidy", "tidy table", ("object_id",), _TIDY, "README of Astra-CLR"),
     Format("tidy", "tidy table", (("mjd", "band"), ("mag", "magerr")), _TIDY, "README of Astra-CLR"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from astraclr.catalogs._formats import Format
+from astraclr.catalogs._format import Format
 from astraclr.catalogs._zubercal_tables import Layout, layout_of, tidy_frame
 
 Near = tuple[float, float, float]

@@ -116,6 +116,13 @@ def _star_names(units: pd.DataFrame, object_id: str | Mapping[Any, str] | None, 
     given = units["named"].to_numpy(bool)
     alone = np.array([per_file[f] == 1 for f in files]) & ~given
     matches = [_STAR_FILE.fullmatch(s) if one else None for s, one in zip(stems, alone, strict=True)]
+    by_name = Counter(s for s, m in zip(stems, matches, strict=True) if m)
+    if twice := next((s for s, n in by_name.items() if n > 1), None):
+        both = [f for f, s in zip(files, stems, strict=True) if s == twice]
+        raise ValueError(
+            f"several files are named {twice} ({', '.join(both[:2])}), and would be one star: read them one by one, or "
+            "name their stars with object_id={oid: name}"
+        )
     names = [m["star"] if m else (oid or stem) for m, oid, stem in zip(matches, oids, stems, strict=True)]
     sky = units[["ra", "dec"]].to_numpy(float)
     by_place = ~given & np.array([m is None for m in matches], bool)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from astraclr.catalogs._formats import FORMATS, Format, Names
+from astraclr.catalogs._format import Format, Names
+from astraclr.catalogs._formats import FORMATS
 from astraclr.catalogs._open import Table
-from astraclr.catalogs._quality import QUALITY
+from astraclr.data.quality import QUALITY
 
 LABEL_NAMES = ("label", "class", "type", "vartype", "var_type", "classification", "kind")
 """Names, in lower case, of columns that look like labels: where such a column is not read, that is said."""
@@ -20,9 +21,26 @@ _NO_ZERO_POINT = (
     "31.4 in nJy, 27.5 in SNANA's unit)"
 )
 
+_OWN = (
+    " (n_epochs: the columns are those of LightCurves.save, but another tool has dropped the header that names the "
+    "bands; go back to the file that was saved)"
+)
+
 _LIKE = {
-    "object_id": ("id", "source_id", "sourceid", "objid", "obj_id", "name", "star", "star_id", "target", "gaia_id"),
-    "mjd": ("time", "t", "date", "obsmjd"),
+    "object_id": (
+        "id",
+        "source_id",
+        "sourceid",
+        "objid",
+        "obj_id",
+        "name",
+        "star",
+        "star_id",
+        "target",
+        "gaia_id",
+        "__index_level_0__",
+    ),
+    "mjd": ("time", "t", "date", "obsmjd", "mjd_tai", "mjd_utc", "bjd_tdb", "hjd_utc", "jd_utc", "epoch"),
     "mag": ("magnitude", "psfmag", "magpsf"),
     "magerr": ("errmag", "mag_err", "e_mag", "magnitude_error", "err", "error", "sigma", "sigmapsf", "dm"),
     "band": ("filter", "passband", "fid", "filt", "filtercode"),
@@ -64,9 +82,9 @@ def columns(schema: pa.Schema) -> dict[str, list[Column]]:
         inner = inside(one.type)
         for f in inner:
             nested.setdefault(f.strip(), []).append(Column(f.strip(), k, f))
-        if not inner:
-            found.setdefault(one.name.strip(), []).append(Column(one.name.strip(), k))
-    return {**nested, **found}
+        found.setdefault(one.name.strip(), []).append(Column(one.name.strip(), k))
+    holders = {name for name, some in found.items() if any(inside(schema.field(c.position).type) for c in some)}
+    return {**nested, **{name: some for name, some in found.items() if not (name in holders and name in nested)}}
 
 
 def inside(kind: pa.DataType) -> list[str]:
@@ -92,13 +110,20 @@ def recognised(table: Table) -> Format:
     raise ValueError(f"unknown layout: found the columns {found}. Known are {KNOWN}")
 
 
-def matched(schema: pa.Schema, fmt: Format, chosen: Mapping[str, str] | None = None, quality: bool = True) -> Match:
+def matched(
+    schema: pa.Schema,
+    fmt: Format,
+    chosen: Mapping[str, str] | None = None,
+    quality: bool = True,
+    one_band: bool = False,
+) -> Match:
     """Which column plays which role.
 
     Parameters
     ----------
     chosen : role -> name of the column, where the caller wants another than the format's
     quality : whether columns of flags are heeded
+    one_band : whether a table without a column band is in one band, which the caller knows
 
     Raises
     ------
@@ -108,12 +133,14 @@ def matched(schema: pa.Schema, fmt: Format, chosen: Mapping[str, str] | None = N
     names = columns(schema)
     wanted = {**fmt.roles, **{role: (name,) for role, name in (chosen or {}).items()}}
     roles = {role: column for role, also in wanted.items() if (column := _column(names, also))}
-    missing = [role for role in fmt.needed if role not in roles]
+    missing = [role for role in fmt.needed if role not in roles and not (role == "band" and one_band)]
     signs = [sign for sign in fmt.signs if isinstance(sign, str) and quality and not _column(names, (sign,))]
     if missing or signs:
         listed = _listed(names)
         what = ", ".join(dict.fromkeys([*(wanted[role][0] for role in missing), *signs]))
         hint = _hint([role for role in missing if role not in (chosen or {})], names)
+        if missing == ["band"] and fmt.name not in ("irsa", "zubercal"):  # these have several bands
+            hint += _one_band(fmt, roles)
         raise ValueError(f"missing column {what}{hint}; the table has {listed or 'no columns'}")
     _refuse_unused_ids(fmt, roles, names)
     flags: dict[str, Column] = {}
@@ -121,15 +148,22 @@ def matched(schema: pa.Schema, fmt: Format, chosen: Mapping[str, str] | None = N
         found = {name: _column(names, (name,)) for name in rule.columns}
         flags |= {name: column for name, column in found.items() if column and None not in found.values()}
     used = {c.name for c in roles.values()}
-    unread = tuple(
-        n for n in names if n.lower().split(":")[-1] in LABEL_NAMES and n not in used and "label" not in roles
-    )
+    unread = tuple(n for n in names if n.lower().split(":")[-1] in LABEL_NAMES and n not in used)
     return Match(fmt, roles, flags, unread)
+
+
+def _one_band(fmt: Format, roles: Mapping[str, Column]) -> str:
+    """What to do about a table without a column band, and as what its other columns are read."""
+    taken = ", ".join(f"{column.name} as {role}" for role, column in roles.items() if column.name.lower() != role)
+    return (
+        "; if all is in one band, name that band alone: --band NAME=ANGSTROM, or bands={name: angstrom}. Read as "
+        + (f"{fmt.title} ({taken})" if taken else fmt.title)
+    )
 
 
 def _refuse_unused_ids(fmt: Format, roles: Mapping[str, Column], names: Mapping[str, list[Column]]) -> None:
     """Raise ValueError where a file would be one star although a column of it looks like ids."""
-    like = [name for name in names if name.lower() in _LIKE["object_id"]]
+    like = [n for n in names if n.lower() in _LIKE["object_id"] and not n.startswith("__")]  # __: numbers of rows
     if like and not {"object_id", "oid"} & set(roles):
         raise ValueError(
             f"no column of object ids is known, but {like[0]} may be one: rename it to object_id, or remove it if the "
@@ -151,7 +185,9 @@ def _column(names: Mapping[str, list[Column]], also: Iterable[str]) -> Column | 
     for name in also:
         some = names.get(name) or lower.get(name.lower(), [])
         if len(some) > 1:
-            raise ValueError(f"column {name} is there {len(some)} times; rename or remove all but one of them")
+            inner = any(c.field for c in some)
+            where = " (in nested columns, or beside one)" if inner else ""
+            raise ValueError(f"column {name} is there {len(some)} times{where}; rename or remove all but one of them")
         if some:
             return some[0]
     return None
@@ -161,6 +197,8 @@ def _hint(missing: Iterable[str], names: Mapping[str, list[Column]]) -> str:
     lower = {name.lower(): name for name in names}
     like = {role: lower[n] for role in missing for n in _LIKE.get(role, ()) if n in lower}
     renames = ", ".join(f"{name} to {role}" for role, name in like.items())
-    return (f" (rename {renames}, if that is what it holds)" if like else "") + (
-        _NO_ZERO_POINT if "zero_point" in missing else ""
+    return (
+        (f" (rename {renames}, if that is what it holds)" if like else "")
+        + (_NO_ZERO_POINT if "zero_point" in missing else "")
+        + (_OWN if "n_epochs" in names and "band" in missing else "")
     )

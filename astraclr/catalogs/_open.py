@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.dataset as pa_dataset
 
 from astraclr.catalogs import _text
-from astraclr.catalogs._sources import _walk, about, is_dataset, regular
+from astraclr.catalogs._sources import about, is_dataset, regular, walk
 from astraclr.data.columns import arrow, columns_of
 from astraclr.data.parquet import is_own, open_parquet
 
@@ -29,12 +29,24 @@ _MAGIC: dict[bytes, tuple[str, Callable[[Path], Any]]] = {
 }
 
 
+OGLE = ("ogle_hjd", "mag", "magerr")
+"""What the columns of OGLE's files without a header are called here."""
+
 _NOT_READ = {
     b"ARROW1": "an Arrow IPC (Feather) file",
     b"\x89HDF": "an HDF5 file",
     b"\xd0\xcf\x11\xe0": "an Excel workbook",
     b"SQLite format": "an SQLite database",
     b"\x93NUMPY": "a NumPy array",
+    b"\x28\xb5\x2f\xfd": "compressed with Zstandard",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"\x1f\x9d": "compressed with compress (.Z)",
+    b"PK\x05\x06": "an empty zip archive",
+    b"%PDF": "a PDF document",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"\x80\x04\x95": "a Python pickle, which could run any code",
+    b"\x80\x05\x95": "a Python pickle, which could run any code",
 }
 
 
@@ -78,11 +90,15 @@ def open_table(path: str | Path) -> Table:
         if head[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".parq", ".pq"):
             return _parquet(path)
         if other := next((what for magic, what in _NOT_READ.items() if head.startswith(magic)), None):
-            raise ValueError(f"is {other}, which is not read; save the table in it as parquet, or as CSV")
+            raise ValueError(f"is {other}: not read; save the table in it as parquet, or as CSV")
         how, stream = next(((h, s) for magic, (h, s) in _MAGIC.items() if head.startswith(magic)), ("", None))
         if stream is not None:
             with stream(path) as file:
                 head = file.read(_text.HEAD)
+            if again := next((what for magic, (what, _) in _MAGIC.items() if head.startswith(magic)), None):
+                raise ValueError(f"is {again} inside {how}: unpack it once")
+            if head[257:262] == b"ustar" or (head and not head.strip(b"\0")):
+                raise ValueError("is a tar archive: unpack it and read the folder")
             if head.startswith(b"PAR1"):
                 raise ValueError(f"is parquet inside {how}: unpack it first (parquet is compressed inside already)")
 
@@ -121,12 +137,16 @@ def _by_position(file: Any, schema: pa.Schema, wanted: Sequence[int]) -> pa.Tabl
 
 def _dataset(path: Path) -> Table:
     """One table in several parquet files; folders such as ``band=g`` are columns."""
-    files = [str(p) for p in _walk(path)]
+    files = [str(p) for p in walk(path, datasets=False)]
     if not files:
         raise ValueError("holds no parquet file")
-    for name in files:
-        open_parquet(name)
-    found = pa_dataset.dataset(files, format="parquet", partitioning="hive", partition_base_dir=str(path))
+    schemas = [open_parquet(name).schema_arrow for name in files]
+    keys = {part.split("=")[0] for f in files for part in Path(f).relative_to(path).parts[:-1] if "=" in part}
+    text = pa_dataset.partitioning(pa.schema([(key, pa.string()) for key in sorted(keys)]), flavor="hive")
+    whole = _joined(schemas, files)
+    for key in sorted(keys - set(whole.names)):
+        whole = whole.append(pa.field(key, pa.string()))  # text, or star 001 would be star 1
+    found = pa_dataset.dataset(files, whole, format="parquet", partitioning=text, partition_base_dir=str(path))
     names = found.schema.names
     own = b"astraclr.lightcurves" in (found.schema.metadata or {})
     if own:
@@ -135,8 +155,31 @@ def _dataset(path: Path) -> Table:
     return Table(path, container, found.schema, lambda wanted, _: found.to_table(columns=[names[k] for k in wanted]))
 
 
+def _joined(schemas: Sequence[pa.Schema], files: Sequence[str]) -> pa.Schema:
+    """All columns of the parts of a data set; a column that a part lacks is null there.
+
+    Raises
+    ------
+    ValueError
+        If a column has types that do not go together.
+    """
+    try:
+        return pa.unify_schemas(list(schemas), promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        for schema, file in zip(schemas, files, strict=True):
+            for one in schema:
+                first = schemas[0].field(one.name).type if one.name in schemas[0].names else one.type
+                if one.type != first:
+                    raise ValueError(
+                        f"holds column {one.name} as {first} in {Path(files[0]).name}, as {one.type} in "
+                        f"{Path(file).name}; write its files with one type"
+                    ) from None
+        raise
+
+
 def _of_text(path: Path, head: bytes, stream: Callable[[], BinaryIO]) -> Table:
-    how = _text.dialect(head)
+    ogle = path.name.upper().startswith("OGLE") and "." in path.name  # OGLE-LMC-CEP-0001.dat
+    how = _text.dialect(head, OGLE if ogle else ())
     schema = pa.schema([(name, pa.null()) for name in how.header])
 
     def read(wanted: Sequence[int], text: Sequence[int]) -> pa.Table:
@@ -153,6 +196,7 @@ def _of_astronomy(path: Path, head: bytes, stream: Callable[[], BinaryIO]) -> Ta
         kind, form = "FITS", "fits"
     elif start.startswith(b"<") and b"<VOTABLE" in head.upper():
         kind, form = "VOTable", "votable"
+        _text.refuse_failure(head)
     elif (start.startswith(b"|") and _is_ipac(head)) or (start.startswith(b"\\") and b"\n|" in head):
         kind, form = "IPAC table", "ascii.ipac"
     else:

@@ -11,16 +11,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from astraclr.catalogs._formats import Format
+from astraclr.catalogs._flat import Flat
+from astraclr.catalogs._format import Format
 from astraclr.catalogs._matching import Column, Match
 from astraclr.catalogs._open import Table
-from astraclr.catalogs._quality import QUALITY
 from astraclr.config import ZTF_BANDS
-from astraclr.data import cleaning
-from astraclr.data.columns import arrow, is_text, numbers, texts
+from astraclr.data import cleaning, quality
+from astraclr.data.columns import is_text, numbers, texts
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.names import band_codes, identifiers, labels, names
-from astraclr.data.times import days
+from astraclr.data.times import JD_OF_MJD, days
 
 _TEXT_ROLES = ("object_id", "oid", "band", "label", "sign")
 
@@ -34,6 +34,11 @@ class Options:
     bands: Mapping[str, float]
     drop_unknown_bands: bool = False
     drop_repeated: bool = False
+
+    @property
+    def one_band(self) -> str:
+        """The band, where only one was asked for; else nothing."""
+        return next(iter(self.bands)) if len(self.bands) == 1 else ""
 
     def bands_of(self, fmt: Format) -> Mapping[str, float]:
         """The bands asked for; those of the format where none were."""
@@ -71,37 +76,39 @@ def read_columns(table: Table, match: Match, extra: Sequence[Column] = ()) -> pa
     return table.read(sorted({c.position for c in used}), sorted(set(text)))
 
 
-def observations(found: pa.Table, match: Match, options: Options) -> Observations:
+def observations(found: pa.Table, match: Match, options: Options, one_band: str = "") -> Observations:
     """Clean one table: flags heeded, times converted, bands numbered; each loss counted once.
 
     Parameters
     ----------
     found : the columns that `read_columns` read
+    one_band : the band of a table without a column for it
 
     Raises
     ------
     ValueError
         For values that cannot be what their column must hold, an unknown band, a missing id, lists of different length.
     """
-    flat = _Flat(found, match)
+    flat = Flat(found, match)
     row, units = _units(flat, match)
     unit = flat.each(row)
     notes: dict[str, int] = {}
-    if n := (found.schema.metadata or {}).get(b"repeated header line"):
-        notes["dropped: repeated header line"] = int(n)
+    for reason, n in (found.schema.metadata or {}).items():
+        if reason.startswith(b"dropped: "):  # of text tables: comments, repeated headers
+            notes[reason.decode()] = int(n)
     if flat.length is not None and "object_id" in match.roles and len(row) > len(units):
         notes["joined: row of a star that has several"] = len(row) - len(units)
     mjd, converted = _times(flat, match, unit, units["name"].to_numpy())
     mag, magerr, bad = _magnitudes(flat, match)
-    good = np.ones(len(unit), bool)
-    for reason, those in (*_flagged(flat, match).items(), *bad.items()):
-        if n := int((those & good).sum()):
-            notes[reason] = n
-        good &= ~those
+    good, lost = quality.keep({**_flagged(flat, match), **bad}, len(unit))
+    notes |= lost
     bands = options.bands_of(match.format)
-    names = flat["band"] if good.all() else flat["band"].filter(pa.array(good))
+    names = flat["band"] if "band" in match.roles else pa.repeat(one_band, len(unit))
+    names = names if good.all() else names.filter(pa.array(good))
     band, known, dropped = band_codes(names, bands, options.drop_unknown_bands, match.format.band_names)
     keep = np.flatnonzero(good)[known]
+    if match.format.said:
+        notes[match.format.said] = len(keep)
     for name in match.unread:
         notes[f"not read: column {name}, which looks like labels (probe --label {name} reads it)"] = len(row)
     return Observations(
@@ -115,14 +122,17 @@ def observations(found: pa.Table, match: Match, options: Options) -> Observation
     )
 
 
-def _times(flat: _Flat, match: Match, unit: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+def _times(flat: Flat, match: Match, unit: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
     column, zero = match.roles["mjd"].name, match.format.time_zero
+    if match.format.short_julian and (np.nan_to_num(short := numbers(flat["mjd"], column)) < 20_000).all():
+        notes = {"converted: HJD - 2450000 to MJD (plus 49999.5)": len(unit)}
+        return short + (2_450_000 - JD_OF_MJD), notes
     if zero is None:
-        return days(flat["mjd"], column, unit, ids)
+        return days(flat["mjd"], "hjd" if match.format.short_julian else column, unit, ids)
     return numbers(flat["mjd"], column) + zero, {f"converted: {column} to MJD (plus {zero:g})": len(unit)}
 
 
-def _magnitudes(flat: _Flat, match: Match) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+def _magnitudes(flat: Flat, match: Match) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Magnitudes, errors, and which observations have none, by reason."""
     if rule := match.format.photometry:
         return rule(lambda role: _signs(flat[role]) if role == "sign" else numbers(flat[role], match.roles[role].name))
@@ -133,10 +143,10 @@ def _magnitudes(flat: _Flat, match: Match) -> tuple[np.ndarray, np.ndarray, dict
     return numbers(mag, match.roles["mag"].name), magerr, {LIMIT: limit} if limit is not None else {}
 
 
-def _flagged(flat: _Flat, match: Match) -> dict[str, np.ndarray]:
+def _flagged(flat: Flat, match: Match) -> dict[str, np.ndarray]:
     """Observations that flags call bad, by reason."""
-    found = {}
-    for rule in (*QUALITY, *match.format.quality):
+    found = quality.flagged({c: flat[c] for c in match.flags})
+    for rule in match.format.quality:
         if set(rule.columns) <= set(match.flags):
             read = _words if rule.text else lambda values, c: numbers(values, c, truth=True)
             found |= rule.bad(*(read(flat[c], c) for c in rule.columns))
@@ -162,7 +172,7 @@ def _limits(values: pa.Array) -> tuple[np.ndarray, pa.Array]:
     return np.asarray(limit), pc.if_else(limit, None, text)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _units(flat: _Flat, match: Match) -> tuple[np.ndarray, pd.DataFrame]:
+def _units(flat: Flat, match: Match) -> tuple[np.ndarray, pd.DataFrame]:
     """(n_rows,) number of the unit of each row of the file, and what the rows say of each unit."""
     role = next((r for r in ("object_id", "oid") if r in match.roles), None)
     row, found = np.full(flat.n_rows, -1), np.array([], dtype=object)
@@ -185,7 +195,7 @@ def _units(flat: _Flat, match: Match) -> tuple[np.ndarray, pd.DataFrame]:
     return row, pd.DataFrame(units, index=range(len(found)))
 
 
-def _by_position(flat: _Flat, match: Match) -> tuple[np.ndarray, np.ndarray]:
+def _by_position(flat: Flat, match: Match) -> tuple[np.ndarray, np.ndarray]:
     """Units of a file without ids: its distinct positions; one, without a name, where there is one position or none."""
     if not {"ra", "dec"} <= set(match.roles):
         return np.zeros(flat.n_rows, int), np.array([None], dtype=object)
@@ -194,67 +204,6 @@ def _by_position(flat: _Flat, match: Match) -> tuple[np.ndarray, np.ndarray]:
     if len(found) <= 1:
         return np.zeros(flat.n_rows, int), np.array([None], dtype=object)
     return row, np.array([f"{ra:.6f}{dec:+.6f}" for ra, dec in found], dtype=object)
-
-
-class _Flat:
-    """Columns of a table by role, one value an observation, whether its rows are observations, lists or nested."""
-
-    def __init__(self, table: pa.Table, match: Match) -> None:
-        self.n_rows, self.length, self._columns, self._lists = len(table), None, {}, set()
-        wanted = {**match.roles, **match.flags}
-        place = {p: k for k, p in enumerate(sorted({c.position for c in wanted.values()}))}
-        kept: dict[int, pa.Array] = {}
-        for role, column in wanted.items():
-            k = place.get(column.position, 0)
-            if k not in kept:
-                kept[k] = arrow(table.column(k))
-            values = kept[k] if column.field is None else _inner(kept[k], column.field)
-            if cleaning.is_list_type(values.type):
-                values = self._flattened(values, column.name)
-                self._lists.add(role)
-            self._columns[role] = values
-        if self.length is not None and "mjd" not in self._lists:
-            raise ValueError(f"column {match.roles['mjd'].name} holds one value a row, others hold lists")
-
-    def _flattened(self, values: pa.Array, name: str) -> pa.Array:
-        flat, length = cleaning.flatten(pa.chunked_array([values]), name)
-        if self.length is None:
-            self.length = length
-        elif (odd := np.flatnonzero(length != self.length)).size:
-            k = odd[0]
-            raise ValueError(
-                f"row {k + 1}: {length[k]} values of {name}, {self.length[k]} of another column; the lists of one row "
-                "must be of one length"
-            )
-        return arrow(flat)
-
-    def row(self, role: str) -> pa.Array:
-        """One value a row of the file."""
-        if role in self._lists:
-            raise ValueError(f"column {role} must hold one value a star, found lists")
-        return self._columns[role]
-
-    def each(self, of_row: np.ndarray) -> np.ndarray:
-        """What belongs to a row of the file, for each of its observations."""
-        return of_row if self.length is None else np.repeat(of_row, self.length)
-
-    def __getitem__(self, role: str) -> pa.Array:
-        """One value an observation."""
-        values = self._columns[role]
-        return (
-            values
-            if role in self._lists or self.length is None
-            else values.take(pa.array(self.each(np.arange(self.n_rows))))
-        )
-
-
-def _inner(values: pa.Array, name: str) -> pa.Array:
-    """A field of a struct of lists, or of a list of structs, as lists."""
-    if pa.types.is_struct(values.type):
-        return pc.struct_field(values, name)  # pyright: ignore[reportAttributeAccessIssue]
-    inner = pc.struct_field(values.flatten(), name)  # pyright: ignore[reportAttributeAccessIssue]
-    length = pc.list_value_length(values).fill_null(0).to_numpy(zero_copy_only=False)  # pyright: ignore[reportAttributeAccessIssue]
-    return pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(length, dtype=np.int64)]), inner)
 
 
 def built(

@@ -1,41 +1,8 @@
-"""Flags of surveys and brokers: which observations they call bad, by reason."""
+"""Flags of single surveys and brokers: which observations they call bad, by reason."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
-
-BAD_EPOCH = 32768
-"""Bit 15 of catflags: the epoch is unusable (ZTF public data release notes, IPAC)."""
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Columns of flags that are heeded wherever they are, and which observations they make bad, by reason."""
-
-    columns: tuple[str, ...]
-    bad: Callable[..., dict[str, np.ndarray]]
-    text: bool = False
-    """Whether the columns are text, or numbers."""
-
-
-def _bad_catflags(catflags: np.ndarray) -> dict[str, np.ndarray]:
-    known = (catflags >= 0) & (catflags < 2**31) & (catflags == np.floor(catflags))  # false for NaN
-    bad = np.where(known, catflags, 0).astype(np.int64) & BAD_EPOCH != 0
-    return {"dropped: catflags & 32768 (bad epoch)": bad, "dropped: catflags missing": ~known}
-
-
-def _bad_zubercal(info: np.ndarray, flag: np.ndarray) -> dict[str, np.ndarray]:
-    missing = ~(np.isfinite(info) & np.isfinite(flag))
-    return {
-        "dropped: info or flag is not 0": ~missing & ((info != 0) | (flag != 0)),
-        "dropped: info or flag missing": missing,
-    }
-
-
-QUALITY = (Quality(("catflags",), _bad_catflags), Quality(("info", "flag"), _bad_zubercal))
 
 
 def bad_fink(tag: np.ndarray) -> dict[str, np.ndarray]:

@@ -74,12 +74,32 @@ def light_curve_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
             return files
         raise ValueError("no file to read: the list of paths is empty")
     found = regular(paths)
-    return in_folder(found)[0] if found.is_dir() and not is_dataset(found) else [found]
+    if not found.is_dir() or is_dataset(found):
+        return [found]
+    if files := in_folder(found)[0]:
+        return files
+    raise ValueError(f"nothing to read in the folder {found}: no {', '.join(SUFFIXES)} file")
 
 
 def is_dataset(path: Path) -> bool:
-    """Whether a folder is one table in several parquet files, as Dask and Spark write it: it has a parquet suffix."""
-    return path.is_dir() and path.suffix.lower() in (".parquet", ".parq", ".pq")
+    """Whether a folder is one table in several parquet files, as Dask and Spark write it.
+
+    Then it has a parquet suffix, or all its folders are named as ``band=g``, a column and its value.
+    """
+    if not path.is_dir():
+        return False
+    if path.suffix.lower() in (".parquet", ".parq", ".pq"):
+        return True
+    inner = [p.name for p in path.iterdir() if not p.name.startswith((".", "_"))]
+    return bool(inner) and all("=" in name and (path / name).is_dir() for name in inner)
+
+
+_PERHAPS = (".txt", ".dat", ".json")
+
+
+def perhaps(path: Path) -> bool:
+    """Whether a file has a suffix of text that may hold a table or not: it is read if its format is known."""
+    return _suffix(path) in _PERHAPS
 
 
 def in_folder(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -93,9 +113,11 @@ def in_folder(folder: Path) -> tuple[list[Path], list[Path]]:
         If there is nothing to read.
     """
     wanted, others = [], []
-    for path in _walk(folder):
+    if hats := next((p for p in folder.rglob("hats.properties")), None):
+        raise ValueError(f"{folder} holds the HATS catalogue {hats.parent.name}: read {hats.parent} by itself")
+    for path in walk(folder):
         (wanted if _suffix(path) in SUFFIXES else others).append(path)
-    if not wanted:
+    if not wanted and not any(map(perhaps, others)):
         names = sorted(p.name for p in folder.iterdir())
         listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
         raise ValueError(
@@ -123,11 +145,12 @@ def _suffix(path: Path) -> str:
     return Path(path.stem).suffix.lower() if suffix in _COMPRESSED else suffix
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path, datasets: bool = True) -> Iterator[Path]:
+    """Files of a folder and its sub-folders; if `datasets`, a data set is one of them. What tools leave is left out."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in (*_NOT_DATA, "__MACOSX"):
             continue
-        if path.is_dir() and not is_dataset(path):
-            yield from _walk(path)
+        if path.is_dir() and not (datasets and is_dataset(path)):
+            yield from walk(path, datasets)
         else:
             yield path

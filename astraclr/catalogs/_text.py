@@ -14,11 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from astraclr.data.columns import MISSING, shown
+from astraclr.data.columns import MISSING, call, shown
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 HEAD = 2**16
 _BLOCK = 2**24  # bytes read at once; a row must fit
+_COMMENT = ("#", "\\", "%", "//")
+"""Lines before the header that begin so are comments."""
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -44,7 +47,9 @@ class Dialect:
 
 
 def encoding_of(head: bytes) -> str | None:
-    """utf-8, utf-16 or latin-1, judged by the first bytes; None if they are no text."""
+    """utf-8, utf-16, utf-32, cp1252 or latin-1, judged by the first bytes; None if they are no text."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     even, odd = head[0:2000:2].count(0), head[1:2000:2].count(0)
@@ -56,12 +61,18 @@ def encoding_of(head: bytes) -> str | None:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        return "latin-1" if not re.search(rb"[\x00-\x08\x0e-\x1f]", head) else None
+        if re.search(rb"[\x00-\x08\x0e-\x1f]", head):
+            return None
+        return "cp1252" if re.search(rb"[\x80\x82-\x8c\x8e\x91-\x9c\x9e\x9f]", head) else "latin-1"
     return "utf-8"
 
 
-def dialect(head: bytes) -> Dialect:
+def dialect(head: bytes, names_of: tuple[str, ...] = ()) -> Dialect:
     """How a text table is written, judged by its first bytes.
+
+    Parameters
+    ----------
+    names_of : names of its columns, where it is known to have no header
 
     Raises
     ------
@@ -74,14 +85,17 @@ def dialect(head: bytes) -> Dialect:
     text = codecs.getincrementaldecoder(encoding)("ignore").decode(head).lstrip("\ufeff")
     _refuse_other_text(text)
     lines = text.splitlines()
-    first, header = _header(lines)
-    separator = max(SEPARATORS, key=lambda s: len(_split(header, s)))
+    told = re.fullmatch(r"sep=(.)", lines[0].strip(), re.IGNORECASE) if lines else None  # as Excel writes it
+    first, header = _header(lines if not told else ["", *lines[1:]])
+    separator = max(SEPARATORS, key=lambda s: (told is not None and s == told[1], len(_split(header, s))))
     if len(_split(header, separator)) == 1 and len(header.split()) > 1:
         separator = ""
     cells = _split(header, separator)
     names = [c.strip().strip("#").strip() if k == 0 else c.strip() for k, c in enumerate(cells)]
     row = next((line for line in lines[first + 1 :] if line.strip()), "")
     values = _split(row, separator)
+    if names_of and len(names) == len(names_of) and all(_NUMBER.fullmatch(name) for name in names):
+        return Dialect(encoding, separator, names_of, first, ".", False)
     if all(_NUMBER.fullmatch(name) for name in names):
         raise ValueError(
             f"no header: {len(names)} columns of numbers ({shown(header)}), perhaps time, magnitude, error; "
@@ -92,9 +106,19 @@ def dialect(head: bytes) -> Dialect:
         values = row.split()
     while values[len(names) :] == [""] or (row and names[-1] == "" and len(values) < len(names)):
         names = [*names, ""] if len(values) > len(names) else names[:-1]  # a comma at the end of rows, or of the header
-    commas = separator not in ("", ",") and any(re.fullmatch(r"[+-]?\d+,\d+", v) for v in values)
+    some = [v for line in lines[first + 1 : first + 200] for v in _split(line, separator)]
+    # Between blanks, commas may also stand in lists of codes such as 56,61; then other numbers have points.
+    commas = separator != "," and any(re.fullmatch(r"[+-]?\d+,\d+", v) for v in some)
+    commas &= separator != "" or not any(re.fullmatch(r"[+-]?\d+\.\d*", v) for v in some)
     padded = separator != "" and any(c != c.strip() for c in cells)
     return Dialect(encoding, separator, tuple(names), first + 1, "," if commas else ".", padded)
+
+
+def refuse_failure(head: bytes) -> None:
+    """Raise ValueError where a VOTable holds what an archive says of a query that failed, instead of a table."""
+    text = head.decode("utf-8", "replace")
+    if failed := re.search(r'QUERY_STATUS"\s+value="ERROR"\s*>\s*([^<]*)', text, re.IGNORECASE):
+        raise ValueError(f"holds no table but an error of the archive: {failed[1].strip()[:200]}")
 
 
 def _refuse_other_text(text: str) -> None:
@@ -106,19 +130,21 @@ def _refuse_other_text(text: str) -> None:
     if start.startswith("<"):
         raise ValueError("is XML, but no VOTable; ask the archive for CSV or VOTable")
     if start.startswith(("{", "[")):
-        raise ValueError("is JSON of an unknown kind; make a table of it and save that as CSV or parquet")
+        raise ValueError(
+            f"is JSON of an unknown kind ({shown(text.strip(), 60)}); make a table of it and save that as CSV or "
+            "parquet"
+        )
 
 
 def _header(lines: Sequence[str]) -> tuple[int, str]:
     """Number and text of the line that names the columns: the first, or one of the comments before the first row."""
-    comments = [k for k, line in enumerate(lines) if line.startswith(("#", "\\"))]
-    first = next((k for k, line in enumerate(lines) if line.strip() and not line.startswith(("#", "\\"))), None)
+    first = next((k for k, line in enumerate(lines) if line.strip() and not line.startswith(_COMMENT)), None)
     if first is None:
         raise ValueError("holds no table: all its lines are comments or blank")
     cells = re.split(r"[,;\t| ]+", lines[first].strip())
-    before = [k for k in comments if k < first]
-    if before and all(_NUMBER.fullmatch(c) for c in cells[:3]):
-        named = lines[before[-1]].lstrip("# ")
+    before = [k for k in range(first) if lines[k].startswith(_COMMENT)]
+    if before and any(_NUMBER.fullmatch(c) for c in cells):  # no header, so a comment must name the columns
+        named = lines[before[-1]].lstrip("#%/ ")
         if named and len(re.split(r"[,;\t| ]+", named.strip())) == len(cells):
             return before[-1], named
     return first, lines[first]
@@ -160,16 +186,17 @@ def read(stream: Callable[[], BinaryIO], how: Dialect, wanted: Collection[int], 
         try:
             table = pa_csv.read_csv(source, **options)
         except pa.ArrowInvalid as error:
-            if "Empty CSV" in str(error):
+            if "Empty CSV" in str(error) or "Could not skip initial" in str(error):  # a header alone
                 return pa.table({name: pa.array([], pa.large_string()) for name in names if int(name) in wanted})
             if "UTF8" in str(error) and how.encoding == "utf-8":
                 return read(stream, Dialect("latin-1", *list(vars(how).values())[1:]), wanted, text)
             raise
     ragged.refuse(stream, how)
+    table = _with_note(table, "dropped: comment after the header", ragged.comments)
     for name in blank:
         _refuse_values(table.column(name), int(name))
     table = table.select([str(k) for k in wanted])
-    return _without_headers(_trimmed(table) if how.padded else table, how)
+    return _without_comments(_without_headers(_trimmed(table) if how.padded else table, how), how)
 
 
 class _Ragged:
@@ -177,9 +204,12 @@ class _Ragged:
 
     def __init__(self) -> None:
         self.row: Any = None
-        self.n = 0
+        self.n = self.comments = 0
 
     def __call__(self, row: Any) -> str:
+        if str(row.text).startswith(_COMMENT) or str(row.text).strip() == "\x1a":  # the end of a file of DOS
+            self.comments += not str(row.text).startswith("\x1a")
+            return "skip"
         self.n += 1
         self.row = self.row or row
         return "skip"
@@ -189,11 +219,13 @@ class _Ragged:
         if self.row is None:
             return
         line = _line(stream, how, self.row.number)
+        remedy = f"A value with {how.separator!r} in it must stand in quotes"
+        if not how.separator:
+            remedy = "Values are separated by blanks, so none may hold one: separate them by commas instead"
         more = f" (and {self.n - 1:,} more such lines)" if self.n > 1 else ""
         raise ValueError(
             f"line {line} has {self.row.actual_columns} values, the header names {self.row.expected_columns} columns: "
-            f"{shown(self.row.text, 60)}{more}. A value with {how.separator or 'blank'!r} in it must stand in quotes; "
-            "a row cut short must be completed or taken out"
+            f"{shown(self.row.text, 60)}{more}. {remedy}; a row cut short must be completed or taken out"
         )
 
 
@@ -230,12 +262,29 @@ def _without_headers(table: pa.Table, how: Dialect) -> pa.Table:
         return table
     repeated = None
     for name in table.column_names:
-        same = pc.equal(pc.utf8_trim_whitespace(table[name]), how.header[int(name)]).fill_null(False)  # pyright: ignore
-        repeated = same if repeated is None else pc.and_(repeated, same)  # pyright: ignore
-    n = pc.sum(repeated).as_py()  # pyright: ignore
-    if not n:
+        words = call("utf8_lower", call("utf8_trim_whitespace", table[name]))
+        same = call("equal", words, how.header[int(name)].lower()).fill_null(False)
+        repeated = same if repeated is None else call("and_", repeated, same)
+    return _filtered(table, repeated, "dropped: repeated header line")
+
+
+def _without_comments(table: pa.Table, how: Dialect) -> pa.Table:
+    """Rows whose first value begins with #, among others that do not, are comments: taken out and counted."""
+    if "0" not in table.column_names or not pa.types.is_large_string(table["0"].type) or not how.separator:
         return table
-    return table.filter(pc.invert(repeated)).replace_schema_metadata({"repeated header line": str(n)})  # pyright: ignore
+    commented = call("starts_with", table["0"], "#").fill_null(False)
+    return table if call("all", commented).as_py() else _filtered(table, commented, "dropped: row commented out with #")
+
+
+def _filtered(table: pa.Table, gone: Any, note: str) -> pa.Table:
+    n = call("sum", gone).as_py() or 0
+    return _with_note(table.filter(call("invert", gone)), note, n) if n else table
+
+
+def _with_note(table: pa.Table, note: str, n: int) -> pa.Table:
+    """The table with one note more in its metadata, where `n` is not 0."""
+    notes = dict(table.schema.metadata or {}) | ({note.encode(): str(n).encode()} if n else {})
+    return table.replace_schema_metadata(notes or None)
 
 
 def _squeezed(file: BinaryIO, encoding: str) -> BinaryIO:

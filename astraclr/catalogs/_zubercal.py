@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from astraclr.catalogs._formats import Format
+from astraclr.catalogs._format import Format
 from astraclr.catalogs._hats import Near, hats_partitions, hats_parts, is_hats, opened
 from astraclr.catalogs._irsa import star_names
 from astraclr.catalogs._matching import matched, recognised

@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from astraclr.catalogs._formats import FORMATS, Format, in_magnitudes
+from astraclr.catalogs._format import Format
+from astraclr.catalogs._formats import FORMATS
 from astraclr.catalogs._matching import Match, columns, matched
 from astraclr.catalogs._pipeline import Observations, Options, built, observations
-from astraclr.catalogs._quality import QUALITY
 from astraclr.data import cleaning
 from astraclr.data.lightcurves import LightCurves
+from astraclr.data.quality import QUALITY, in_magnitudes
 
 __all__ = ["Layout", "in_magnitudes", "layout_of", "tidy", "tidy_frame"]
 

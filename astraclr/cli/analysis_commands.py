@@ -166,7 +166,9 @@ def explore(
     file: File,
     out: Annotated[Path, typer.Option(help="HTML file to write.", show_default=False)],
     checkpoint: CheckpointName = "laptop",
-    max_stars: Annotated[int, typer.Option(min=16, help="Show at most this many stars, drawn at random.")] = 5_000,
+    max_stars: Annotated[
+        int, typer.Option(min=16, help="Show at most this many stars, drawn at random; no more than 50000.")
+    ] = 5_000,
     label: Label = "label",
     head: _Head = None,
     seed: Seed = 42,
@@ -187,7 +189,8 @@ def explore(
     term.need_extra("plot", "umap")
     parsing.parse_bands(band)
     from astraclr.analysis.classifier import load_head
-    from astraclr.analysis.explorer import explorer
+    from astraclr.analysis.explorer import POINTS, explorer
+    from astraclr.analysis.page_size import forecast, need_few_enough
     from astraclr.files import replacing
 
     term.use_threads(threads)
@@ -195,6 +198,9 @@ def explore(
     head_file = head or folder / inputs.HEAD
     classifier = load_head(head_file, encoder) if head is not None or head_file.exists() else None
     stars = inputs.read_labelled(file, label, band, drop_unknown_bands, drop_repeated)
+    shown = min(len(stars), max_stars)
+    need_few_enough(shown)
+    term.say(forecast(stars, encoder, shown, POINTS))
     page = explorer(stars, encoder, classifier, max_stars=max_stars, seed=seed, progress=True)
     with replacing(out) as part:
         part.write_text(page, encoding="utf-8")

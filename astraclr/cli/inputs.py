@@ -74,10 +74,10 @@ def read_source(
 def pieces(path: Path) -> list[Path]:
     """List the files of a folder if astraclr saved all of them, so that they can be read one by one; else the path."""
     from astraclr.catalogs import layout
-    from astraclr.catalogs._sources import light_curve_files
+    from astraclr.catalogs._sources import in_folder, is_dataset
 
-    files = light_curve_files(path) if path.is_dir() else [path]
-    return files if all(layout(f) == "own" for f in files) else [path]
+    files = in_folder(path)[0] if path.is_dir() and not is_dataset(path) else [path]
+    return files if files and all(layout(f) == "own" for f in files) else [path]
 
 
 def find_checkpoint(name: str) -> tuple[Checkpoint, Path]:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from astraclr.data import cleaning
-from astraclr.data.columns import columns_of, numbers
-from astraclr.data.names import band_codes, each_name, identifiers, labels
+from astraclr.data import cleaning, quality
+from astraclr.data.columns import as_arrow, columns_of, numbers
+from astraclr.data.names import ZTF_NAMES, band_codes, each_name, identifiers, labels
 from astraclr.data.parquet import COLUMNS
 from astraclr.data.times import days
 
@@ -98,7 +99,12 @@ def from_rows(table: Any, bands: Mapping[str, float], drop_unknown_bands: bool, 
     row, ids = identifiers(columns["object_id"])
     several = len(row) - len(ids)
     flat, lengths = {}, {}
-    for column in (*COLUMNS, "band"):
+    for column in (*COLUMNS, "band", *quality.flags_in(columns)):
+        if column in quality.flags_in(columns) and not _holds_lists(columns[column]):  # one flag a star
+            flat[column] = as_arrow(columns[column], column, "flags").take(
+                np.repeat(np.arange(len(row)), lengths["mjd"])
+            )
+            continue
         flat[column], lengths[column] = cleaning.flatten(columns[column], column)
         if (uneven := np.flatnonzero(lengths[column] != lengths["mjd"])).size:
             k = uneven[0]
@@ -112,17 +118,29 @@ def from_rows(table: Any, bands: Mapping[str, float], drop_unknown_bands: bool, 
     return built | {"notes": joined | built["notes"]}
 
 
+def _holds_lists(column: Any) -> bool:
+    return cleaning.is_list_type(as_arrow(column, "flags", "lists").type)
+
+
 def rows_of_nested(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """One row a star with list columns, from a nested-pandas frame; the object_id is that column, or the index."""
     cleaning.need(frame.columns, [column])
     lists = frame[column].nest.to_lists()
     cleaning.need(lists.columns, (*COLUMNS, "band"))
-    rows = lists[[*COLUMNS, "band"]].reset_index(drop=True)
+    rows = lists[[*COLUMNS, "band", *quality.flags_in(lists.columns)]].reset_index(drop=True)
     rows["object_id"] = np.asarray(frame.get("object_id", frame.index))
-    for c in ("label", "period"):
+    for c in ("label", "period", *quality.flags_in(frame.columns)):
         if c in frame:
             rows[c] = np.asarray(frame[c])
     return rows
+
+
+def _need_one_length(columns: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the columns are of one length."""
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{n} of {name}" for name, n in lengths.items())
+        raise ValueError(f"the columns differ in length ({said}); give one value an observation")
 
 
 def _from_columns(
@@ -136,15 +154,22 @@ def _from_columns(
     """Build from columns of text or numbers; `rows` are the star of each observation, and of each label and period."""
     star, row = rows
     mjd, notes = days(columns["mjd"], "mjd", star, ids)
-    mag, magerr = (numbers(columns[c], c) for c in ("mag", "magerr"))
-    code, known, dropped = band_codes(columns["band"], bands, drop_unknown)
-    if not known.any() and len(known):
+    mag, magerr = numbers(columns["mag"], "mag"), quality.errors_of(columns)
+    good, lost = quality.keep(quality.flagged(columns), len(mjd))
+    band = as_arrow(columns["band"], "band", "names")
+    _need_one_length({"object_id": star, "mjd": mjd, "mag": mag, "magerr": magerr, "band": band})
+    code, known, dropped = band_codes(
+        band if good.all() else band.filter(pa.array(good)), bands, drop_unknown, ZTF_NAMES
+    )
+    notes |= lost
+    if len(mjd) and not known.any():
         raise ValueError(f"no usable observation of any star in bands {', '.join(bands)} ({notes | dropped})")
     per_star = {"object_id": ids}
     if "label" in columns:
         per_star["label"] = cleaning.one_a_star(labels(columns["label"], "label"), row, ids, "label")
     if "period" in columns:
         per_star["period"] = cleaning.one_a_star(numbers(columns["period"], "period"), row, ids, "period")
-    star, code, *values = (c[known] for c in (star, code, mjd, mag, magerr))
+    kept = np.flatnonzero(good)[known]
+    star, code, *values = star[kept], code[known], mjd[kept], mag[kept], magerr[kept]
     built = from_arrays(star, code, values, bands, per_star, drop_repeated)
     return built | {"notes": notes | dropped | built["notes"]}

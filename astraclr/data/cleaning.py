@@ -28,6 +28,8 @@ def usable(mjd: np.ndarray, mag: np.ndarray, magerr: np.ndarray) -> tuple[np.nda
     """(n_obs,) mask of observations to keep, and how many were refused for which reason (each counted once)."""
     finite = np.isfinite(mjd) & np.isfinite(mag) & np.isfinite(magerr)
     dated = (np.abs(mjd) < LATEST_TIME) & ~np.isin(mjd, SENTINEL_TIMES)
+    if (zero := mjd == 0).any() and np.min(mjd, where=finite & dated & ~zero, initial=np.inf) >= MJD_RANGE[0]:
+        dated &= ~(zero & (finite & dated & ~zero).any())  # among MJD, 0 is no time
     real = (np.abs(mag) < SENTINEL_MAG) & (np.abs(magerr) < SENTINEL_ERR)
     positive = magerr > 0
     keep = finite & dated & real & positive
@@ -151,7 +153,12 @@ def warn_unless_mjd(mjd: np.ndarray) -> None:
         return
     low, high = float(mjd.min()), float(mjd.max())
     julian = low > 2.4e6
-    guess = "they look like Julian dates, so subtract 2400000.5" if julian else "add their origin if you know it"
+    short = low > 1_000 and high < 20_000
+    guess = "add their origin if you know it"
+    if low > 1_900 and high < 2_101:
+        guess = "they look like years, so give dates or MJD instead"
+    elif julian or short:
+        guess = "they look like Julian dates" + (", so subtract 2400000.5" if julian else " - 2450000, so add 49999.5")
     warnings.warn(
         f"times run from {low:.8g} to {high:.8g}, not MJD ({MJD_RANGE[0]:.0f} to {MJD_RANGE[1]:.0f} days): {guess}. "
         "Embeddings may depend on the absolute time",

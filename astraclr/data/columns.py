@@ -35,8 +35,8 @@ def columns_of(table: Any) -> dict[str, Any]:
         for level in table.index.names:
             if level is not None and str(level) not in found:
                 found[str(level)] = table.index.get_level_values(level)
-    elif isinstance(table, pa.Table):
-        names = table.column_names
+    elif isinstance(table, pa.Table | pa.RecordBatch):
+        names = table.schema.names
         found = {name: table.column(k) for k, name in enumerate(names)}
     elif hasattr(table, "colnames"):  # astropy's Table and QTable
         names = list(table.colnames)
@@ -58,6 +58,8 @@ class _Twice:
 def _of_astropy(column: Any) -> Any:
     if hasattr(column, "mjd"):  # a column of times
         return np.asarray(column.mjd)
+    if str(getattr(column, "unit", "")) == "mmag":
+        column = column / 1000 if isinstance(column, np.ma.MaskedArray) else np.asarray(column) / 1000
     if hasattr(column, "unmasked"):
         return np.ma.MaskedArray(np.asarray(column.unmasked), np.asarray(column.mask))
     return column if isinstance(column, np.ma.MaskedArray) else np.asarray(column)
@@ -85,6 +87,8 @@ def arrow(values: Any) -> pa.Array:
         values = values.storage
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
+    if pa.types.is_list_view(values.type) or pa.types.is_large_list_view(values.type):
+        values = values.cast(pa.large_list(values.type.value_type))
     if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
         values = values.cast(pa.large_string() if pa.types.is_string_view(values.type) else pa.large_binary())
     return values
@@ -202,6 +206,13 @@ def _no_number(value: str, row: int, column: str) -> str:
         return (
             f"column {column} must hold numbers, found {where}: decimal commas; write them as points, or read "
             "the table with pandas.read_csv(path, decimal=',') and give it to LightCurves.from_table"
+        )
+    if re.fullmatch(r"[+-]?\d{1,3}([,. '\u00a0\u202f]\d{3})+([.,]\d+)?", value):
+        return f"column {column} must hold numbers, found {where}: a separator of thousands; write it without"
+    if re.fullmatch(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?", value):
+        return (
+            f"column {column} must hold numbers, found {where}: a date; write all times as MJD, or all as dates of "
+            "ISO 8601 (2018-10-08T01:02:03)"
         )
     if value[0] in "[({" or "," in value:
         return f"column {column} must hold numbers, found {where}: lists written as text; save the table as parquet"

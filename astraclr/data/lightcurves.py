@@ -266,6 +266,8 @@ class LightCurves:
         values = (star, band, self.mjd, self.mag, self.magerr)
         made = self.from_arrays(*values, bands=self.bands, **per_star, drop_repeated=drop_repeated)
         kept = {reason: n for reason, n in self.notes.items() if not reason.startswith("kept: repeated time")}
+        if late := int((np.diff(self.mjd, prepend=-np.inf)[1:] < 0)[np.diff(self.segment) == 0].sum()):
+            kept["sorted: observation earlier than the one before it"] = late
         return replace(made, notes=cleaning.add_notes(kept, made.notes))
 
 

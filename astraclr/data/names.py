@@ -19,6 +19,9 @@ from astraclr.data.columns import MISSING, as_arrow, is_text, shown, texts
 LONGEST_NAME = 500
 """Characters of an object id or label; every name of a table takes as much memory as its longest."""
 
+ZTF_NAMES = {"zg": "g", "zr": "r", "zi": "i", "ztfg": "g", "ztfr": "r", "ztfi": "i"}
+"""Other spellings of the bands of ZTF."""
+
 _OF_RUBIN = "; those of Rubin are astraclr.config.RUBIN_BANDS (--band rubin)"
 
 _ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+\d+")
@@ -64,9 +67,13 @@ def names(values: Any, column: str, what: str = "object_id") -> tuple[np.ndarray
         raw, kinds = encoded.dictionary.to_pylist(), {type(v) for v in encoded.dictionary[:1].to_pylist()}
         if pa.types.is_floating(found.type):
             _check_exact(np.array(raw, float), column, 53 if pa.types.is_float64(found.type) else 24)
+        if pa.types.is_float32(found.type):
+            raw = [float(str(np.float32(v))) for v in raw]  # 0.1, as in a column of 64 bits
     if what == "object_id" and kinds & {bool, np.bool_}:
         raise ValueError(f"column {column} holds true and false, which name no star; take another column as object_id")
     text = [_name(v, column) for v in raw]
+    if what != "object_id":  # ids that differ in blanks alone stay two
+        text = [t.strip() for t in text]
     if what == "object_id":
         _check_ids(text, column)
     if text and all(re.fullmatch(r"-?\d+\.0+", t) for t in text if t not in MISSING):
@@ -134,8 +141,8 @@ def identifiers(values: Any, column: str = "object_id") -> tuple[np.ndarray, np.
     star, ids = names(values, column)
     if missing := int((star < 0).sum()):
         raise ValueError(
-            f"{missing:,} rows have no {column}; name them or drop them (nothing, {', '.join(MISSING[1:3])} and their "
-            "like are no names)"
+            f"{missing:,} rows have no {column}, the first is row {int(np.argmax(star < 0)) + 1}; name them or drop "
+            f"them (nothing, {', '.join(MISSING[1:3])} and their like are no names)"
         )
     return star, ids
 

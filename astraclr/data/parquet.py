@@ -8,6 +8,7 @@ count a band), and the lists mjd, mag, magerr, each band after the other.
 from __future__ import annotations
 
 import json
+import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from astraclr.data.cleaning import flatten
+from astraclr.data.cleaning import flatten, is_list_type
 from astraclr.data.columns import numbers
 from astraclr.data.names import each_name
 from astraclr.files import existing, need_known_version, replacing
@@ -108,6 +109,11 @@ def read(path: str | Path) -> tuple[dict[str, Any], bool]:
     FileNotFoundError, ValueError
         If there is no such file, it is truncated, `write` did not write it, a newer version did, or its lists and
         counts do not agree.
+
+    Warns
+    -----
+    UserWarning
+        If the checksum says that another tool has changed the columns.
     """
     file = open_parquet(path, buffer_size=2**20)
     if not is_own(file):
@@ -122,7 +128,16 @@ def read(path: str | Path) -> tuple[dict[str, Any], bool]:
         ) from error
     if not len(fields["object_id"]):
         raise ValueError(f"{path} holds no stars; check the selection that was saved")
-    return fields, (file.schema_arrow.metadata.get(_CHECKSUM) == checksum(fields))
+    written = file.schema_arrow.metadata.get(_CHECKSUM)
+    intact = written == checksum(fields)
+    if written is not None and not intact:
+        warnings.warn(
+            f"{path} was changed by another tool since astraclr saved it: it is cleaned and sorted as any other table. "
+            "Whether n_epochs still counts the observations of each band cannot be checked; where you can, go back to "
+            "the file that was saved, or make the change again with astraclr and save that",
+            stacklevel=3,
+        )
+    return fields, intact
 
 
 def _fields(file: pq.ParquetFile, header: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +145,11 @@ def _fields(file: pq.ParquetFile, header: Mapping[str, Any]) -> dict[str, Any]:
     if missing := [c for c in (*_PER_STAR, *COLUMNS) if c not in file.schema_arrow.names]:
         raise ValueError(f"missing column {', '.join(missing)}")
     stars = file.read(columns=_PER_STAR)
+    if missing := [c for c in COLUMNS if not is_list_type(file.schema_arrow.field(c).type)]:
+        raise ValueError(f"column {missing[0]} must hold lists")
     counts = _counts(stars["n_epochs"], len(bands))
+    if not pa.types.is_float64(file.schema_arrow.field("mjd").type.value_type):
+        notes |= {"rounded: time not stored as a 64-bit float": int(counts.sum())}
     return {
         **{name: _flat(file, name, t, counts.sum(axis=1)) for name, t in COLUMNS.items()},
         "offsets": np.concatenate([[0], np.cumsum(counts.ravel(), dtype=np.int64)]),

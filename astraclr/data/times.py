@@ -16,6 +16,9 @@ from astraclr.data.columns import MISSING, as_arrow, is_text, numbers, texts
 JD_OF_MJD = 2_400_000.5
 """JD = MJD + 2,400,000.5 (IAU 1973)."""
 
+_JULIAN = ("jd", "hjd", "bjd")
+"""Columns of Julian dates; heliocentric and barycentric ones lie within 8.4 minutes of those on Earth."""
+
 _UNIX = {"seconds": 1e9, "milliseconds": 1e12, "microseconds": 1e15, "nanoseconds": 1e18}
 
 
@@ -41,22 +44,46 @@ def days(values: Any, column: str, star: np.ndarray | None = None, ids: Any = No
     usable = np.isfinite(time) & ~np.isin(time, SENTINEL_TIMES) & (time != 0)
     if not usable.any():
         return time, notes
-    if pa.types.is_float32(found.type) or pa.types.is_float16(found.type):
-        step = float(np.spacing(np.float32(np.abs(time[usable]).max())))
-        if step > 1e-4:
-            notes[f"rounded: time stored as a 32-bit float, steps of {step:.2g} d"] = int(usable.sum())
+    step = _step_of_32_bits(found.type, time[usable])
     for unit, scale in _UNIX.items():
-        if (time[usable] > 0.2 * scale).all() and (time[usable] < 5 * scale).all():
-            notes[f"converted: Unix {unit} to MJD (seconds / 86400 + 40587)"] = int(usable.sum())
-            return np.where(usable, time / (scale / 1e9) / 86400 + 40587, np.nan), notes
+        unix = usable & (time > 0.2 * scale) & (time < 5 * scale)
+        if unix.sum() > 1 and (unix[usable].all() or len(np.unique(time[unix])) > 1):  # one value is a mark
+            notes[f"converted: Unix {unit} to MJD (seconds / 86400 + 40587)"] = int(unix.sum())
+            if not unix[usable].all():
+                _warn_of_two_time_systems("Unix times", "seconds / 86400 + 40587", (unix, usable), star, ids)
+            per_day = 86400 * scale / 1e9
+            time, step = np.where(unix, time / per_day + 40587, np.where(usable, time, np.nan)), step / per_day
+    if step > 1e-4:
+        notes[f"rounded: time stored as a 32-bit float, steps of {step:.2g} d"] = int(usable.sum())
     low, high = (edge + JD_OF_MJD for edge in MJD_RANGE)
     julian = (time >= low) & (time <= high)
+    name = column.upper() if column.lower() in _JULIAN else "JD"
     if n := int(julian.sum()):
-        notes["converted: JD to MJD (JD - 2400000.5)"] = n
+        notes[f"converted: {name} to MJD ({name} - 2400000.5)"] = n
         if n < usable.sum():
-            _warn_of_two_time_systems(julian, usable, star, ids)
+            _warn_of_two_time_systems("Julian dates", "subtracting 2400000.5", (julian, usable), star, ids)
         time = np.where(julian, time - JD_OF_MJD, time)
+    elif name == column.upper() and (time[usable] >= MJD_RANGE[0]).all() and (time[usable] <= MJD_RANGE[1]).all():
+        warnings.warn(
+            f"column {column} holds {time[usable][0]:.8g}, no full Julian date: it is read as MJD. If it is "
+            f"{name} - 2400000, subtract 0.5 first",
+            stacklevel=3,
+        )
     return time, notes
+
+
+def _step_of_32_bits(kind: pa.DataType, time: np.ndarray) -> float:
+    """Rounding of times that are 32-bit floats, or were once: then all are multiples of the step; else 0.
+
+    Times that are multiples of sixteen steps are round for another reason, quarters of days for example; in Julian
+    dates, whose step is a quarter of a day, the two cannot be told apart.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = float(np.spacing(np.float32(np.abs(time).max())))
+    if pa.types.is_float32(kind) or pa.types.is_float16(kind):
+        return step
+    once = 1e-4 < step < 0.01 and len(time) > 2 and (time % step == 0).all() and not (time % (16 * step) == 0).all()
+    return step if once else 0.0
 
 
 def _first_text(found: pa.Array) -> str | None:
@@ -83,14 +110,16 @@ def _from_dates(found: pa.Array) -> np.ndarray:
     return np.where(found.is_null().to_numpy(zero_copy_only=False), np.nan, 40587 + whole + rest / per_day)
 
 
-def _warn_of_two_time_systems(julian: np.ndarray, usable: np.ndarray, star: np.ndarray | None, ids: Any) -> None:
-    which = ""
+def _warn_of_two_time_systems(
+    what: str, how: str, masks: tuple[np.ndarray, np.ndarray], star: np.ndarray | None, ids: Any
+) -> None:
+    which, (converted, usable) = "", masks
     if star is not None and ids is not None:
-        those = np.unique(star[julian])
+        those = np.unique(star[converted])
         more = f" and {len(those) - 3} more" if len(those) > 3 else ""
         which = f" of {', '.join(str(ids[k]) for k in those[:3])}{more}"
     warnings.warn(
-        f"times{which} ({int(julian.sum()):,} of {int(usable.sum()):,} observations) are Julian dates, the others are "
-        "not: converted by subtracting 2400000.5; check that one table holds one survey",
+        f"times{which} ({int(converted.sum()):,} of {int(usable.sum()):,} observations) are {what}, the others are "
+        f"not: converted by {how}; check that one table holds one survey",
         stacklevel=4,
     )

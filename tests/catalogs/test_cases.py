@@ -68,7 +68,7 @@ EXPECTED = {
     "asassn.csv": (
         1,
         33,
-        {"dropped: limit, not a measurement": 7, "converted: JD to MJD (JD - 2400000.5)": 40},
+        {"dropped: limit, not a measurement": 7, "converted: HJD to MJD (HJD - 2400000.5)": 40},
     ),
     "gaia_epoch.csv": (
         1,
@@ -76,10 +76,18 @@ EXPECTED = {
         {"dropped: rejected_by_variability": 12, "converted: time to MJD (plus 55197)": 90},
     ),
     "plasticc.csv": (2, 240, {}),
-    "mmu.parquet": "missing column zero_point; fluxes need their zero point.*31.4 in nJy",
+    "mmu.parquet": (
+        3,
+        114,
+        {
+            "converted: flux to mag (zero point 27.5, as FLUXCAL of SNANA)": 120,
+            "rounded: time stored as a 32-bit float, steps of 0.0039 d": 114,
+            "dropped: sentinel time": 6,
+        },
+    ),
     "snad_api.json": (1, 20, {}),
-    "OGLE-XXX-RRLYR-00001.dat": "no header: 3 columns of numbers .*time, magnitude, error",
-    "astromer.csv": "missing column object_id, magerr, band.*rename errmag to magerr",
+    "OGLE-XXX-RRLYR-00001.dat": "no header: 3 columns of numbers.*time, magnitude, error; the band is unknown",
+    "astromer.csv": r"missing column band; .*--band NAME=ANGSTROM.*\(errmag as magerr\)",
     "passing/arrow_binary.parquet": (3, 240, {}),
     "passing/arrow_decimal.parquet": (3, 240, {}),
     "passing/arrow_f16.parquet": (3, 240, {}),

@@ -82,6 +82,27 @@ def comma(value) -> str:
     return "" if pd.isna(value) else str(value).replace(".", ",")
 
 
+def late_commas(table: pd.DataFrame) -> str:
+    """Semicolons and decimal commas; the first row holds whole numbers alone."""
+    lines = table.map(comma).to_csv(index=False, sep=";").split("\n")
+    first = "4295806720123456789;58000;99;9;zg;0.0;1"  # a sentinel, so dropped
+    return "\n".join([lines[0], first.replace(".0", ""), *lines[1:]])
+
+
+def as_views(table: pd.DataFrame) -> pa.Table:
+    rows = as_lists(table).combine_chunks()
+    for k, name in enumerate(rows.column_names):
+        if name in EPOCH:
+            one = rows.column(k).chunk(0)
+            view = pa.ListViewArray.from_arrays(one.offsets[:-1], one.value_lengths(), one.values)
+            rows = rows.set_column(k, name, view)
+    return rows
+
+
+def fixed_lists(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([(f.name, pa.list_(f.type.value_type, 8) if f.name in EPOCH else f.type) for f in schema])
+
+
 WRITERS = {
     "t.csv": lambda t, path: t.to_csv(path, index=False),
     "t.CSV": lambda t, path: t.to_csv(path, index=False, lineterminator="\r\n"),
@@ -115,6 +136,27 @@ WRITERS = {
     "t.xml": lambda t, path: by_astropy(t, path, "votable"),
     "t.tbl": lambda t, path: by_astropy(t, path, "ascii.ipac"),
     "t.ecsv": lambda t, path: by_astropy(t, path, "ascii.ecsv"),
+}
+
+
+WRITERS |= {
+    "sep.csv": lambda t, path: path.write_text("sep=;\n" + t.map(comma).to_csv(index=False, sep=";")),
+    "hash_header.csv": lambda t, path: path.write_text("#" + t.to_csv(index=False)),
+    "percent.csv": lambda t, path: path.write_text("% by hand\n// twice\n" + t.to_csv(index=False)),
+    "utf32.csv": lambda t, path: path.write_text(t.to_csv(index=False), encoding="utf-32"),
+    "comments.csv": lambda t, path: path.write_text(t.to_csv(index=False).replace("\n", "\n# note\n", 3) + "# end\n"),
+    "dos.csv": lambda t, path: path.write_bytes(t.to_csv(index=False).encode() + b"\x1a"),
+    "late.csv": lambda t, path: path.write_text(late_commas(t)),
+    "TWICE.csv": lambda t, path: path.write_text(
+        t[:9].to_csv(index=False) + ",".join(t).upper() + "\n" + t[9:].to_csv(index=False, header=False)
+    ),
+    "views.parquet": lambda t, path: pq.write_table(as_views(t), path),
+    "fixed.parquet": lambda t, path: pq.write_table(as_lists(t).cast(fixed_lists(as_lists(t).schema)), path),
+    "groups.parquet": lambda t, path: pq.write_table(pa.Table.from_pandas(t), path, row_group_size=3),
+    "meta.parquet": lambda t, path: pq.write_table(
+        pa.Table.from_pandas(t).replace_schema_metadata({b"pandas": b"{"}), path
+    ),
+    "levels.parquet": lambda t, path: t.assign(k=range(24)).set_index(["object_id", "k"]).to_parquet(path),
 }
 
 
@@ -152,8 +194,19 @@ def test_the_same_rows_give_the_same_stars(tmp_path, name):
         (b"\x00\x01\x02\x03" * 100, "is neither parquet nor text"),
         (b"\x1f\x8b\x08\x00broken", "is damaged or cut off"),
         (b"PK\x03\x04broken", "is damaged or cut off"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(99), "is an HDF5 file, which is not read"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(99), "is an HDF5 file: not read; save the table"),
         (gzip.compress(b"PAR1" + bytes(99)), "is parquet inside gzip: unpack it"),
+        (gzip.compress(gzip.compress(b"a,b")), "is gzip inside gzip: unpack it once"),
+        (gzip.compress(b"a.csv" + bytes(252) + b"ustar" + bytes(99)), "is a tar archive: unpack it"),
+        (b"\x28\xb5\x2f\xfd" + bytes(9), "is compressed with Zstandard"),
+        (b"\x80\x04\x95" + bytes(99), "is a Python pickle, which could run any code: not read"),
+        (b"%PDF-1.4\n1 0 obj\n", "is a PDF document"),
+        (b'<VOTABLE><INFO name="QUERY_STATUS" value="ERROR">No such thing</INFO></VOTABLE>', "archive: No such thing"),
+        (b"object_id mjd mag magerr band\na 58000 15 0.1 g\nb c 58000 15 0.1 g\n", "line 3 .* separated by blanks"),
+        (b'object_id,mjd,mag,magerr,band\na,"58,000.5",15,0.1,g\n', "a separator of thousands; write it without"),
+        (b"object_id,mjd,mag,magerr,band\na,8.10.2018,15,0.1,g\n", r"'8.10.2018' in row 1: a date; write all"),
+        (b"object_id,mjd,mag,magerr,band\na,58000,15,0.1,g\n,58001,15,0.1,g\n", "no object_id, the first is row 2"),
+        (b"object_id,mjd,mag,magerr,band", "no observations: the table is empty"),
         (b"id,mjd,mag,magerr,catflags,filtercode\n1,58000,15,0.1,0,zg\n", "but id may be one: rename it to object_id"),
         (b"object_id,mjd,mag,magerr,band,\xe9\na,2018-99-99,15,0.1,g,x\n", "column mjd must hold"),
     ],
@@ -195,6 +248,73 @@ def test_a_data_set_in_a_folder_is_one_table(tmp_path):
     for path in (tmp_path / "a", tmp_path / "a" / "stars.parquet"):
         lc = catalogs.read(path)
         assert len(lc) == 3 and lc.n_obs == 20
+
+
+def test_the_parts_of_a_data_set_need_not_have_the_same_columns(tmp_path):
+    table = epochs().drop(columns="catflags")
+    folder = tmp_path / "stars.parquet"
+    folder.mkdir()
+    table[:8].drop(columns="label").to_parquet(folder / "a.parquet", index=False)
+    table[8:].assign(catflags=[0] * 8 + [32768] * 8).to_parquet(folder / "b.parquet", index=False)
+    lc = catalogs.read(folder)
+    assert len(lc) == 1 and lc.label.tolist() == ["0"]
+    assert lc.notes["dropped: catflags & 32768 (bad epoch)"] == 8 and lc.notes["dropped: catflags missing"] == 8
+    table[:8].assign(mag="x").to_parquet(folder / "a.parquet", index=False)
+    with pytest.raises(ValueError, match=r"holds column mag as large_string in a\.parquet, as double in b\.parquet"):
+        catalogs.read(folder)
+
+
+def test_folders_named_as_columns_are_one_table_and_keep_zeros_of_ids(tmp_path):
+    table = epochs().assign(object_id=np.repeat(["01", "1", "001"], 8), catflags=0)
+    table.to_parquet(tmp_path / "stars", partition_cols=["object_id", "band"])
+    lc = catalogs.read(tmp_path / "stars")
+    assert sorted(lc.object_id) == ["001", "01", "1"] and lc.n_obs == 24
+
+
+def test_files_of_a_header_alone_are_skipped_and_counted(tmp_path):
+    epochs()[:8].to_csv(tmp_path / "a.csv", index=False)
+    table = epochs().drop(columns="catflags")
+    for name, part in (("a", table[:8]), ("b", table[:0]), ("c", table[8:])):
+        part.to_csv(tmp_path / f"{name}.csv", index=False)
+    lc = catalogs.read(tmp_path)
+    assert len(lc) == 3 and lc.notes == {"skipped: file without an observation": 1}
+
+
+def test_text_of_any_suffix_is_read_where_its_format_is_known(tmp_path):
+    epochs()[:8].drop(columns="catflags").to_csv(tmp_path / "a.txt", index=False)
+    (tmp_path / "notes.txt").write_text("nothing to see")
+    lc = catalogs.read(tmp_path)
+    assert len(lc) == 1 and lc.notes == {"not read: file without a known suffix (notes.txt)": 1}
+
+
+def test_a_catalogue_inside_a_folder_is_named(tmp_path):
+    (tmp_path / "stars").mkdir()
+    (tmp_path / "stars" / "hats.properties").touch()
+    epochs().to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(ValueError, match="holds the HATS catalogue stars: read .* by itself"):
+        catalogs.read(tmp_path)
+
+
+def test_rows_commented_out_are_no_stars(tmp_path):
+    rows = "object_id,mjd,mag,magerr,band\na,58000,15,0.1,g\n#a,58001,15,0.1,g\na,58002,15,0.1,g\n"
+    (tmp_path / "t.csv").write_text(rows)
+    lc = catalogs.read(tmp_path / "t.csv")
+    assert lc.object_id.tolist() == ["a"] and lc.notes == {"dropped: row commented out with #": 1}
+    (tmp_path / "t.csv").write_text(rows.replace("\na", "\n#b"))
+    assert catalogs.read(tmp_path / "t.csv").object_id.tolist() == ["#b", "#a"]
+
+
+def test_labels_of_a_wrong_type_are_refused_and_others_named(tmp_path):
+    table = pa.Table.from_pandas(epochs().drop(columns="label"), preserve_index=False)
+    for column, message in (
+        (pa.array([{"a": 1}] * 24), "column label must hold one name a row"),
+        (pa.array([["RR"]] * 24), "column mjd holds one value a row, but label holds lists"),
+    ):
+        pq.write_table(table.append_column("label", column), tmp_path / "t.parquet")
+        with pytest.raises(ValueError, match=message):
+            catalogs.read(tmp_path / "t.parquet")
+    epochs().assign(Class="RR").to_parquet(tmp_path / "t.parquet")
+    assert any(reason.startswith("not read: column Class") for reason in catalogs.read(tmp_path / "t.parquet").notes)
 
 
 def test_files_of_a_folder_that_are_not_read_are_named(tmp_path):

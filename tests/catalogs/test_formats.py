@@ -165,6 +165,46 @@ def test_fluxes_of_plasticc_rubin_and_any_zero_point(tmp_path):
         read(tmp_path, own)
 
 
+def test_ogle_takes_the_band_from_its_folder_and_joins_the_bands_of_a_star(tmp_path):
+    rows = {"I": "2458000.75 16.0 0.02\n", "V": "8001.75 17.5 0.03\n"}
+    for band, text in rows.items():
+        (tmp_path / "phot" / band).mkdir(parents=True)
+        (tmp_path / "phot" / band / "OGLE-LMC-CEP-0001.dat").write_text(text)
+    lc = catalogs.read(tmp_path / "phot")
+    assert lc.object_id.tolist() == ["OGLE-LMC-CEP-0001"] and lc.bands == {"I": 7980.0, "V": 5448.0}
+    assert lc.mjd.tolist() == [MJD, MJD + 1] and lc.mag.tolist() == [16.0, 17.5]
+    assert "converted: HJD - 2450000 to MJD (plus 49999.5)" in lc.notes
+    (tmp_path / "OGLE-LMC-CEP-0001.dat").write_text(rows["I"])
+    with pytest.raises(ValueError, match="no header: 3 columns .* the band is unknown: put the file into"):
+        catalogs.read(tmp_path / "OGLE-LMC-CEP-0001.dat")
+    assert only(catalogs.read(tmp_path / "OGLE-LMC-CEP-0001.dat", bands={"W": 7000.0}))[:2] == ("W", MJD)
+
+
+def test_a_table_without_bands_is_read_where_the_caller_names_its_one_band(tmp_path):
+    table = pd.DataFrame({"mjd": [MJD], "mag": [16.0], "errmag": [0.02]})
+    with pytest.raises(ValueError, match=r"missing column band; .*Read as Astromer light curve \(errmag as magerr\)"):
+        read(tmp_path, table)
+    lc = read(tmp_path, table, bands={"R": 6900.0})
+    assert only(lc)[0] == "R" and lc.object_id.tolist() == ["star 7"]
+    assert only(lc)[1:] == pytest.approx((MJD, 16.0, 0.02), rel=1e-6)
+    tidy = table.rename(columns={"errmag": "magerr"}).assign(object_id="a")
+    assert only(read(tmp_path, tidy, bands={"R": 6900.0}))[0] == "R"
+
+
+def test_multimodal_universe_says_its_zero_point_and_drops_its_padding(tmp_path):
+    lists = {"band": [["g", "g", "r"]], "time": [[MJD, MJD + 1, -99.0]], "flux": [[100.0, -4.0, 0.0]]}
+    rows = pd.DataFrame({"object_id": ["a"], "obj_type": ["Ia"], **lists, "flux_err": [[1.0, 1.0, 0.0]]})
+    rows.to_parquet(tmp_path / "t.parquet")
+    lc = catalogs.read(tmp_path / "t.parquet")
+    assert only(lc)[:3] == ("g", MJD, 22.5) and lc.label.tolist() == ["Ia"]
+    assert lc.notes == {
+        "dropped: flux not positive": 2,
+        "converted: flux to mag (zero point 27.5, as FLUXCAL of SNANA)": 1,
+    }
+    rows.assign(zero_point=[[25.0, 25.0, 25.0]]).to_parquet(tmp_path / "t.parquet")
+    assert only(catalogs.read(tmp_path / "t.parquet"))[2] == 20.0
+
+
 def test_snad_json(tmp_path):
     epochs = [{"mjd": MJD, "mag": 16.0, "magerr": 0.02}]
     (tmp_path / "s.json").write_text(json.dumps({"718103100001111": {"lc": epochs, "meta": {"filter": "zr"}}}))

@@ -56,6 +56,28 @@ def test_julian_dates_among_mjd_are_said_with_their_star():
     assert notes == {"converted: JD to MJD (JD - 2400000.5)": 1}
 
 
+def test_unix_times_among_mjd_are_said_but_one_value_is_a_mark():
+    mixed = np.where([False, True, True], (MJD - 40587) * 86400, MJD)
+    with pytest.warns(UserWarning, match=r"\(2 of 3 observations\) are Unix times"):
+        found, notes = days(mixed, "mjd")
+    np.testing.assert_allclose(found, MJD)
+    assert notes == {"converted: Unix seconds to MJD (seconds / 86400 + 40587)": 2}
+
+
+def test_heliocentric_dates_are_called_so_and_short_ones_are_asked_about():
+    assert days(MJD + 2_400_000.5, "HJD")[1] == {"converted: HJD to MJD (HJD - 2400000.5)": 3}
+    with pytest.warns(UserWarning, match="column hjd holds 58399.25, no full Julian date: it is read as MJD"):
+        assert days(MJD, "hjd")[0].tolist() == MJD.tolist()
+
+
+def test_times_that_were_short_floats_once_are_told_from_round_ones():
+    was_short = np.array([58_399.2578125, 59_000.50390625, 58_000.12890625])
+    assert days(was_short, "mjd")[1] == {"rounded: time stored as a 32-bit float, steps of 0.0039 d": 3}
+    assert days(MJD, "mjd")[1] == {}
+    seconds = ((MJD - 40587) * 86400).astype(np.float32)
+    assert days(seconds, "mjd")[1]["rounded: time stored as a 32-bit float, steps of 0.0015 d"] == 3
+
+
 @pytest.mark.parametrize(
     ("values", "step"), [(MJD.astype(np.float32), "0.0039"), ((MJD + 2.4e6).astype(np.float32), "0.25")]
 )
