@@ -15,6 +15,9 @@ from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknow
 if TYPE_CHECKING:  # torch would make `astraclr --help` wait
     from astraclr.evaluate.embeddings import Embeddings
 
+_MANY = 20_000
+"""Stars of a map above which a user is told that it takes long."""
+
 _Embeddings = Annotated[
     Path,
     typer.Argument(
@@ -195,6 +198,8 @@ def explore(
     head_file = head or folder / inputs.HEAD
     classifier = load_head(head_file, encoder) if head is not None or head_file.exists() else None
     stars = inputs.read_labelled(file, label, band, drop_unknown_bands, drop_repeated)
+    if (n := min(len(stars), max_stars)) > _MANY:
+        term.say(f"note: a map of {n:,} stars takes many minutes and much memory; --max-stars {_MANY} draws fewer")
     page = explorer(stars, encoder, classifier, max_stars=max_stars, seed=seed, progress=True)
     with replacing(out) as part:
         part.write_text(page, encoding="utf-8")
