@@ -163,7 +163,8 @@ def own_name(name: object, what: str) -> str:
     Traceback (most recent call last):
     ValueError: weights '../../etc/passwd' is no name of a file in this folder
     """
-    if not isinstance(name, str) or Path(name).name != name or not name.isprintable() or "\\" in name:
+    named = isinstance(name, str) and name not in ("", "..") and Path(name).name == name and "\\" not in name
+    if not isinstance(name, str) or not named or not name.isprintable():
         raise ValueError(f"{what} {str(name)[:100]!r} is no name of a file in this folder")
     return name
 

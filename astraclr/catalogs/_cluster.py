@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,7 +24,7 @@ def local_client(workers: int) -> Iterator[Any]:
 
     with ExitStack() as stack:
         try:
-            with _held_back(), warnings.catch_warnings():
+            with _ignored(), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Port .* is already in use")  # another port is taken
                 cluster = LocalCluster(
                     n_workers=workers,
@@ -43,13 +44,16 @@ def local_client(workers: int) -> Iterator[Any]:
 
 
 @contextmanager
-def _held_back() -> Iterator[None]:
-    """Hold Ctrl-C back while processes are started: they inherit it, and this one gets what came afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+def _ignored() -> Iterator[None]:
+    """Ignore Ctrl-C while processes are started, which inherit this: when it comes, only this process speaks.
+
+    A mask would not do: `multiprocessing` lifts it before it starts a process.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no handler can be set there
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)

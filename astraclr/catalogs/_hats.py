@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,11 +106,8 @@ def opened(path: str) -> Any:
     ValueError
         If it cannot be opened, or its collection points to an address elsewhere.
     """
-    collection = Path(path) / "collection.properties"
-    if "://" not in path and collection.is_file():
-        text = collection.read_text(errors="replace")
-        if away := [line.strip() for line in text.splitlines() if "://" in line and not line.startswith("#")]:
-            raise ValueError(f"{path} points to another place ({away[0][:100]}): open that address, or copy it here")
+    if "://" not in path and (away := _elsewhere(Path(path))):
+        raise ValueError(f"{path} points to another place ({away[:100]}): open that address, or copy it here")
     lsdb = _lsdb()
     try:
         return lsdb.open_catalog(path)
@@ -118,6 +116,17 @@ def opened(path: str) -> Any:
             raise
         what = f"{type(error).__name__}: {error}"[:300]  # LSDB, hats, pyarrow and pandas each have errors of their own
         raise ValueError(f"{path} is a HATS catalogue that cannot be opened ({what}); copy it again") from error
+
+
+def _elsewhere(folder: Path) -> str:
+    """The first line by which the properties of a catalogue or collection locate data at an address; "" for none."""
+    for file in sorted(p for pattern in ("*properties", "*/*properties") for p in folder.glob(pattern) if p.is_file()):
+        text = re.sub(r"\\\r?\n\s*", "", file.read_text(errors="replace"))  # a backslash continues a line
+        text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), text)
+        for line in re.sub(r"\\(.)", r"\1", text).splitlines():
+            if re.match(r"\s*(\w+_url|all_\w+|default_\w+)\b", line) and re.search(r"\w:/|::", line):
+                return line.strip()
+    return ""
 
 
 def _lsdb() -> Any:
