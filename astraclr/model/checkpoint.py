@@ -25,8 +25,8 @@ from astraclr.model.encoder import Encoder, new_encoder
 from astraclr.model.saved_settings import preset_from_dict, recipe_from_dict
 
 FORMAT, VERSION = "astraclr checkpoint", 1
-_SETTINGS = ("seed", "data", "preset", "recipe")
-"""Fields of a config that its weights file holds too."""
+_SETTINGS = ("preset", "recipe")
+"""Fields of a config that its weights file holds too: what decides an embedding, besides the weights."""
 
 
 @dataclass
@@ -105,17 +105,19 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> str:
 
     folder = Path(folder)
     before = _weights_named(folder)
-    settings = {
-        "seed": checkpoint.seed,
-        "data": checkpoint.data,
-        "preset": to_dict(checkpoint.preset),
-        "recipe": to_dict(checkpoint.recipe),
-    }
+    settings = {"preset": to_dict(checkpoint.preset), "recipe": to_dict(checkpoint.recipe)}
     tensors = {k: v.detach().cpu().contiguous() for k, v in checkpoint.encoder.state_dict().items()}
     weights = save(tensors, {"settings": json.dumps(settings, sort_keys=True)})
     checkpoint.sha256 = hashlib.sha256(weights).hexdigest()
     file = f"weights-{checkpoint.sha256[:8]}.safetensors"
-    config = {"format": f"{FORMAT} {VERSION}", "weights": file, "sha256": checkpoint.sha256, **settings}
+    config = {
+        "format": f"{FORMAT} {VERSION}",
+        "weights": file,
+        "sha256": checkpoint.sha256,
+        "seed": checkpoint.seed,
+        "data": checkpoint.data,
+        **settings,
+    }
     with replacing(folder / file) as part:
         part.write_bytes(weights)
     with replacing(folder / "history.csv") as part:
