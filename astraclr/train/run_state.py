@@ -246,7 +246,7 @@ class Run:
                 {k: v for k, v in zip(columns, row, strict=True) if not math.isnan(v)}
                 for row in zip(*columns.values(), strict=True)
             ]
-            if [row["step"] for row in rows] != list(range(1, facts["done"] + 1)):
+            if len(rows) != facts["done"] or any(row["step"] != k for k, row in enumerate(rows, 1)):
                 raise ValueError(f"its history does not hold the steps 1 to {facts['done']}")
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in parts_of(tensors, "adam/").items():
