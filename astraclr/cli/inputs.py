@@ -78,10 +78,11 @@ def read_source(
 def pieces(path: Path) -> list[Path]:
     """List the files of a folder if astraclr saved all of them, so that they can be read one by one; else the path."""
     from astraclr.catalogs import layout
-    from astraclr.catalogs._sources import light_curve_files
+    from astraclr.catalogs._sources import about, light_curve_files
 
-    files = light_curve_files(path) if path.is_dir() else [path]
-    return files if all(layout(f) == "own" for f in files) else [path]
+    with about(path):
+        files = light_curve_files(path) if path.is_dir() else [path]
+        return files if all(layout(f) == "own" for f in files) else [path]
 
 
 def find_checkpoint(name: str) -> tuple[Checkpoint, Path]:
