@@ -1,15 +1,19 @@
-"""Files: written whole or not at all, found in the clone or the installed package, and identified."""
+"""Files: written whole or not at all, read within limits, found in the clone or the package, and identified."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
 import platform
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -22,6 +26,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     ------
     ValueError
         If the folder does not exist and cannot be made, or cannot be written to, or `path` is a folder.
+    OSError
+        If the disk is full or a quota is reached while the block writes; it names `path` and says what to do.
 
     Examples
     --------
@@ -38,14 +44,41 @@ def replacing(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
     except OSError as error:
+        if error.errno in NO_ROOM:
+            raise no_room(path, error) from error
         raise ValueError(f"cannot write {path}: {error.strerror}; choose a folder that you may write to") from error
     try:
         yield temporary
         temporary.replace(path)
     except IsADirectoryError as error:
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it") from error
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise no_room(path, error) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota of the disk is used up",
+    errno.EFBIG: "the disk takes no file of this size",
+}
+"""Errors of a disk that takes no more, in words."""
+
+
+def no_room(path: str | Path, error: OSError) -> OSError:
+    """The error of a full disk with the file that was being written and a remedy.
+
+    Examples
+    --------
+    >>> str(no_room("stars.parquet", OSError(errno.ENOSPC, "No space left on device")))
+    'cannot write stars.parquet: the disk is full; make room there, or choose another disk'
+    """
+    found = OSError(f"cannot write {path}: {NO_ROOM[error.errno or 0]}; make room there, or choose another disk")
+    found.errno = error.errno
+    return found
 
 
 def cache_folder() -> Path:
@@ -65,6 +98,75 @@ def existing(path: str | Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist (looked in {path.absolute().parent})")
     return path
+
+
+def regular(path: str | Path) -> Path:
+    """The path of a file or folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If it is a pipe or a device: reading could wait for ever, and layouts are recognised by looking twice.
+    """
+    path = existing(path)
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError(f"{path} is a pipe or a device, not a file: write its content into a file and read that")
+    return path
+
+
+def read_json(path: str | Path, most: int = 2**20) -> dict[str, Any]:
+    """Read a JSON object from a file of at most `most` bytes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no regular file, larger, no JSON object, or nested too deeply; it does not name the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "config.json").write_text('{"seed": 1}')
+    ...     read_json(Path(folder, "config.json"))
+    {'seed': 1}
+    """
+    path = regular(path)
+    if path.is_dir():
+        raise ValueError("it is a folder")
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"it has {size:,} bytes, and at most {most:,} are read")
+    try:
+        found = json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("its JSON is nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds {type(found).__name__}, not a JSON object")
+    return found
+
+
+def own_name(name: object, what: str) -> str:
+    """The name of a file in the folder of the file that mentions it.
+
+    Raises
+    ------
+    ValueError
+        If it is no text, or a path that leads elsewhere.
+
+    Examples
+    --------
+    >>> own_name("../../etc/passwd", "weights")
+    Traceback (most recent call last):
+    ValueError: weights '../../etc/passwd' is no name of a file in this folder
+    """
+    named = isinstance(name, str) and name not in ("", "..") and Path(name).name == name and "\\" not in name
+    if not isinstance(name, str) or not named or not name.isprintable():
+        raise ValueError(f"{what} {str(name)[:100]!r} is no name of a file in this folder")
+    return name
 
 
 def need_known_version(path: str | Path, found: object, known: int) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from astraclr.data.lightcurves import LightCurves
 from astraclr.evaluate.probes import fit_logistic, raw_coefficients
-from astraclr.files import existing, replacing
+from astraclr.files import regular, replacing
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.embedding import embed
 
@@ -50,6 +50,10 @@ class Head:
         scores = x @ self.coefficients.T + self.intercepts
         p = np.exp(scores - scores.max(1, keepdims=True))
         return p / p.sum(1, keepdims=True)
+
+    def named(self, p: np.ndarray) -> np.ndarray:
+        """(n,) most probable class of (n, n_classes) probabilities; "" where they are not finite."""
+        return np.where(np.isfinite(p).all(1), np.array(self.classes)[p.argmax(1)], "")
 
     def novelty(self, x: np.ndarray) -> np.ndarray:
         """(n,) squared Mahalanobis distances of (n, d) embeddings, divided by the threshold."""
@@ -128,7 +132,8 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is not a head, or was fitted on embeddings of another checkpoint or another fusion.
+        If the file is not a head, holds numbers that are not finite, or was fitted on embeddings of another checkpoint
+        or another fusion.
 
     Examples
     --------
@@ -140,46 +145,56 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(existing(path), framework="np") as file:
+        with safe_open(regular(path), framework="np") as file:
             facts = json.loads(file.metadata()["head"])
             made_with, classes, threshold = facts["checkpoint"], tuple(facts["classes"]), float(facts["threshold"])
-            names = file.keys()
-            arrays = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            arrays = {name: file.get_tensor(name) for name in ("coefficients", "intercepts", "centre", "precision")}
+        accuracy = math.nan if facts.get("accuracy") is None else float(facts["accuracy"])
+        if not isinstance(made_with, str) or not all(isinstance(c, str) and c for c in classes):
+            raise ValueError("its checkpoint and classes must be text")
+        head = Head(classes, threshold=threshold, checkpoint=made_with, accuracy=accuracy, **arrays)
+        _check_shapes(head)
+    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, OSError, RecursionError) as error:
+        if isinstance(error, FileNotFoundError) or "is a pipe" in str(error):
+            raise
         raise ValueError(f"{path} is not a head written by astraclr: {error}") from error
     if made_with != checkpoint.sha256:
         raise ValueError(
             f"{path} was fitted on checkpoint {made_with[:8]}, not {checkpoint.sha256[:8]}; "
             "fit it again with `astraclr probe --save-head`"
         )
-    if missing := {"coefficients", "intercepts", "centre", "precision"} - set(arrays):
-        raise ValueError(f"{path} is not a head written by astraclr: it lacks {', '.join(sorted(missing))}")
-    if (d := arrays["coefficients"].shape[1]) != checkpoint.encoder.config.d_embedding:
+    if (d := head.coefficients.shape[1]) != checkpoint.encoder.config.d_embedding:
         raise ValueError(
             f"{path} reads embeddings of {d} numbers, checkpoint {checkpoint.name} makes "
             f"{checkpoint.encoder.config.d_embedding}; fit it on embeddings with fusion mean"
         )
-    accuracy = facts.get("accuracy")
-    return Head(
-        classes,
-        threshold=threshold,
-        checkpoint=made_with,
-        accuracy=math.nan if accuracy is None else accuracy,
-        **arrays,
-    )
+    return head
 
 
-def flags(lc: LightCurves, novelty: np.ndarray) -> list[str]:
+def _check_shapes(head: Head) -> None:
+    """Raise ValueError unless the numbers of a head are finite, and as many as its classes and embeddings ask for."""
+    n, d = len(head.classes), head.centre.size
+    wanted = {"coefficients": (n, d), "intercepts": (n,), "centre": (d,), "precision": (d, d)}
+    for name, shape in wanted.items():
+        values = getattr(head, name)
+        if values.shape != shape or values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise ValueError(f"{name} must be {shape} finite numbers, found {values.shape} {values.dtype}")
+    if len(set(head.classes)) < n or n < 2 or not 0 < head.threshold < math.inf:
+        raise ValueError(f"it has {n} classes and the threshold {head.threshold}")
+
+
+def flags(lc: LightCurves, novelty: np.ndarray, p: np.ndarray | None = None) -> list[str]:
     """Reasons why the prediction of each star is unreliable.
 
     Parameters
     ----------
     lc : light curves
-    novelty : (n_stars,) of their embeddings, see `Head.novelty`
+    novelty : (n_stars,) of their embeddings, see `Head.novelty`; not a number counts as unlike
+    p : (n_stars, n_classes) probabilities, to flag those that are not finite
 
     Returns
     -------
-    n_stars texts: "few epochs", "unlike training stars", both, or ""
+    n_stars texts: some of "few epochs", "unlike training stars", "no finite probability", or ""
 
     Examples
     --------
@@ -187,11 +202,13 @@ def flags(lc: LightCurves, novelty: np.ndarray) -> list[str]:
     >>> flags(simulate(2, seed=0), np.array([0.5, 2.0]))
     ['', 'unlike training stars']
     """
-    few, odd = np.all(lc.counts < MIN_EPOCHS, axis=1), np.asarray(novelty > 1)
-    return [
-        ", ".join(w for w, on in (("few epochs", f), ("unlike training stars", o)) if on)
-        for f, o in zip(few.tolist(), odd.tolist(), strict=True)
-    ]
+    reasons = {
+        "few epochs": np.all(lc.counts < MIN_EPOCHS, axis=1),
+        "unlike training stars": ~np.asarray(novelty <= 1),
+        "no finite probability": np.zeros(len(lc), bool) if p is None else ~np.isfinite(p).all(1),
+    }
+    rows = zip(*(on.tolist() for on in reasons.values()), strict=True)
+    return [", ".join(word for word, on in zip(reasons, row, strict=True) if on) for row in rows]
 
 
 def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progress: bool = False) -> pd.DataFrame:
@@ -222,8 +239,6 @@ def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progre
     """
     x = embed(lc, checkpoint, progress=progress).astype(np.float64)
     p, novelty = head.probabilities(x), head.novelty(x)
-    table = pd.DataFrame(
-        {"object_id": lc.object_id, "label": lc.label, "predicted": np.array(head.classes)[p.argmax(1)]}
-    )
+    table = pd.DataFrame({"object_id": lc.object_id, "label": lc.label, "predicted": head.named(p)})
     probabilities = pd.DataFrame(p.astype(np.float32), columns=[f"p_{c}" for c in head.classes])
-    return pd.concat([table, probabilities, pd.DataFrame({"novelty": novelty, "flag": flags(lc, novelty)})], axis=1)
+    return pd.concat([table, probabilities, pd.DataFrame({"novelty": novelty, "flag": flags(lc, novelty, p)})], axis=1)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from astraclr.analysis.classifier import Head, flags
 from astraclr.analysis.latent_space import neighbours, umap_map
@@ -92,13 +93,17 @@ def explorer(
     if n := int((thin.counts.sum(1) < lc.counts.sum(1)).sum()):
         notes.append(f"Points were left out of {n:,} light curves: the page holds at most {points} a star.")
     x = embed(lc, checkpoint, progress=progress)
-    scores = _outlier_scores(x, seed, notes)
-    facts, columns = _facts(lc, thin, x, seed)
+    with tqdm(total=2, desc="outlier scores", unit="step", disable=not progress) as bar:
+        scores = _outlier_scores(x, seed, notes)
+        bar.update()
+        bar.set_description("neighbours and map")  # a bar that is moved is drawn only now and then: this draws it
+        facts, columns = _facts(lc, thin, x, seed)
+        bar.update()
     if head is not None:
         p = head.probabilities(x.astype(np.float64))
-        facts["predictions"], columns["predicted"] = legend(np.array(head.classes)[p.argmax(1)])
+        facts["predictions"], columns["predicted"] = legend(head.named(p))
         columns["probability"] = p.max(1).astype("<f4")
-        facts["flags"] = flags(lc, head.novelty(x.astype(np.float64)))
+        facts["flags"] = flags(lc, head.novelty(x.astype(np.float64)), p)
     if scores is not None:
         columns["score"] = scores.astype("<f4")
     facts["columns"] = {name: [f"{c.dtype.kind}{c.dtype.itemsize}", _base64(c)] for name, c in columns.items()}

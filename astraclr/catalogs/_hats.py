@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from astraclr.catalogs._cluster import local_client
 from astraclr.catalogs._format import Format
 from astraclr.catalogs._zubercal_tables import Layout, layout_of, tidy_frame
 
@@ -104,11 +106,8 @@ def opened(path: str) -> Any:
     ValueError
         If it cannot be opened, or its collection points to an address elsewhere.
     """
-    collection = Path(path) / "collection.properties"
-    if "://" not in path and collection.is_file():
-        text = collection.read_text(errors="replace")
-        if away := [line.strip() for line in text.splitlines() if "://" in line and not line.startswith("#")]:
-            raise ValueError(f"{path} points to another place ({away[0][:100]}): open that address, or copy it here")
+    if "://" not in path and (away := _elsewhere(Path(path))):
+        raise ValueError(f"{path} points to another place ({away[:100]}): open that address, or copy it here")
     lsdb = _lsdb()
     try:
         return lsdb.open_catalog(path)
@@ -117,6 +116,17 @@ def opened(path: str) -> Any:
             raise
         what = f"{type(error).__name__}: {error}"[:300]  # LSDB, hats, pyarrow and pandas each have errors of their own
         raise ValueError(f"{path} is a HATS catalogue that cannot be opened ({what}); copy it again") from error
+
+
+def _elsewhere(folder: Path) -> str:
+    """The first line by which the properties of a catalogue or collection locate data at an address; "" for none."""
+    for file in sorted(p for pattern in ("*properties", "*/*properties") for p in folder.glob(pattern) if p.is_file()):
+        text = re.sub(r"\\\r?\n\s*", "", file.read_text(errors="replace"))  # a backslash continues a line
+        text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), text)
+        for line in re.sub(r"\\(.)", r"\1", text).splitlines():
+            if re.match(r"\s*(\w+_url|all_\w+|default_\w+)\b", line) and re.search(r"\w:/|::", line):
+                return line.strip()
+    return ""
 
 
 def _lsdb() -> Any:
@@ -131,13 +141,7 @@ def _lsdb() -> Any:
 def _computing(client: Any, n_workers: int) -> Iterator[tuple[Any, int]]:
     """Give a function that computes a list of delayed, and how many at once are worth giving it."""
     if client is None and n_workers > 1:
-        from distributed import Client, LocalCluster
-
-        with (
-            LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
-            Client(cluster) as own,
-            _computing(own, n_workers) as computing,
-        ):
+        with local_client(n_workers) as own, _computing(own, n_workers) as computing:
             yield computing
     elif client is not None:
         workers = len(client.scheduler_info()["workers"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import lzma
-import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from zipfile import BadZipFile
 import pandas as pd
 import pyarrow as pa
 
-from astraclr.files import existing
+from astraclr.files import regular
 
 SUFFIXES = (".csv", ".tsv", ".tbl", ".parquet", ".parq", ".pq", ".fits", ".xml", ".vot")
 """Files of a folder with these suffixes are read, in any case; compressed ones too."""
@@ -40,23 +39,6 @@ def about(path: str | Path) -> Iterator[None]:
         if str(path) in str(error):
             raise
         raise ValueError(f"{path} cannot be read ({error}); is it complete?") from error
-
-
-def regular(path: str | Path) -> Path:
-    """The path of a file or folder.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    ValueError
-        If it is a pipe or a device: reading could wait for ever, and layouts are recognised by looking twice.
-    """
-    path = existing(path)
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise ValueError(f"{path} is a pipe or a device, not a file: write its content into a file and read that")
-    return path
 
 
 def light_curve_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from astraclr.catalogs._cluster import local_client
 from astraclr.config import ZTF_BANDS
 from astraclr.data.lightcurves import PAPER_CUT
 from astraclr.data.shard_manifest import Book, Part
@@ -116,12 +117,7 @@ def _computed(tasks: list[Any], workers: int, client: Any) -> Iterator[Part]:
         for task in tasks:
             yield task.compute(scheduler="synchronous")
     elif client is None:
-        from distributed import Client, LocalCluster
-
-        with (
-            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
-            Client(cluster) as own,
-        ):
+        with local_client(workers) as own:
             yield from _computed(tasks, workers, own)
     else:
         from distributed import as_completed

@@ -15,6 +15,9 @@ from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknow
 if TYPE_CHECKING:  # torch would make `astraclr --help` wait
     from astraclr.evaluate.embeddings import Embeddings
 
+_MANY = 20_000
+"""Stars of a map above which a user is told that it takes long."""
+
 _Embeddings = Annotated[
     Path,
     typer.Argument(

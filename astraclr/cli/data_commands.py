@@ -88,30 +88,38 @@ def shards(
     Example: astraclr shards catalogue --out shards --workers 2
     """
     term.check_folder(out)
+    term.check_apart(out, source)
     at_least, bands = parsing.parse_cut(cut) if cut else None, parsing.parse_bands(band)
     from astraclr.catalogs._hats import is_hats
     from astraclr.catalogs.hats_shards import shards_from_hats
     from astraclr.config import ZTF_BANDS
     from astraclr.data.shard_writer import write_shards
 
-    if is_hats(source):
-        term.need_extra("data", "lsdb", "distributed")
-        found = shards_from_hats(
-            source,
-            out,
-            at_least,
-            workers,
-            stars_per_shard=stars_per_shard,
-            bands=bands or ZTF_BANDS,
-            drop_unknown_bands=drop_unknown_bands,
-            drop_repeated=drop_repeated,
-        )
-    else:
-        pieces = (inputs.read_stars(f, band, drop_unknown_bands, drop_repeated) for f in inputs.pieces(source))
-        found = write_shards(pieces, out, stars_per_shard, at_least)
+    with term.stoppable(lambda: _written(out)):
+        if is_hats(source):
+            term.need_extra("data", "lsdb", "distributed")
+            found = shards_from_hats(
+                source,
+                out,
+                at_least,
+                workers,
+                stars_per_shard=stars_per_shard,
+                bands=bands or ZTF_BANDS,
+                drop_unknown_bands=drop_unknown_bands,
+                drop_repeated=drop_repeated,
+            )
+        else:
+            pieces = (inputs.read_stars(f, band, drop_unknown_bands, drop_repeated) for f in inputs.pieces(source))
+            found = write_shards(pieces, out, stars_per_shard, at_least)
     term.say_notes(found["notes"])
     observations = sum(found["observations"].values())
     typer.echo(f"{found['stars']:,} stars, {observations:,} observations, {found['bytes'] / 1e6:,.1f} MB: {out}")
+
+
+def _written(folder: Path) -> str:
+    """What interrupted writing left in a folder of shards, in words."""
+    n = len(list(folder.glob("part-*.arrow")))
+    return f"{n:,} shards are kept in {folder}; run the same command to go on" if n else "no shard was written"
 
 
 def fetch(

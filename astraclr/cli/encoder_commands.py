@@ -77,6 +77,8 @@ def pretrain(
     """
     parsing.parse_bands(band)
     term.check_folder(out)
+    if file is not None:
+        term.check_apart(out, file)
     from astraclr import config
 
     size, method = config.preset(preset), config.recipe(recipe)

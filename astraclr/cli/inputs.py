@@ -28,10 +28,12 @@ def read_stars(
 ) -> LightCurves:
     """Read light curves; unless `quiet`, print how many, what was dropped and, if `unread`, columns not read."""
     from astraclr.catalogs import read
+    from astraclr.catalogs._sources import about
     from astraclr.config import ZTF_BANDS
 
     bands = parse_bands(band)
-    stars = read(path, bands=bands or ZTF_BANDS, drop_unknown_bands=drop_unknown_bands, drop_repeated=drop_repeated)
+    with about(path):  # whatever is wrong, the line names the file
+        stars = read(path, bands=bands or ZTF_BANDS, drop_unknown_bands=drop_unknown_bands, drop_repeated=drop_repeated)
     if bands is not None and bands != stars.bands:
         term.say(f"note: {path} brings its own bands ({', '.join(stars.bands)}); --band is not used")
     if quiet:
@@ -46,9 +48,11 @@ def read_labelled(
 ) -> LightCurves:
     """Read light curves as `read_stars` does, with labels from a column of the file."""
     from astraclr.catalogs import labelled_by
+    from astraclr.catalogs._sources import about
 
     stars = read_stars(path, band, drop_unknown_bands, drop_repeated, unread=column == "label")
-    return stars if column == "label" else labelled_by(stars, path, column)
+    with about(path):
+        return stars if column == "label" else labelled_by(stars, path, column)
 
 
 def read_source(
@@ -74,10 +78,11 @@ def read_source(
 def pieces(path: Path) -> list[Path]:
     """List the files of a folder if astraclr saved all of them, so that they can be read one by one; else the path."""
     from astraclr.catalogs import layout
-    from astraclr.catalogs._sources import in_folder, is_dataset
+    from astraclr.catalogs._sources import about, in_folder, is_dataset
 
-    files = in_folder(path)[0] if path.is_dir() and not is_dataset(path) else [path]
-    return files if files and all(layout(f) == "own" for f in files) else [path]
+    with about(path):
+        files = in_folder(path)[0] if path.is_dir() and not is_dataset(path) else [path]
+        return files if files and all(layout(f) == "own" for f in files) else [path]
 
 
 def find_checkpoint(name: str) -> tuple[Checkpoint, Path]:

@@ -171,7 +171,8 @@ def describe_predictions(table: pd.DataFrame, head: Head | None = None) -> str:
     lines = [*aligned(["predicted", "stars", "flagged"], rows), ""]
     lines += [
         f"flagged {reason!r}: {np.count_nonzero(np.char.find(flag, reason) >= 0):,} of {len(table):,}"
-        for reason in ("few epochs", "unlike training stars")
+        for reason in ("few epochs", "unlike training stars", "no finite probability")
+        if reason != "no finite probability" or np.any(np.char.find(flag, reason) >= 0)
     ]
     label = np.array([to_class(name) or name for name in label])
     known = np.isin(label, [c[2:] for c in table.columns if c.startswith("p_")])

@@ -6,6 +6,8 @@ import importlib.util
 import inspect
 import os
 import re
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,8 +21,15 @@ if TYPE_CHECKING:  # pandas would make `astraclr --help` wait
     import pandas as pd
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the program is asked to end, as by Ctrl-C."""
+
+
 class Commands(TyperGroup):
-    """The group of commands; bad input gives one line and exit code 2, Ctrl-C one line and exit code 130."""
+    """The group of commands.
+
+    Bad input gives one line and exit code 2, Ctrl-C one line and exit code 130, SIGTERM one line and exit code 143.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; print each warning once, and errors as one line."""
@@ -32,16 +41,14 @@ class Commands(TyperGroup):
                 printed.add(line)
                 say(f"warning: {line}")
 
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _sigterm_stops():
             warnings.showwarning = show
             try:
-                return super().invoke(ctx)
-            except KeyboardInterrupt:
-                say("stopped: no output was changed (files appear whole, or not at all)")
-                raise typer.Exit(130) from None
+                with stoppable(lambda: "no output was changed (files appear whole, or not at all)"):
+                    return super().invoke(ctx)
             except BrokenPipeError:
                 raise
-            except (ValueError, OSError, ImportError) as error:
+            except (ValueError, OSError, ImportError, EOFError, MemoryError) as error:
                 if ctx.params.get("traceback"):
                     raise
                 say(f"error: {_with_remedy(error)}")
@@ -78,6 +85,10 @@ def one_line(message: object) -> str:
 def _with_remedy(error: Exception) -> str:
     """Message of an error on one line; a missing package comes with the command that installs it."""
     line = one_line(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return f"out of memory ({line}): give fewer stars at a time"
+    if isinstance(error, EOFError):
+        return f"a file ends too early ({line}); is it complete?"
     if isinstance(error, ImportError) and "pip install" not in line:
         line += "; install what is missing with: pip install 'astraclr[all]'"
     return line
@@ -85,12 +96,29 @@ def _with_remedy(error: Exception) -> str:
 
 @contextmanager
 def stoppable(saved: Callable[[], str]) -> Iterator[None]:
-    """On Ctrl-C print what is `saved`, and end with exit code 130."""
+    """On Ctrl-C print what is `saved`, and end with exit code 130; on SIGTERM with 143."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         say(f"stopped: {saved()}")
-        raise typer.Exit(130) from None
+        raise typer.Exit(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)) from None
+
+
+@contextmanager
+def _sigterm_stops() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that half-written files are removed."""
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def check_output(path: Path, suffixes: Sequence[str], *inputs: Path | None) -> None:
@@ -99,7 +127,8 @@ def check_output(path: Path, suffixes: Sequence[str], *inputs: Path | None) -> N
     Raises
     ------
     ValueError
-        If `path` is a folder, ends in none of `suffixes`, is an input, or lies where nothing can be written.
+        If `path` is a folder, ends in none of `suffixes`, is an input, lies in the folder of a checkpoint, a training
+        run or shards, or lies where nothing can be written.
     """
     if path.is_dir():
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it, ending in {suffixes[0]}")
@@ -112,7 +141,41 @@ def check_output(path: Path, suffixes: Sequence[str], *inputs: Path | None) -> N
             raise ValueError(
                 f"cannot write {path}: it would lie among the light curves of {given}; choose another folder"
             )
+    if (kind := _kind_of(path.parent)) and path.suffix != ".safetensors":  # but a head lies beside its encoder
+        raise ValueError(f"cannot write {path}: the folder holds {kind}, whose files stay alone; choose another folder")
     check_folder(path.parent, path)
+
+
+def _kind_of(folder: Path) -> str:
+    """What of ours a folder holds, in words; "" for nothing."""
+    from astraclr.files import read_json
+
+    if any((folder / name).exists() for name in ("state.safetensors", "state-previous.safetensors")):
+        return "a training run"
+    for name, beginning in (("config.json", "astraclr checkpoint"), ("manifest.json", "astraclr.shards")):
+        try:
+            if str(read_json(folder / name, 2**30).get("format")).startswith(beginning):
+                return "shards" if name == "manifest.json" else "a checkpoint"
+        except (OSError, ValueError):
+            continue
+    return ""
+
+
+def check_apart(folder: Path, given: Path) -> None:
+    """Refuse a folder to write into that is the input, lies in it or holds it.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
+    out, read = folder.resolve(), given.resolve()
+    if out == read or read in out.parents:
+        raise ValueError(
+            f"cannot write {folder}: it would lie among the light curves of {given}; choose another folder"
+        )
+    if out in read.parents and out == read.parent:
+        raise ValueError(f"cannot write {folder}: it holds the input {given}; choose another folder")
 
 
 def check_folder(folder: Path, wanted: Path | None = None) -> None:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from astraclr.data.cleaning import flatten, is_list_type
 from astraclr.data.columns import numbers
 from astraclr.data.names import each_name
-from astraclr.files import existing, need_known_version, replacing
+from astraclr.files import need_known_version, regular, replacing
 
 COLUMNS = {"mjd": np.float64, "mag": np.float32, "magerr": np.float32}
 """Columns of an observation and their types: 16 bytes."""
@@ -206,7 +206,7 @@ def open_parquet(path: str | Path, buffer_size: int = 0) -> pq.ParquetFile:
     """Open a parquet file, or raise FileNotFoundError or ValueError that say what is wrong with it."""
     try:
         # Buffering ahead would keep whole columns in memory until the file is closed.
-        return pq.ParquetFile(existing(path), buffer_size=buffer_size, pre_buffer=False)
+        return pq.ParquetFile(regular(path), buffer_size=buffer_size, pre_buffer=False)
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise

@@ -36,7 +36,8 @@ def write_shards(
     """Write light curves as shards, whatever the pieces they come in; a piece and two shards are in memory at most.
 
     `cut` keeps stars with at least so many observations per band, e.g. `PAPER_CUT`, and counts the others.
-    The same call again verifies every shard and writes only what is missing or damaged. One run a folder at a time.
+    The same call again verifies every shard and writes only what is missing or damaged. One run a folder at a time:
+    a second one is refused.
 
     Returns
     -------
@@ -46,7 +47,8 @@ def write_shards(
     Raises
     ------
     ValueError
-        If there are no stars, bands differ, object ids repeat, or the folder holds shards of other stars or settings.
+        If there are no stars, bands differ, object ids repeat, another process writes into the folder, or it holds
+        shards of other stars or settings, or files of others.
     """
     _check_size(stars_per_shard)
     pieces = [source] if isinstance(source, LightCurves) else source
@@ -55,7 +57,8 @@ def write_shards(
     with Book(Path(folder), settings) as book:
         chosen = (_chosen(piece, at_least) for piece in pieces)
         for part, (lc, notes) in enumerate(_regrouped(chosen, stars_per_shard)):
-            book.in_bands(lc.bands)
+            if lc is not None:
+                book.in_bands(lc.bands)
             if (known := book.parts.get(part)) is not None:
                 book.add(write_part(lc, notes, part, None, stars_per_shard))
             if known is None or not book.intact(part):
@@ -122,8 +125,8 @@ def _chosen(lc: LightCurves, at_least: dict[str, int]) -> LightCurves:
     return replace(kept, notes=cleaning.add_notes(lc.notes, {reason: len(lc) - len(kept)}))
 
 
-def _regrouped(pieces: Iterable[LightCurves], size: int) -> Iterator[tuple[LightCurves, cleaning.Notes]]:
-    """The same stars in runs of `size`, the last one shorter; notes go with the run that follows them."""
+def _regrouped(pieces: Iterable[LightCurves], size: int) -> Iterator[tuple[LightCurves | None, cleaning.Notes]]:
+    """The same stars in runs of `size`, the last one shorter; notes go with the run that follows them, or alone."""
     waiting: list[LightCurves] = []
     notes: cleaning.Notes = {}
     wanted = size
@@ -136,8 +139,8 @@ def _regrouped(pieces: Iterable[LightCurves], size: int) -> Iterator[tuple[Light
                 joined, waiting = concatenate(waiting), []  # what was joined is let go before it is written
                 yield joined, notes
                 notes, wanted = {}, size
-    if waiting:
-        yield concatenate(waiting), notes
+    if waiting or notes:
+        yield concatenate(waiting) if waiting else None, notes
 
 
 def _need_unique(book: Book) -> None:

@@ -9,13 +9,14 @@ read in three places, and nothing else. `astraclr.data.shard_writer` writes shar
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from tqdm import tqdm
 
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.parquet import COLUMNS, header_of
@@ -34,7 +35,7 @@ class Shards:
     Parameters
     ----------
     folder : what `sharding.write_shards` or `sharding.shards_from_hats` filled
-    check_hashes : read every shard and compare its SHA-256; by default only that it is there and of the right size
+    check_hashes : `verify` them; by default only that each is there and of the right size
 
     Raises
     ------
@@ -51,16 +52,38 @@ class Shards:
         if not self.manifest["complete"]:
             raise ValueError(f"{self.folder}: not all written yet; run the command that was writing these shards again")
         self._entries = entries(self.manifest)
-        if faults := list(filter(None, (fault(self.folder, e, check_hashes) for e in self._entries))):
+        self._refuse(filter(None, (fault(self.folder, e, check_hash=False) for e in self._entries)))
+        self.bands: dict[str, float] = self.manifest["bands"]
+        self._ends = np.cumsum([e["stars"] for e in self._entries])
+        self._places: dict[int, _Places] = {}
+        if check_hashes:
+            self.verify()
+
+    def verify(self, progress: bool = False) -> None:
+        """Read every shard and compare its SHA-256 with the manifest's; `progress` shows a bar.
+
+        Raises
+        ------
+        ValueError
+            If shards are missing or damaged; it names them.
+        """
+        faults = []
+        size = sum(e["bytes"] for e in self._entries)
+        with tqdm(total=size, desc="checking shards", unit="B", unit_scale=True, disable=not progress) as bar:
+            for entry in self._entries:
+                faults.append(fault(self.folder, entry, check_hash=True))
+                bar.update(entry["bytes"])
+        self._refuse(filter(None, faults))
+
+    def _refuse(self, found: Iterable[str]) -> None:
+        """Raise ValueError that names the first of some faults of shards, if there is one."""
+        if faults := list(found):
             more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
             raise ValueError(
                 f"{self.folder}: {len(faults)} of {len(self._entries)} shards are missing or damaged: "
                 f"{'; '.join(faults[:5])}{more}. Run the command that wrote them again: it writes only "
                 "these anew"
             )
-        self.bands: dict[str, float] = self.manifest["bands"]
-        self._ends = np.cumsum([e["stars"] for e in self._entries])
-        self._places: dict[int, _Places] = {}
 
     def __len__(self) -> int:
         return self.manifest["stars"]
@@ -192,10 +215,13 @@ def map_shard(folder: Path, entry: dict[str, Any], bands: dict[str, float]) -> _
     try:
         with pa.memory_map(str(path)) as source:
             address, batch = source.read_buffer().address, pa.ipc.open_file(source).get_batch(0)
+        batch.validate(full=True)
         columns = [batch[c].values.to_numpy(zero_copy_only=True) for c in COLUMNS]
         first = batch["mjd"].offsets.to_numpy(zero_copy_only=True)
         counts = batch["n_epochs"].values.to_numpy(zero_copy_only=True).reshape(-1, len(bands))
-    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+        if [c.dtype for c in columns] != list(COLUMNS.values()) or (counts.sum(axis=1) != np.diff(first)).any():
+            raise ValueError("its columns are of other types, or its lists do not fit their counts")
+    except (pa.ArrowException, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a shard ({error}); run the command that wrote it again") from error
     own = header_of(batch.schema, path)["bands"]
     if list(own.items()) != list(bands.items()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 import zipfile
@@ -14,12 +15,14 @@ import numpy as np
 import torch
 
 from astraclr.config import PRESETS, RECIPES, Preset
-from astraclr.files import existing
+from astraclr.files import regular
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.encoder import new_encoder
 
 _SIZES = ("embedding.magnitude.weight", "layers.0.ffn.0.weight")
 """Arrays whose shapes tell `d_model` and `d_ff`."""
+_MOST_BYTES = 2**33
+"""Bytes of all arrays in a file; the paper's encoder takes some 5e7."""
 
 
 def load_published(
@@ -107,7 +110,7 @@ def _arrays(source: str | Path | Mapping[str, Any], prefix: str) -> tuple[dict[s
     """Arrays by name without the prefix, and the names that do not begin with it. Nothing is unpickled."""
     if isinstance(source, Mapping):
         return _chosen(source, list(source), prefix)
-    path = existing(source)
+    path = regular(source)
     if path.suffix not in (".npz", ".safetensors"):
         raise ValueError(f"{path} is neither .npz nor .safetensors; write arrays by name with numpy.savez")
     from safetensors import SafetensorError
@@ -117,10 +120,26 @@ def _arrays(source: str | Path | Mapping[str, Any], prefix: str) -> tuple[dict[s
         if path.suffix == ".safetensors":
             tensors = load_file(path)
             return _chosen(tensors, list(tensors), prefix)
+        _check_sizes(path)
         with np.load(path, allow_pickle=False) as file:
             return _chosen(file, file.files, prefix)
     except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, SafetensorError) as error:
         raise ValueError(f"{path} cannot be read as {path.suffix} of plain arrays: {error}") from error
+
+
+def _check_sizes(path: Path) -> None:
+    """Refuse an archive whose arrays say that they are larger than what it holds, or that unpacks to too much."""
+    with zipfile.ZipFile(path) as archive:
+        if (total := sum(member.file_size for member in archive.infolist())) > _MOST_BYTES:
+            raise ValueError(f"it unpacks to {total:,} bytes, and at most {_MOST_BYTES:,} are read")
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, kind = read(file)
+                size = math.prod(shape) * kind.itemsize
+                if not kind.hasobject and size != member.file_size - file.tell():
+                    raise ValueError(f"{member.filename} says that it has {size:,} bytes, it has {member.file_size:,}")
 
 
 def _chosen(arrays: Any, names: list[str], prefix: str) -> tuple[dict[str, np.ndarray], list[str]]:

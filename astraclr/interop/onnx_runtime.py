@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 from astraclr.data.lightcurves import LightCurves
-from astraclr.files import existing
+from astraclr.files import regular
 from astraclr.interop.onnx_inputs import N_TOKENS, Centring, Middle, model_inputs
 from astraclr.model.embedding import Fusion, fuse
 
@@ -45,7 +45,7 @@ def random_nodes(path: str | Path) -> list[str]:
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(str(existing(path)), load_external_data=False)
+        model = onnx.load(str(regular(path)), load_external_data=False)
     except (DecodeError, IsADirectoryError) as error:
         raise ValueError(f"{path} is not an ONNX file: {error}") from error
     nodes = [*_nodes(model.graph.node), *(n for f in model.functions for n in _nodes(f.node))]
@@ -89,7 +89,7 @@ def open_onnx(path: str | Path) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # an error is raised, it need not be printed too
-    file = str(existing(path))
+    file = str(regular(path))
     try:
         session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no class of their own

@@ -85,7 +85,7 @@ def embed(
     Raises
     ------
     ValueError
-        For fewer than one window, another `fusion`, or a star without observations.
+        For fewer than one window, another `fusion`, a star without observations, or an embedding that is not finite.
 
     Examples
     --------
@@ -115,6 +115,12 @@ def embed(
             parts = [encoder(crop_tokens(data, stars, checkpoint.preset, c, checkpoint.recipe)) for c in distinct]
             out[rows] = fuse(torch.stack(parts).expand(windows, -1, -1), fusion).float().cpu().numpy()
             bar.update(len(rows))
+    if (odd := np.flatnonzero(~np.isfinite(out).all(axis=1))).size:
+        named = ", ".join(str(name)[:50] for name in lc.object_id[odd[:3]])
+        raise ValueError(
+            f"{odd.size:,} of {len(lc):,} embeddings are not finite (stars {named}): the weights of {checkpoint.name} "
+            "are too large for them; take another checkpoint, or leave these stars out"
+        )
     return out
 
 

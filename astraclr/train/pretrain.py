@@ -17,9 +17,11 @@ from astraclr.config import Preset, Recipe
 from astraclr.config import preset as preset_named
 from astraclr.config import recipe as recipe_named
 from astraclr.data.lightcurves import LightCurves
+from astraclr.data.shards import Shards
 from astraclr.data.sources import InMemory, Source
 from astraclr.data.splits import split
 from astraclr.data.tokens import Tokens
+from astraclr.folders import locked
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.device import own_device
 from astraclr.model.encoder import new_encoder
@@ -84,8 +86,9 @@ def pretrain(
     ------
     ValueError
         For too few stars, a batch that ranks cannot share, or a folder that holds a run with other settings or stars,
-        only damaged states, or cannot be written. If a loss or the weights become infinite or NaN: the last state that
-        was finite stays in the folder.
+        only damaged states, or files of others, that another process writes, or that cannot be written. For damaged
+        shards: they are read once and compared with their hashes. If a loss or the weights become infinite or NaN:
+        the last state that was finite stays in the folder.
     OSError
         For a disk that is full from the start; later, states that cannot be written are skipped with a warning.
 
@@ -102,7 +105,7 @@ def pretrain(
     device = device or own_device()
     source = InMemory(lc, device) if isinstance(lc, LightCurves) else lc
     folder = None if out is None else Path(out)
-    with joined(device) as ranks:
+    with joined(device) as ranks, locked(folder if ranks.rank == 0 else None):
         preset = shared(preset, recipe, min(preset.batch_size, len(split(len(source))[0])), ranks)
         before = None if folder is None else finished(folder, preset, recipe, seed, source.fingerprint)
         encoder = new_encoder(preset, recipe, seed, len(source.bands)).to(device).train()
@@ -112,6 +115,8 @@ def pretrain(
         ranks.check_agreement(f"{run.settings} {run.done} {before is None}", device)
         if before is not None:
             return before
+        if isinstance(source, Shards) and ranks.rank == 0:
+            source.verify(progress)
         run.begin()
         if compile:
             encoder.compile(dynamic=True)  # in place, so that names of weights stay; lengths differ from batch to batch

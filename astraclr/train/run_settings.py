@@ -9,6 +9,7 @@ from pathlib import Path
 from astraclr.config import Preset, Recipe
 from astraclr.data.sources import same_stars
 from astraclr.model.saved_settings import preset_from_dict, recipe_from_dict
+from astraclr.train.state_file import DamagedStateError
 
 _OTHER_RUN = (
     "{} holds a run with another preset, recipe, seed, number of steps or other stars; "
@@ -54,11 +55,11 @@ def settings_of(path: Path, text: str) -> tuple[Preset, Recipe, int, str]:
 
     Raises
     ------
-    ValueError
+    DamagedStateError
         If `text`, the settings that the state at `path` holds, cannot be read.
     """
     try:
         preset, recipe, seed, data = json.loads(text)
         return preset_from_dict(preset), recipe_from_dict(recipe), int(seed), str(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds settings that cannot be read: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DamagedStateError(f"{path} holds settings that cannot be read: {error}") from error

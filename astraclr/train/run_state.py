@@ -17,14 +17,25 @@ import torch
 from torch import Tensor
 
 from astraclr.config import Preset, Recipe, to_dict
+from astraclr.folders import need_no_others
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from astraclr.model.encoder import Encoder
 from astraclr.train.run_log import RunLog
 from astraclr.train.run_settings import need_same_run, settings_of
-from astraclr.train.state_file import PREVIOUS, STATE, DamagedStateError, parts_of, read_state, write_state
+from astraclr.train.state_file import (
+    PREVIOUS,
+    STATE,
+    DamagedStateError,
+    facts_of,
+    parts_of,
+    read_state,
+    write_state,
+)
 from astraclr.train.step import Training
 
 LOG = "log.jsonl"
+_MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
+"""What Adam keeps of a parameter."""
 
 
 class Run:
@@ -94,7 +105,8 @@ class Run:
         if self._saved < 0:
             self._write(self.folder)
         for left in self.folder.glob(f".{STATE}.*.part"):  # of a process that was killed while it wrote
-            left.unlink(missing_ok=True)
+            if left.name.split(".")[-2].isdecimal():
+                left.unlink(missing_ok=True)
         self.log.begin(self.history)
 
     def note(self, record: dict[str, float], seconds: float, n_stars: int) -> None:
@@ -205,46 +217,69 @@ class Run:
                 continue
             try:
                 meta, tensors = read_state(path)
+                wanted = self.preset, self.recipe, self.seed, self.data
+                need_same_run(out, settings_of(path, meta["settings"]), wanted)
+                self._load(path, facts_of(path, meta), tensors)
             except DamagedStateError as error:
                 damaged.append(str(error))
                 continue
-            need_same_run(out, settings_of(path, meta["settings"]), (self.preset, self.recipe, self.seed, self.data))
-            self._load(json.loads(meta["facts"]), tensors)
             if damaged:
                 self._fell_back = True
             if damaged and self.folder is not None:
                 warnings.warn(f"{damaged[0]}; going on from {path.name}, of step {self.done}", stacklevel=4)
             return
         if damaged:
-            raise ValueError(f"{' and '.join(damaged)}; remove it to start anew")
+            raise ValueError(f"{' and '.join(damaged)}; choose another folder, or remove it to start anew")
 
-    def _load(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Set encoder, optimiser, history and counters as `_write` wrote them."""
+    def _load(self, path: Path, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Set encoder, optimiser, history and counters as `_write` wrote them.
+
+        Raises
+        ------
+        DamagedStateError
+            If they do not fit together, or not this encoder; what was set before is then set anew by another state.
+        """
+        parameters = list(self.encoder.parameters())
+        try:
+            columns = {name: tensors[f"history/{name}"].double().tolist() for name in facts["columns"]}
+            rows = [
+                {k: v for k, v in zip(columns, row, strict=True) if not math.isnan(v)}
+                for row in zip(*columns.values(), strict=True)
+            ]
+            if len(rows) != facts["done"] or any(row["step"] != k for k, row in enumerate(rows, 1)):
+                raise ValueError(f"its history does not hold the steps 1 to {facts['done']}")
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in parts_of(tensors, "adam/").items():
+                k, name = key.split("/")
+                if value.numel() > 1 and value.shape != parameters[int(k)].shape:
+                    raise ValueError(f"{key} has the shape {tuple(value.shape)}")
+                state.setdefault(int(k), {})[name] = value
+            if (facts["done"] and not state) or any(set(names) != _MOMENTS for names in state.values()):
+                raise ValueError(f"moments of Adam are missing: {', '.join(sorted(_MOMENTS))}")
+            best = parts_of(tensors, "best/")
+            self.encoder.load_state_dict(best)  # of the same shapes as the last weights, which follow
+            self.encoder.load_state_dict(parts_of(tensors, "last/"))
+            self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            raise DamagedStateError(f"{path} is damaged ({' '.join(str(error).split())[:200]})") from error
         self.done, self.finished, self.seconds = facts["done"], facts["finished"], facts["seconds"]
         self.best_loss, self.best_step, self._saved = facts["best_loss"], facts["best_step"], facts["done"]
-        columns = {name: tensors[f"history/{name}"].tolist() for name in facts["columns"]}
-        for row in zip(*columns.values(), strict=True):
-            record: dict[str, float] = {k: v for k, v in zip(columns, row, strict=True) if not math.isnan(v)}
-            record["step"] = int(record["step"])
-            self.history.append(record)
-        self.encoder.load_state_dict(parts_of(tensors, "last/"))
-        self.best = {k: v.to(self.best[k].device) for k, v in parts_of(tensors, "best/").items()}
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in parts_of(tensors, "adam/").items():
-            k, name = key.split("/")
-            state.setdefault(int(k), {})[name] = value
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
+        self.history = [row | {"step": int(row["step"])} for row in rows]
+        self.best = {k: v.to(self.best[k].device) for k, v in best.items()}
 
 
 def finished(out: Path, preset: Preset, recipe: Recipe, seed: int, data: str) -> Checkpoint | None:
-    """Return the checkpoint of a run that ended in a folder; None if there is none.
+    """Return the checkpoint of a run that ended in a folder; None if it has not ended, or is to begin there.
 
     Raises
     ------
     ValueError
-        If it was a run of other settings or stars.
+        If it was a run of other settings or stars, or there is no run and the folder holds files of others.
     """
-    if (out / STATE).exists() or (out / PREVIOUS).exists() or not (out / "config.json").exists():
+    if (out / STATE).exists() or (out / PREVIOUS).exists():
+        return None
+    if not (out / "config.json").exists():
+        need_no_others(out)
         return None
     found = load_checkpoint(out)
     need_same_run(out, (found.preset, found.recipe, found.seed, found.data), (preset, recipe, seed, data))

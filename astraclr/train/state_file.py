@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from astraclr.files import need_known_version, replacing
+from astraclr.files import need_known_version, regular, replacing
 
 STATE, PREVIOUS = "state.safetensors", "state-previous.safetensors"
 _FORMAT, _VERSION = "astraclr state", 1
@@ -65,19 +65,42 @@ def read_state(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             meta, tensors = file.metadata(), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         kind, _, number = meta.get("format", f"{_FORMAT} 1").rpartition(" ")  # the first states had no format
         version = int(number) if kind == _FORMAT else 0
         whole = version != _VERSION or meta["checksum"] == checksum(tensors, meta)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DamagedStateError(f"{path} is damaged ({error})") from error
     need_known_version(path, version, _VERSION)
     if not whole:
         raise DamagedStateError(f"{path} is damaged (its checksum does not fit)")
-    if not all(v.isfinite().all() for k, v in tensors.items() if k.startswith(("last/", "best/"))):
+    if not all(v.isfinite().all() for k, v in tensors.items() if k.startswith(("last/", "best/", "adam/"))):
         raise DamagedStateError(f"{path} is damaged (its weights are not finite: training had diverged)")
     return meta, tensors
+
+
+_FACTS = {"done": int, "finished": bool, "seconds": float, "best_loss": float, "best_step": int, "columns": list}
+
+
+def facts_of(path: Path, meta: dict[str, str]) -> dict[str, Any]:
+    """Counters of a state, and the names of the columns of its history.
+
+    Raises
+    ------
+    DamagedStateError
+        If one is missing or of another type, or not counted rightly.
+    """
+    try:
+        facts = json.loads(meta["facts"])
+        for name, kind in _FACTS.items():
+            if type(facts[name]) is not kind and not (kind is float and type(facts[name]) is int):
+                raise ValueError(f"its {name} is {str(facts[name])[:50]!r}")
+        if not 0 <= facts["best_step"] <= facts["done"] or not all(isinstance(c, str) for c in facts["columns"]):
+            raise ValueError(f"its best step is {facts['best_step']} of {facts['done']}")
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DamagedStateError(f"{path} is damaged ({error})") from error
+    return facts
 
 
 def checksum(tensors: dict[str, Tensor], meta: dict[str, str]) -> str:

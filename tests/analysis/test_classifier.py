@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 from astraclr.analysis.classifier import MIN_EPOCHS, fit_head, load_head, prediction_table, save_head
@@ -157,3 +158,48 @@ def test_an_unsaved_encoder_has_no_head_on_disk(checkpoint, tmp_path):
     save_head(fit_head(*clouds(("RR", "ECL")), checkpoint), tmp_path / "head.safetensors")
     with pytest.raises(ValueError, match="fitted on checkpoint"):
         load_head(tmp_path / "head.safetensors", random_control(checkpoint))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"coefficients": np.full((2, 64), np.nan)}, "coefficients must be .* finite numbers"),
+        ({"precision": np.full((64, 64), np.inf)}, "precision must be .* finite numbers"),
+        ({"intercepts": np.zeros(3)}, r"intercepts must be \(2,\)"),
+        ({"centre": np.zeros(63)}, "must be"),
+        ({"threshold": float("nan")}, "threshold nan"),
+        ({"classes": ("RR", "RR")}, "2 classes"),
+        ({"classes": ("RR", 7)}, "must be text"),
+        ({"checkpoint": 7}, "must be text"),
+        ({"accuracy": "high"}, "not a head"),
+    ],
+)
+def test_a_head_of_other_shapes_types_or_numbers_is_refused(checkpoint, tmp_path, monkeypatch, change, said):
+    monkeypatch.setattr("astraclr.analysis.classifier.math.isnan", lambda _: False)  # saves what is no number
+    head = replace(fit_head(*clouds(("RR", "ECL")), checkpoint), **{"accuracy": 0.5} | change)
+    save_head(head, tmp_path / "head.safetensors")
+    with pytest.raises(ValueError, match=rf"head.safetensors is not a head written by astraclr: .*{said}|{said}"):
+        load_head(tmp_path / "head.safetensors", checkpoint)
+
+
+def test_probabilities_that_are_not_finite_are_flagged_and_name_no_class(stars, vectors, checkpoint):
+    head = fit_head(vectors, stars.label, checkpoint)
+    with np.errstate(all="ignore"):
+        table = prediction_table(stars, checkpoint, replace(head, coefficients=head.coefficients * 1e308))
+    odd = ~np.isfinite(table[[f"p_{c}" for c in head.classes]].to_numpy()).all(1)
+    assert odd.any() and [("no finite probability" in flag) for flag in table["flag"]] == odd.tolist()
+    assert (table["predicted"][odd] == "").all() and (table["predicted"][~odd] != "").all()
+
+
+def test_a_distance_that_is_not_a_number_is_flagged(stars, vectors, checkpoint):
+    head = replace(fit_head(vectors, stars.label, checkpoint), threshold=float("nan"))
+    assert all("unlike training stars" in flag for flag in prediction_table(stars, checkpoint, head)["flag"])
+
+
+def test_embeddings_that_are_not_finite_are_refused(stars, checkpoint):
+    large = random_control(checkpoint)
+    with torch.no_grad():
+        for weights in large.encoder.parameters():
+            weights.mul_(1e30)
+    with pytest.raises(ValueError, match=r"of 48 embeddings are not finite \(stars .*take another checkpoint"):
+        embed(stars, large)

@@ -360,3 +360,26 @@ def test_a_damaged_catalogue_is_one_line(hats, tmp_path, damage):
         partition.unlink()
     with pytest.raises((ValueError, OSError), match=str(folder)):
         catalogs.read(folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hats_primary_table_url=hf://datasets/somebody/stars",
+        "  hats_primary_table_url : https://example.org/stars",
+        "hats_primary_table_url=hf\\u003a//datasets/stars",
+        "hats_primary_table_url=hf\\://datasets/stars",
+        "hats_primary_table_url=hf\\\n  ://datasets/stars",
+        "hats_primary_table_url=simplecache::hf:/stars",
+        "hats_primary_table_url=stars\nall_margins=s3://margins",
+    ],
+)
+@pytest.mark.parametrize("name", ["collection.properties", "stars/hats.properties"])
+def test_a_local_catalogue_that_points_to_an_address_is_refused_before_it_is_opened(tmp_path, monkeypatch, text, name):
+    monkeypatch.setattr(_hats, "_lsdb", lambda: pytest.fail("opened"))
+    (tmp_path / "stars").mkdir()
+    (tmp_path / name).write_text(f"# https://a.comment\nhats_creator=https://example.org\n{text}\n")
+    with pytest.raises(ValueError, match="points to another place .*open that address, or copy it here"):
+        _hats.opened(str(tmp_path))
+    (tmp_path / name).write_text("hats_primary_table_url=stars\nhats_creator=https://example.org\n")
+    assert _hats._elsewhere(tmp_path) == ""

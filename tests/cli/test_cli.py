@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from astraclr import __version__
 from astraclr.cli import app, inputs, report
 from astraclr.config import PRESETS, RECIPES
+from astraclr.data import shard_writer
 from astraclr.data.lightcurves import LightCurves
 from astraclr.evaluate import embeddings
 from astraclr.evaluate.embeddings import train_and_test
@@ -723,3 +724,82 @@ def refused_after_notes(*args):
     result = run(*args)
     assert result.exit_code == 2 and result.stdout == ""
     return result.stderr.splitlines()[-1]
+
+
+# --- nothing lost -----------------------------------------------------------------------------------------------------
+
+
+def test_training_and_shards_do_not_write_among_their_input_or_files_of_others(made, tmp_path):
+    folder = tmp_path / "stars"
+    folder.mkdir()
+    shutil.copy(made / "stars.parquet", folder)
+    for command in ("pretrain", "shards"):
+        for out in (folder, folder / "new"):
+            assert "would lie among the light curves" in refused(command, folder, "--out", out)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "history.csv").write_text("theirs")
+    for command, *options in (("pretrain", "--steps", 1), ("shards", "--cut", "")):
+        result = run(command, made / "stars.parquet", "--out", tmp_path / "theirs", *options)
+        assert result.exit_code == 2 and "did not write (history.csv), and could overwrite" in result.stderr
+    assert [p.name for p in (tmp_path / "theirs").iterdir()] == ["history.csv"]
+    assert [p.name for p in folder.iterdir()] == ["stars.parquet"]
+
+
+def test_no_output_lies_in_a_checkpoint(made):
+    before = {p.name: p.read_bytes() for p in (made / "ck").iterdir()}
+    ck = ("--checkpoint", made / "ck")
+    for args in (
+        ("predict", made / "stars.parquet", *ck, "--out", made / "ck" / "history.csv"),
+        ("embed", made / "stars.parquet", *ck, "--out", made / "ck" / "e.parquet"),
+        ("explore", made / "stars.parquet", *ck, "--out", made / "ck" / "map.html"),
+        ("probe", made / "embeddings.parquet", "--out", made / "ck" / "config.json"),
+        ("simulate", "--n", 2, "--out", made / "ck" / "s.parquet"),
+    ):
+        assert "the folder holds a checkpoint" in refused(*args)
+    assert {p.name: p.read_bytes() for p in (made / "ck").iterdir()} == before
+
+
+def test_a_cut_that_drops_every_star_says_so(made, tmp_path):
+    result = run("shards", made / "stars.parquet", "--out", tmp_path / "sh", "--cut", "g=9999")
+    assert result.exit_code == 2
+    assert "no star is left to write (dropped: star without g >= 9999 observations: 64)" in result.stderr
+
+
+def test_ctrl_c_in_shards_says_what_is_kept(made, tmp_path, monkeypatch):
+    written = shard_writer.write_part
+
+    def struck(lc, notes, part, folder, size):
+        if part == 2 and folder is not None:
+            raise KeyboardInterrupt
+        return written(lc, notes, part, folder, size)
+
+    monkeypatch.setattr(shard_writer, "write_part", struck)
+    args = ("shards", made / "stars.parquet", "--out", tmp_path / "sh", "--cut", "", "--stars-per-shard", 20)
+    result = run(*args)
+    assert result.exit_code == 130
+    said = f"stopped: 2 shards are kept in {tmp_path / 'sh'}; run the same command to go on\n"
+    assert result.stderr.endswith(said) and len(list((tmp_path / "sh").glob("*.arrow"))) == 2
+    monkeypatch.undo()
+    assert done(*args).stdout.startswith("64 stars,")
+
+
+def test_every_refusal_names_the_file(made, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ValueError("something is wrong")
+
+    monkeypatch.setattr("astraclr.catalogs.open_table", broken)
+    for command, *rest in (("info",), ("embed", "--out", tmp_path / "e.parquet"), ("shards", "--out", tmp_path / "sh")):
+        assert str(made / "stars.parquet") in refused(command, made / "stars.parquet", *rest)
+
+
+def test_pipes_are_refused_at_once(made, tmp_path):
+    pipe = tmp_path / "pipe.parquet"
+    os.mkfifo(pipe)
+    for args in (
+        ("info", pipe),
+        ("embed", pipe, "--out", tmp_path / "e.parquet"),
+        ("pretrain", pipe, "--out", tmp_path / "ck"),
+        ("probe", pipe),
+        ("predict", made / "stars.parquet", "--checkpoint", made / "ck", "--head", pipe, "--out", tmp_path / "p.csv"),
+    ):
+        assert "is a pipe or a device" in refused(*args)

@@ -1,8 +1,13 @@
 """Options are read strictly, and places that cannot be written are refused."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from astraclr.cli import parsing, terminal
 
@@ -74,3 +79,84 @@ def test_an_output_among_the_inputs_is_refused(tmp_path):
     with pytest.raises(ValueError, match="would lie among the light curves"):
         terminal.check_output(tmp_path / "stars" / "new.parquet", [".parquet"], tmp_path / "stars")
     terminal.check_output(tmp_path / "new.parquet", [".parquet"], tmp_path / "stars")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("config.json", '{"format": "astraclr checkpoint 1"}', "a checkpoint"),
+        ("manifest.json", '{"format": "astraclr.shards"}', "shards"),
+        ("state.safetensors", "", "a training run"),
+    ],
+)
+def test_an_output_inside_a_checkpoint_a_run_or_shards_is_refused(tmp_path, name, text, kind):
+    (tmp_path / name).write_text(text)
+    for output in ("history.csv", "new.csv"):
+        with pytest.raises(ValueError, match=f"cannot write .*{output}: the folder holds {kind}"):
+            terminal.check_output(tmp_path / output, [".csv"])
+    terminal.check_output(tmp_path / "head.safetensors", [".safetensors"])
+    terminal.check_output(tmp_path / "below" / "new.csv", [".csv"])
+
+
+def test_a_config_of_something_else_is_no_checkpoint(tmp_path):
+    for text in ("{}", "[]", "no JSON", '{"format": 7}'):
+        (tmp_path / "config.json").write_text(text)
+        terminal.check_output(tmp_path / "new.csv", [".csv"])
+
+
+def test_a_folder_to_write_lies_apart_from_the_input(tmp_path):
+    (tmp_path / "stars").mkdir()
+    (tmp_path / "stars" / "a.csv").write_text("")
+    for out, given in (
+        ("stars", "stars"),
+        ("stars/run", "stars"),
+        ("stars/../stars", "stars"),
+        ("stars", "stars/a.csv"),
+    ):
+        with pytest.raises(ValueError, match="cannot write .*choose another folder"):
+            terminal.check_apart(tmp_path / out, tmp_path / given)
+    terminal.check_apart(tmp_path / "run", tmp_path / "stars")
+    terminal.check_apart(tmp_path / "run", tmp_path / "stars" / "a.csv")
+
+
+def test_sigterm_removes_what_is_half_written_and_says_so(tmp_path):
+    code = """
+import signal, sys, typer
+from pathlib import Path
+from astraclr.cli import terminal
+from astraclr.files import replacing
+app = typer.Typer(cls=terminal.Commands)
+@app.callback()
+def main(): pass
+@app.command()
+def write(out: Path):
+    with replacing(out) as part:
+        part.write_text("half")
+        signal.raise_signal(signal.SIGTERM)
+app()
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    child = subprocess.run(
+        [sys.executable, "-c", code, "write", tmp_path / "out.csv"], capture_output=True, text=True, env=environment
+    )
+    assert child.returncode == 143 and not list(tmp_path.iterdir())
+    assert child.stderr == "stopped: no output was changed (files appear whole, or not at all)\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (EOFError("Compressed file ended"), "a file ends too early (Compressed file ended); is it complete?"),
+        (MemoryError("37 GiB"), "out of memory (37 GiB): give fewer stars at a time"),
+    ],
+)
+def test_errors_of_files_and_memory_are_one_line(error, said):
+    app = typer.Typer(cls=terminal.Commands)
+
+    def fail():
+        raise error
+
+    app.callback()(lambda: None)
+    app.command()(fail)
+    result = CliRunner().invoke(app, ["fail"])
+    assert result.exit_code == 2 and result.stderr == f"error: {said}\n"

@@ -1,6 +1,7 @@
 """Shards give back what went in, are written once, name what is damaged, and read as a seeded shuffle."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,9 @@ from astraclr.data.shard_writer import write_shards
 from astraclr.data.shards import Shards
 from astraclr.data.sources import InMemory, fingerprint, shuffled
 from astraclr.data.tokens import prepare
+from astraclr.folders import locked
 from astraclr.train.counter_rng import Draws
+from astraclr.train.pretrain import pretrain
 from astraclr.train.views import make_views
 
 COLUMNS = ("mjd", "mag", "magerr", "offsets", "object_id", "label", "period")
@@ -323,3 +326,93 @@ def test_a_shard_of_a_later_version_or_in_other_bands_than_its_manifest_is_refus
     monkeypatch.undo()
     with pytest.raises(ValueError, match="part-00000-000.arrow has format version 2; this version"):
         Shards(tmp_path / "b").stars(np.array([0]))
+
+
+def test_files_of_others_are_neither_overwritten_nor_removed(stars, copy, tmp_path_factory):
+    for name in (".theirs.123.part", ".notes.part", ".part-00000-000.arrow.part"):
+        (copy / name).write_text("theirs")
+    (copy / ".part-00000-000.arrow.123.part").write_text("ours")
+    write_shards(stars, copy, 30)
+    assert sorted(p.name for p in copy.glob(".*")) == [".notes.part", ".part-00000-000.arrow.part", ".theirs.123.part"]
+    for name in ("notes.txt", "part-00000-000.arrow"):
+        folder = tmp_path_factory.mktemp("theirs")
+        (folder / name).write_text("theirs")
+        with pytest.raises(ValueError, match=f"did not write .{name}.*choose an empty or a new folder"):
+            write_shards(stars, folder, 30)
+        assert contents(folder) == {name: b"theirs"}
+
+
+def test_shards_of_a_run_killed_before_its_first_manifest_are_its_own(stars, copy):
+    before = contents(copy)
+    (copy / "manifest.json").unlink()
+    write_shards(stars, copy, 30)
+    assert {k: v for k, v in contents(copy).items() if k != "manifest.json"} == {
+        k: v for k, v in before.items() if k != "manifest.json"
+    }
+
+
+def test_a_second_run_into_a_folder_is_refused(stars, copy):
+    before = contents(copy)
+    with locked(copy), pytest.raises(ValueError, match=f"is being written by process {os.getpid()} on"):
+        write_shards(stars, copy, 30)
+    assert contents(copy) == before
+
+
+def test_training_reads_no_damaged_shard(stars, copy, tmp_path_factory):
+    path = copy / "part-00001-000.arrow"
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+    out = tmp_path_factory.mktemp("out")
+    with pytest.raises(ValueError, match="1 of 4 shards are missing or damaged: part-00001-000.arrow has the SHA-256"):
+        pretrain(Shards(copy), "tiny", steps=1, out=out, progress=False)
+    assert not list(out.iterdir())
+
+
+def test_a_cut_that_drops_all_or_the_last_stars_is_counted(stars, tmp_path):
+    lost = "dropped: star without g >= 9999 observations"
+    with pytest.raises(
+        ValueError, match=f"no star is left to write .{lost}: 96.; if a cut dropped them, ask for fewer"
+    ):
+        write_shards([stars[:50], stars[50:]], tmp_path / "a", cut={"g": 9999})
+    assert not list((tmp_path / "a").iterdir())
+    nothing = replace(stars[50:51][np.zeros(1, bool)], notes={"dropped: b": 3})
+    found = write_shards([stars[:50], nothing], tmp_path / "b", 30)
+    assert found["notes"] == {"dropped: b": 3} and found["stars"] == 50
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda m: m | {"bands": ["g"]}, "bands, complete or settings"),
+        (lambda m: m | {"bands": {"g": "4746"}}, "bands, complete or settings"),
+        (lambda m: m | {"complete": 1}, "bands, complete or settings"),
+        (lambda m: m | {"settings": None}, "bands, complete or settings"),
+        (lambda m: m | {"parts": {}}, "parts are no list"),
+        (lambda m: m | {"parts": [7]}, "not a manifest"),
+        (lambda m: m | {"parts": [m["parts"][0]] * 2}, "more than once"),
+        (lambda m: {k: v for k, v in m.items() if k != "parts"}, "it lacks parts"),
+        (lambda m: {k: v for k, v in m.items() if k != "notes"}, "it lacks 'notes'"),
+        (lambda m: changed_entry(m, stars=10**15), "more stars or observations than bytes"),
+        (lambda m: changed_entry(m, stars=-1), "no count of stars"),
+        (lambda m: changed_entry(m, bytes="9"), "no count of stars"),
+        (lambda m: changed_entry(m, sha256=None), "no SHA-256"),
+        (lambda m: changed_entry(m, observations=[1]), "not a count for each name"),
+        (lambda m: changed_entry(m, file=7), "no name of a file"),
+        (lambda m: m | {"version": "1"}, "format version 1"),
+        (lambda m: m | {"settings": {"a": json.loads("[" * 900 + "]" * 900)}}, ""),
+    ],
+)
+def test_a_manifest_of_wrong_types_or_sizes_is_refused(copy, change, said):
+    path = copy / "manifest.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    if said:
+        with pytest.raises(ValueError, match=f"manifest.json.*{said}"):
+            Shards(copy)
+    else:
+        Shards(copy)  # what settings hold is nobody's business but the writer's
+
+
+def changed_entry(manifest, **changes):
+    part = manifest["parts"][0]
+    return manifest | {"parts": [part | {"shards": [part["shards"][0] | changes]}, *manifest["parts"][1:]]}

@@ -1,6 +1,9 @@
 """Weights as Keras holds them are read, and whatever is not such weights is refused by name."""
 
+import io
+import os
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import torch
 from safetensors.numpy import save_file
 
 import astraclr
+from astraclr.interop import keras_weights
 from astraclr.interop.keras_weights import load_published
 from astraclr.model.checkpoint import load_checkpoint, save_checkpoint
 
@@ -98,3 +102,25 @@ def test_other_files_are_refused(tmp_path, suffix):
     path.write_bytes(b"no weights at all")
     with pytest.raises(ValueError, match=f"weights{suffix}"):
         load_published(path)
+
+
+def test_arrays_that_claim_more_than_the_file_holds_are_refused(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**12,)})
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.writestr("embedding.magnitude.weight.npy", header.getvalue() + bytes(8))
+    with pytest.raises(ValueError, match=r"w.npz cannot be read .*says that it has 4,000,000,000,000 bytes, it has"):
+        load_published(tmp_path / "w.npz")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras_weights, "_MOST_BYTES", 1_000)
+    np.savez_compressed(tmp_path / "w.npz", a=np.zeros(1_000))
+    with pytest.raises(ValueError, match="it unpacks to 8,128 bytes, and at most 1,000 are read"):
+        load_published(tmp_path / "w.npz")
+
+
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "w.npz")
+    with pytest.raises(ValueError, match="w.npz is a pipe or a device"):
+        load_published(tmp_path / "w.npz")

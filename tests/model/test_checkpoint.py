@@ -1,12 +1,15 @@
 """A checkpoint comes back as it was, and a damaged one is refused."""
 
+import hashlib
 import json
+import os
 import zlib
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 
 from astraclr.analysis.classifier import load_head
@@ -41,6 +44,14 @@ def edit_config(folder, **changes):
     (folder / "config.json").write_text(json.dumps(config | changes))
 
 
+def as_before(folder):
+    """Rewrite a checkpoint as earlier versions did: a weights file without settings."""
+    config = json.loads((folder / "config.json").read_text())
+    bare = safetensors.torch.save(safetensors.torch.load((folder / config["weights"]).read_bytes()))
+    (folder / config["weights"]).write_bytes(bare)
+    edit_config(folder, sha256=hashlib.sha256(bare).hexdigest())
+
+
 def test_round_trip(saved):
     checkpoint, folder = saved
     loaded = load_checkpoint(folder)
@@ -52,10 +63,118 @@ def test_round_trip(saved):
     assert not loaded.encoder.training
 
 
-def test_the_hash_is_of_the_weights(saved, tmp_path):
+def test_the_hash_is_of_the_weights_and_the_settings(saved, tmp_path):
     checkpoint, folder = saved
     assert save_checkpoint(fresh(), tmp_path / "again") == checkpoint.sha256
     assert save_checkpoint(fresh(seed=1), tmp_path / "other") != checkpoint.sha256
+    for change in (
+        {"recipe": replace(recipe("corrected"), centring="window")},
+        {"preset": replace(preset("tiny"), n_heads=4)},
+        {"preset": replace(preset("tiny"), windows=(("g", 40), ("r", 48), ("i", 9)))},
+    ):
+        assert save_checkpoint(replace(fresh(), **change), tmp_path / "other") != checkpoint.sha256
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "said"),
+    [
+        ("preset", {"n_heads": 1}, "n_heads 1"),
+        ("preset", {"windows": [["g", 4], ["r", 48], ["i", 8]]}, r"windows \[\['g', 4\]"),
+        ("recipe", {"centring": "window"}, "centring window"),
+    ],
+)
+def test_a_config_that_was_changed_is_refused(saved, kind, change, said):
+    _, folder = saved
+    edit_config(folder, **{kind: json.loads((folder / "config.json").read_text())[kind] | change})
+    with pytest.raises(ValueError, match=rf"config.json was changed: it says {said}.* copy the checkpoint again"):
+        load_checkpoint(folder)
+
+
+def test_a_checkpoint_of_an_earlier_version_keeps_the_hash_that_was_recorded(saved):
+    checkpoint, folder = saved
+    as_before(folder)
+    recorded = json.loads((folder / "config.json").read_text())["sha256"]
+    assert load_checkpoint(folder).sha256 == recorded != checkpoint.sha256
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    checkpoint = fresh()
+    with torch.no_grad():
+        next(checkpoint.encoder.parameters())[0] = value
+    save_checkpoint(checkpoint, tmp_path)
+    with pytest.raises(ValueError, match=r"weights-.*are not finite \(embedding.*take another"):
+        load_checkpoint(tmp_path)
+
+
+DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "said"),
+    [
+        ("preset", {"n_layers": 10**8}, "layers have .* weights, the file holds"),
+        ("preset", {"d_ff": 10**12}, "layers have .* weights, the file holds"),
+        ("preset", {"n_heads": 0}, "n_heads of preset 'tiny' is 0"),
+        ("preset", {"d_model": "64"}, "d_model of preset 'tiny' is '64'"),
+        ("preset", {"d_model": 64.0}, "d_model of preset 'tiny' is 64.0"),
+        ("preset", {"steps": True}, "steps of preset 'tiny' is True"),
+        ("preset", {"windows": [["g", 10**15]]}, "window .* is not a band"),
+        ("preset", {"windows": {"g": 40}}, "windows is .*, not a list"),
+        ("preset", {"name": "\x1b[2Jtiny"}, "not a text"),
+        ("recipe", {"name": "x" * 10**5}, "not a text"),
+        ("recipe", {"views": 7}, "views is 7, not a list"),
+        ("recipe", {"views": [7]}, "view is 7, not a JSON object"),
+        ("recipe", {"dropout": None}, "dropout of recipe 'corrected' is None"),
+        ("recipe", {"temperature": float("nan")}, "temperature of recipe 'corrected' is nan"),
+        ("recipe", {"pooling": ["mean"]}, "pooling of recipe 'corrected' is"),
+        ("seed", "0", "seed must be a whole number"),
+        ("weights", "../../etc/passwd", "no name of a file in this folder"),
+        ("weights", ["a"], "no name of a file in this folder"),
+        ("sha256", 7, "data and sha256 text"),
+        ("recipe", None, "recipe is None"),
+        ("format", 7, "format|config"),
+    ],
+)
+def test_a_config_of_wrong_types_or_sizes_is_refused_in_one_line(saved, kind, change, said):
+    _, folder = saved
+    as_before(folder)
+    found = json.loads((folder / "config.json").read_text())[kind]
+    edit_config(folder, **{kind: found | change if isinstance(change, dict) else change})
+    with pytest.raises(ValueError, match=said) as caught:
+        load_checkpoint(folder)
+    assert str(folder) in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_a_config_nested_too_deeply_or_too_large_and_pipes_are_refused(saved):
+    _, folder = saved
+    config = (folder / "config.json").read_text()
+    for text, said in ((DEEP, "nested too deeply"), (config + " " * 2**20, "at most 1,048,576 are read")):
+        (folder / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=rf"config.json is not .*{said}"):
+            load_checkpoint(folder)
+    (folder / "config.json").write_text(config)
+    for name in ("history.csv", json.loads(config)["weights"], "config.json"):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        with pytest.raises(ValueError, match=f"{name} is a pipe or a device"):
+            load_checkpoint(folder)
+        (folder / name).unlink()
+        (folder / name).write_text(config)
+
+
+def test_a_history_of_something_else_is_refused(saved):
+    _, folder = saved
+    (folder / "history.csv").write_bytes(b'a,b\n"1')
+    with pytest.raises(ValueError, match=r"history.csv is no history of a training"):
+        load_checkpoint(folder)
+
+
+def test_a_config_of_something_else_is_not_overwritten(tmp_path):
+    (tmp_path / "config.json").write_text('{"theirs": 1}')
+    with pytest.raises(ValueError, match=r"config.json: there is a file of something else"):
+        save_checkpoint(fresh(), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_saving_again_replaces_the_weights_and_keeps_other_files(saved):
@@ -211,6 +330,7 @@ def test_a_checkpoint_of_a_later_version_is_refused_in_one_line(saved):
 
 def test_a_checkpoint_without_a_later_switch_keeps_its_meaning(saved):
     _, folder = saved
+    as_before(folder)
     values = json.loads((folder / "config.json").read_text())["recipe"]
     del values["pooling"]
     edit_config(folder, recipe=values | {"name": "recommended"})

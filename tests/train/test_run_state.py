@@ -14,10 +14,15 @@ import torch
 
 import astraclr.train.run_state
 from astraclr.config import RECIPES, preset
+from astraclr.data.sources import fingerprint
+from astraclr.folders import locked
 from astraclr.model.checkpoint import load_checkpoint
+from astraclr.model.encoder import new_encoder
 from astraclr.train import state_file
+from astraclr.train.optimizer import new_optimiser
 from astraclr.train.pretrain import pretrain
-from astraclr.train.step import Taken, update
+from astraclr.train.run_state import Run
+from astraclr.train.step import Taken, Training, update
 
 SMALL = replace(preset("tiny"), batch_size=16, steps=6, evaluate_every=3)
 FILES = ["config.json", "history.csv", "log.jsonl"]
@@ -217,16 +222,14 @@ def test_a_full_disk_costs_an_interval_and_not_the_run(stars, tmp_path, monkeypa
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(*args)
 
-    def killed():
-        raise SystemError("as if killed")
-
     monkeypatch.setattr(os, "fsync", no_room)
     stop_after(monkeypatch, 5, killed)
     with pytest.warns(UserWarning) as said, pytest.raises(SystemError):
         train(stars, tmp_path)
     monkeypatch.undo()
     for step, warning in zip((3, 4), said, strict=True):
-        assert f"the state of step {step} could not be written ([Errno 28] No space left" in str(warning.message)
+        said_of = f"cannot write {tmp_path / 'state.safetensors'}: the disk is full"
+        assert f"the state of step {step} could not be written ({said_of}" in str(warning.message)
         assert "a resumed run goes on from step 2" in str(warning.message)
     assert not list(tmp_path.glob(".*.part"))
     begun = state_file.read_state(tmp_path / "state.safetensors")[0]
@@ -240,7 +243,7 @@ def test_a_disk_that_is_full_from_the_start_is_said_before_any_work(stars, tmp_p
 
     monkeypatch.setattr(os, "fsync", no_room)
     monkeypatch.setattr("astraclr.train.pretrain.update", None)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="state.safetensors: the disk is full; make room there"):
         train(stars, tmp_path)
 
 
@@ -406,3 +409,76 @@ def test_a_state_that_an_earlier_version_saved_after_divergence_is_left_for_the_
     safetensors.torch.save_file(tensors, path, meta | {"checksum": state_file.checksum(tensors, meta)})
     with pytest.warns(UserWarning, match="not finite: training had diverged.; going on from state-previous"):
         ends_like(whole, stars, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "history.csv", "stars.parquet"])
+def test_files_of_others_are_not_overwritten(stars, tmp_path, name):
+    (tmp_path / name).write_text("theirs")
+    with pytest.raises(ValueError, match=f"did not write .{name}., and could overwrite: choose an empty or a new"):
+        train(stars, tmp_path)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(name, "theirs")]
+
+
+def test_a_second_run_into_a_folder_is_refused(stars, tmp_path):
+    with locked(tmp_path), pytest.raises(ValueError, match=f"is being written by process {os.getpid()} on"):
+        train(stars, tmp_path)
+
+
+def altered(path, change):
+    """Write a state again, changed, with a checksum that fits."""
+    meta, tensors = state_file.read_state(path)
+    facts = json.loads(meta["facts"])
+    change(facts, tensors, meta)
+    meta = {k: v for k, v in meta.items() if k != "checksum"} | {"facts": json.dumps(facts)}
+    content = safetensors.torch.save(tensors, meta | {"checksum": state_file.checksum(tensors, meta)})
+    path.write_bytes(content)
+
+
+CHANGES = {
+    "a counter is missing": lambda facts, tensors, meta: facts.pop("best_step"),
+    "a counter is text": lambda facts, tensors, meta: facts.update(done="4"),
+    "a counter is too large": lambda facts, tensors, meta: facts.update(done=10**9),
+    "history is missing": lambda facts, tensors, meta: tensors.pop("history/loss"),
+    "history is shorter": lambda facts, tensors, meta: tensors.update({"history/step": tensors["history/step"][:1]}),
+    "weights are missing": lambda facts, tensors, meta: tensors.pop(min(k for k in tensors if k.startswith("last/"))),
+    "best weights are missing": lambda facts, tensors, meta: tensors.pop(
+        min(k for k in tensors if k.startswith("best/"))
+    ),
+    "a moment is missing": lambda facts, tensors, meta: tensors.pop("adam/0/exp_avg"),
+    "a moment has another shape": lambda facts, tensors, meta: tensors.update({"adam/0/exp_avg": torch.zeros(3)}),
+    "a moment is nobody's": lambda facts, tensors, meta: tensors.update({"adam/999/exp_avg": torch.zeros(3)}),
+    "a moment is infinite": lambda facts, tensors, meta: tensors["adam/0/exp_avg"].fill_(float("inf")),
+    "settings are of another type": lambda facts, tensors, meta: meta.update(settings="[1, 2, 3, 4]"),
+    "settings are nested too deeply": lambda facts, tensors, meta: meta.update(settings="[" * 100_000),
+}
+
+
+def test_where_the_newest_state_does_not_fit_together_the_previous_one_is_used(stars, whole, tmp_path, monkeypatch):
+    stop_after(monkeypatch, 4, killed)
+    with pytest.raises(SystemError):
+        train(stars, tmp_path / "run")
+    monkeypatch.undo()
+    kept = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+    for k, (what, change) in enumerate(CHANGES.items()):
+        folder = tmp_path / f"{k}"
+        folder.mkdir()
+        for name, content in kept.items():
+            (folder / name).write_bytes(content)
+        altered(folder / "state.safetensors", change)
+        run = Run(*beginning(stars), 0, fingerprint(stars), None)
+        run.folder = folder
+        with pytest.warns(UserWarning, match="state.safetensors .*; going on from state-previous.*, of step 2"):
+            run._resume(folder)
+        assert run.done == 2 and len(run.history) == 2, what
+    with pytest.warns(UserWarning, match="state.safetensors is damaged"):
+        ends_like(whole, stars, tmp_path / "1")
+
+
+def killed():
+    raise SystemError("as if killed")
+
+
+def beginning(stars):
+    """Training and optimiser of a run that begins."""
+    encoder = new_encoder(SMALL, RECIPES["corrected"], 0, len(stars.bands))
+    return Training(encoder, SMALL, RECIPES["corrected"]), new_optimiser(encoder, RECIPES["corrected"], "cpu")
