@@ -179,8 +179,8 @@ class Trial:
         self.out, self.outcome = work / "out", Outcome()
         began = time.monotonic()
         self._fresh()
-        if (status := self._start().wait(LIMIT)) != 0:
-            raise RuntimeError(f"undisturbed, the command ended with {status}: {self._said()}")
+        if (status := self.start().wait(LIMIT)) != 0:
+            raise RuntimeError(f"undisturbed, the command ended with {status}: {self.end_said()}")
         self.outcome.seconds = time.monotonic() - began
         self.whole = contents(self.out)
 
@@ -191,11 +191,11 @@ class Trial:
             if self._killed():
                 bar.update(1)
             else:
-                self._compare()
+                self.compare()
                 self._fresh()
-        if (status := self._start().wait(LIMIT)) != 0:
-            self.outcome.faults.append(f"after the last kill it ended with {status}: {self._said()}")
-        self._compare()
+        if (status := self.start().wait(LIMIT)) != 0:
+            self.outcome.faults.append(f"after the last kill it ended with {status}: {self.end_said()}")
+        self.compare()
         return self.outcome
 
     def _fresh(self) -> None:
@@ -204,29 +204,35 @@ class Trial:
         for name in self.command.once:
             (self.out / name).write_bytes(b"previous")
 
-    def _start(self) -> subprocess.Popen:
+    def start(self) -> subprocess.Popen:
+        """Start the command in the folder as it is."""
         with (self.work / "said.txt").open("wb") as said:
             line = self.command.line(self.given, self.out)
             return subprocess.Popen(line, stdout=said, stderr=said, cwd=self.work, start_new_session=True)
 
-    def _said(self) -> str:
-        return (self.work / "said.txt").read_text(errors="replace").strip()[-300:]
+    def all_said(self) -> str:
+        """What the last start printed."""
+        return (self.work / "said.txt").read_text(errors="replace").replace("\r", "\n")
+
+    def end_said(self) -> str:
+        """The end of it."""
+        return self.all_said().strip()[-300:]
 
     def _killed(self) -> bool:
         """Start the command and kill it; False if it ended before."""
-        process, began, before = self._start(), time.monotonic(), set(parts(self.out))
+        process, began, before = self.start(), time.monotonic(), set(parts(self.out))
         moment, aimed = self.moments.random() * self.outcome.seconds, self.moments.random() < 0.5
         while process.poll() is None and (aimed or time.monotonic() - began < moment):
             if aimed and set(parts(self.out)) - before:
                 time.sleep(self.moments.random() * 0.01)
                 break
             if time.monotonic() - began > LIMIT:
-                self.outcome.faults.append(f"it hung: {self._said()}")
+                self.outcome.faults.append(f"it hung: {self.end_said()}")
                 break
             time.sleep(0.0002 if aimed else 0.002)
         if process.poll() is not None:
             if process.returncode != 0:
-                self.outcome.faults.append(f"it ended with {process.returncode}: {self._said()}")
+                self.outcome.faults.append(f"it ended with {process.returncode}: {self.end_said()}")
             return False
         kill(process)
         self.outcome.kills += 1
@@ -237,7 +243,8 @@ class Trial:
                 self.outcome.faults.append(f"kill {self.outcome.kills} left half of {name}")
         return True
 
-    def _compare(self) -> None:
+    def compare(self) -> None:
+        """Compare what a finished run wrote with what the undisturbed one wrote."""
         self.outcome.runs += 1
         self.outcome.parts_left += len(parts(self.out))
         found = contents(self.out)
@@ -283,13 +290,13 @@ def full_disk(given: Path, work: Path) -> dict[str, Any]:
         trial.out = work / "disk" / "out"
         trial.out.mkdir()
         state, log = trial.out / "run" / "state.safetensors", trial.out / "run" / "log.jsonl"
-        process = trial._start() if mounted else _limited(trial, 2**12)
+        process = trial.start() if mounted else _limited(trial, 2**12)
         if mounted:
             _until(lambda: state.exists() or process.poll() is not None)
-            with (work / "disk" / "filler").open("wb") as filler:
+            with (work / "disk" / "filler").open("wb", buffering=0) as filler:
                 _fill(filler)
             full_at = _steps(log)
-            _until(lambda: "could not be written" in trial._said() or process.poll() is not None)
+            _until(lambda: "could not be written" in trial.all_said() or process.poll() is not None)
             kept = state.read_bytes() if state.exists() else b""
             if process.poll() is None:
                 kill(process)
@@ -300,10 +307,10 @@ def full_disk(given: Path, work: Path) -> dict[str, Any]:
         else:
             process.wait(LIMIT)
             full_at = begun = 0
-        said = trial._said()
-        if trial._start().wait(LIMIT) != 0:
-            faults.append(f"with room again it ended so: {trial._said()}")
-        trial._compare()
+        said = trial.all_said()
+        if trial.start().wait(LIMIT) != 0:
+            faults.append(f"with room again it ended so: {trial.end_said()}")
+        trial.compare()
     return {
         "kind": "tmpfs" if mounted else "limit of a file's size",
         "full_after_steps": full_at,
@@ -316,9 +323,8 @@ def full_disk(given: Path, work: Path) -> dict[str, Any]:
 
 def _fill(filler: Any) -> None:
     try:
-        while True:
-            filler.write(bytes(2**16))
-            filler.flush()
+        while filler.write(bytes(2**16)):
+            pass
     except OSError:
         pass
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PYTHONS = ((3, 11), (3, 14))
-NOT_THERE = "No matching distribution"
+OTHER_FILE = "DO NOT MATCH THE HASHES"
 
 
 def pip(*options: str) -> str:
@@ -33,7 +33,7 @@ def torch() -> str:
     """Install PyTorch: its CPU build where an index or a folder that pip knows has it, else the default one."""
     index = os.environ.get("TORCH_INDEX")
     said = from_lock("torch-cpu.txt", *(("--index-url", index) if index else ()))
-    if NOT_THERE not in said:
+    if not said or OTHER_FILE in said:
         return said
     print("No index that pip knows holds PyTorch's CPU build: taking the default, on Linux with its CUDA libraries.")
     return from_lock("torch.txt")

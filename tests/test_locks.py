@@ -114,3 +114,14 @@ def test_only_a_file_of_the_locked_hash_is_installed(wheel, tmp_path, monkeypatc
     assert not (tmp_path / "site").exists()
     assert said(f"lone-star==1.0 --hash=sha256:{digest}\n") == ""
     assert (tmp_path / "site" / "lone_star.py").exists()
+
+
+def test_another_pytorch_is_no_reason_to_take_the_default(monkeypatch):
+    install = runpy.run_path(str(ROOT / "constraints" / "install.py"))
+    said = {"torch-cpu.txt": "", "torch.txt": "the default"}
+    monkeypatch.setitem(install["torch"].__globals__, "from_lock", lambda name, *options: said[name])
+    assert install["torch"]() == ""
+    said["torch-cpu.txt"] = "THESE PACKAGES DO NOT MATCH THE HASHES"
+    assert install["torch"]() == said["torch-cpu.txt"]
+    said["torch-cpu.txt"] = "ERROR: No matching distribution found for torch"
+    assert install["torch"]() == "the default"
