@@ -1,4 +1,4 @@
-r"""Text from files made harmless where it is shown: on a terminal, in Markdown, and in CSV that a spreadsheet opens.
+r"""Text from files made harmless where it is shown: on a terminal, in Markdown, figures, and CSV for a spreadsheet.
 
 Ids, labels, bands, columns and names of checkpoints come from files that others made. On a terminal a control character
 can hide or forge lines; in Markdown a name can become markup; a spreadsheet runs a cell that begins with ``=``.
@@ -56,6 +56,18 @@ def code_span(text: object) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     gap = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{gap}{line}{gap}{fence}"
+
+
+def for_figure(text: object) -> str:
+    r"""One line of text as Matplotlib draws it: dollars are no mathematics, and a legend leaves no name out.
+
+    Examples
+    --------
+    >>> for_figure("$x"), for_figure("_x"), for_figure("RR")
+    ('\\$x', ' _x', 'RR')
+    """
+    line = for_terminal(text).replace("$", r"\$")
+    return f" {line}" if line.startswith("_") else line
 
 
 def for_spreadsheet(text: str) -> str:

@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 
 from astraclr.data.escaping import (
     code_span,
+    for_figure,
     for_markdown,
     for_spreadsheet,
     for_terminal,
@@ -132,3 +133,16 @@ def test_markdown_shows_the_text_and_nothing_more(text):
     whole = MarkdownIt("commonmark").render(f"x {for_markdown(text)}").strip()
     shown = re.sub("</?p>", "", whole).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"')
     assert shown.replace("&amp;", "&") == f"x {for_terminal(text)}"
+
+
+@pytest.mark.parametrize("text", ["$", "$\\frac$", "_hidden", "a_b^c", "\x1b[2J\n"])
+def test_a_figure_shows_the_text_and_nothing_more(text):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    ax = figure.subplots()
+    ax.plot([0], [0], label=for_figure(text))
+    (shown,) = ax.legend().get_texts()
+    FigureCanvasAgg(figure).draw()
+    assert shown.get_text().replace("\\$", "$").lstrip() == for_terminal(text)
