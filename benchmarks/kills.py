@@ -359,7 +359,7 @@ def make_inputs(folder: Path) -> None:
     """Write what the commands read: stars, shards, a HATS catalogue, a checkpoint with a head, embeddings."""
 
     def done(*words: str) -> None:
-        subprocess.run(cli(*words).line(folder, folder), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(cli(*words).line(folder, folder), check=True, capture_output=True)
 
     done("simulate", "--n", "60", "--seed", "7", "--out", "INPUT/stars.parquet")
     done("shards", "INPUT/stars.parquet", "--cut", "", "--stars-per-shard", "25", "--out", "INPUT/shards")
