@@ -292,7 +292,7 @@ def full_disk(given: Path, work: Path) -> dict[str, Any]:
         state, log = trial.out / "run" / "state.safetensors", trial.out / "run" / "log.jsonl"
         process = trial.start() if mounted else _limited(trial, 2**12)
         if mounted:
-            _until(lambda: state.exists() or process.poll() is not None)
+            _until(lambda: _steps(log) >= 5 or process.poll() is not None)
             with (work / "disk" / "filler").open("wb", buffering=0) as filler:
                 _fill(filler)
             full_at = _steps(log)
