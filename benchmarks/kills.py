@@ -384,7 +384,8 @@ def write_hats(folder: Path) -> None:
 
 def measured(names: list[str], kills: int, seed: int) -> Iterator[dict[str, Any]]:
     """Share kills among commands; what they did, after each command."""
-    moments, found = random.Random(seed), {"made_with": provenance(), "seed": seed, "total": {}, "commands": {}}
+    moments = random.Random(seed)
+    found: dict[str, Any] = {"made_with": provenance(), "seed": seed, "total": {}, "commands": {}}
     killed = [name for name in names if name != FULL_DISK]
     with tempfile.TemporaryDirectory() as temporary, tqdm(total=kills, unit="kill") as bar:
         given = Path(temporary) / "input"
