@@ -371,13 +371,13 @@ def make_inputs(folder: Path) -> None:
 
 def write_hats(folder: Path) -> None:
     """Write the stars of a folder as a HATS catalogue of several partitions."""
-    import lsdb
+    from lsdb.loaders.dataframe.from_dataframe import from_dataframe
 
     from astraclr.data.lightcurves import LightCurves
 
     frame = LightCurves.load(folder / "stars.parquet").to_nested()
     frame["ra"], frame["dec"] = [5.9 * k for k in range(len(frame))], 10.0
-    lsdb.from_dataframe(frame, partition_rows=16, margin_threshold=None).write_catalog(
+    from_dataframe(frame, partition_rows=16, margin_threshold=None).write_catalog(
         folder / "hats", catalog_name="simulated", progress_bar=False
     )
 

@@ -73,7 +73,7 @@ def test_different_texts_stay_different():
 
 
 def test_a_table_comes_back_from_csv(tmp_path):
-    numbers = np.float32([-0.1, 1 / 3, np.nan] * 9)[: len(HOSTILE)]
+    numbers = np.array([-0.1, 1 / 3, np.nan] * 9, np.float32)[: len(HOSTILE)]
     made = pd.DataFrame({"object_id": HOSTILE, "=name": HOSTILE, "p_-x": numbers, "n": range(-1, len(HOSTILE) - 1)})
     write_csv(made, tmp_path / "t.csv")
     again = read_csv(tmp_path / "t.csv", ["object_id", "=name"])
