@@ -7,9 +7,8 @@ ARGS   ?=
 # Processes of `make test`: files are shared out, the tests of one file stay together. JOBS=0 runs all in one.
 JOBS   ?= 2
 VENV   ?= .venv
-# A bare `torch` takes the newest CUDA build, gigabytes larger and not the version that was tested: it is named, and installed first.
-# To spare the CUDA libraries on Linux: PIP_EXTRA_INDEX_URL=<PyTorch's CPU index> make setup
-TORCH  ?= torch==2.13.0
+# To spare the CUDA libraries on Linux: make setup TORCH_INDEX=<PyTorch's CPU index>. Only PyTorch is taken from there, by its hash.
+export TORCH_INDEX ?=
 
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.astraclr-installed
@@ -26,7 +25,7 @@ export NUMBA_NUM_THREADS ?= 1
 # Where chapters keep what they trained.
 export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
 
-.PHONY: help setup book test check-site check-processors pdf student slides bench-representation lint wheel clean
+.PHONY: help setup book test check-site check-processors pdf student slides bench-representation lint audit wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -41,23 +40,19 @@ help:
 	@echo "make slides [PRESET=tiny]                          a deck a chapter, after make book: _build/slides/"
 	@echo "make setup                                         the environment only: $(VENV), Python >= 3.11 (PYTHON=...)"
 	@echo "make lint                                          ruff (rules and format), layers of imports, types"
+	@echo "make audit                                         known vulnerabilities of the locked packages (needs the network)"
 	@echo "make wheel                                         dist/*.whl"
 	@echo "make clean                                         remove _build (pages, runs, trained models), not $(VENV)"
 
 setup: $(STAMP)
 	@echo "Environment: $(VENV) ($$($(BIN)/python --version))"
 
-$(STAMP): pyproject.toml $(wildcard constraints/*.txt)
+$(STAMP): pyproject.toml constraints/install.py $(wildcard constraints/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or later is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.11" >&2; exit 1; }
 	@echo "Setting up $(VENV): some 2 to 3 GB, a few minutes the first time."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	@pins=constraints/$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt; \
-	if [ -f $$pins ]; then echo "Exact versions: $$pins"; pins="-c $$pins"; \
-	else echo "No exact versions for this Python ($$pins is not there): installing from the ranges of pyproject.toml."; pins=""; fi; \
-	set -e; \
-	$(BIN)/python -m pip install --quiet $$pins "$(TORCH)"; \
-	$(BIN)/python -m pip install --quiet $$pins -e ".[all]"
+	@$(BIN)/python constraints/install.py
 	@touch $@
 
 book: $(STAMP)
@@ -99,9 +94,16 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+# Known vulnerabilities of the locked packages; this needs a network beyond the index. The auditor has an environment of its own.
+audit:
+	@$(PYTHON) -m venv _build/audit
+	@_build/audit/bin/python -m pip install --quiet --no-deps --only-binary :all: --require-hashes -r constraints/audit.txt
+	_build/audit/bin/pip-audit --strict --require-hashes --disable-pip -r constraints/locked.txt -r constraints/torch.txt $(ARGS)
+
+# With the build backend of the lock, and not the newest of an index.
 wheel: $(STAMP)
 	@rm -rf dist
-	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist . && ls dist/*.whl
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir dist . && ls dist/*.whl
 
 clean:
 	rm -rf _build dist

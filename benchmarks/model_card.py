@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from astraclr.data.escaping import code_span, for_markdown
 from astraclr.model.checkpoint import Checkpoint
 
 KINDS = ("linear_probe_C1", "linear_probe_C10", "weighted_knn")
@@ -20,25 +21,25 @@ def model_card(checkpoint: Checkpoint, found: Mapping[str, Any]) -> str:
         classifier's name to its scores) and, where real stars were scored, ``real ZTF``
     """
     preset, recipe = checkpoint.preset, checkpoint.recipe
-    windows = ", ".join(f"{n} in {band}" for band, n in preset.windows)
+    windows = ", ".join(f"{n} in {for_markdown(band)}" for band, n in preset.windows)
     n_weights = sum(p.numel() for p in checkpoint.encoder.parameters())
     made = found["made_with"]
     lines = [
-        f"# {checkpoint.name}",
+        f"# {for_markdown(checkpoint.name)}",
         "",
         "Written by the command below; nothing in it was typed. An encoder to learn with and to start from, not a "
         "classifier to publish with.",
         "",
         "| | |",
         "|---|---|",
-        f"| preset, recipe, seed | `{preset.name}`, `{recipe.name}`, {checkpoint.seed} |",
+        f"| preset, recipe, seed | {code_span(preset.name)}, {code_span(recipe.name)}, {checkpoint.seed} |",
         f"| encoder | {preset.n_layers} layers, width {preset.d_model}, {preset.n_heads} heads, {n_weights:,} numbers; "
         f"windows of {windows} |",
-        f"| trained on | simulated stars, no labels: {checkpoint.data} |",
+        f"| trained on | simulated stars, no labels: {for_markdown(checkpoint.data)} |",
         f"| trained for | {_training(len(checkpoint.history), preset.batch_size, found.get('training', {}))} |",
-        f"| weights | SHA-256 `{checkpoint.sha256}` |",
-        f"| made by | `{made['command']}`, revision {made['revision']}, Python {made['python']}, "
-        f"torch {made['torch']} |",
+        f"| weights | SHA-256 {code_span(checkpoint.sha256)} |",
+        f"| made by | {code_span(made['command'])}, revision {for_markdown(made['revision'])}, "
+        f"Python {for_markdown(made['python'])}, torch {for_markdown(made['torch'])} |",
         "",
         "## Scores",
         "",
@@ -48,7 +49,7 @@ def model_card(checkpoint: Checkpoint, found: Mapping[str, Any]) -> str:
         "| | linear probe, C = 1 | linear probe, C = 10 | weighted k-NN |",
         "|---|---|---|---|",
         *(
-            f"| {name} | {' | '.join(_score(row.get(kind)) for kind in KINDS)} |"
+            f"| {for_markdown(name)} | {' | '.join(_score(row.get(kind)) for kind in KINDS)} |"
             for name, row in found["simulated"].items()
         ),
     ]
@@ -71,7 +72,7 @@ def model_card(checkpoint: Checkpoint, found: Mapping[str, Any]) -> str:
 def _training(steps: int, batch_size: int, spent: Mapping[str, Any]) -> str:
     out = f"{steps:,} steps of {batch_size} stars"
     if "cpu_seconds" in spent:
-        out += f", {spent['cpu_seconds'] / 60:.0f} CPU minutes on {spent['device']}"
+        out += f", {spent['cpu_seconds'] / 60:.0f} CPU minutes on {for_markdown(spent['device'])}"
     if "kwh_estimate" in spent:
         out += f"; about {spent['kwh_estimate']:.2g} kWh, if it drew {spent['watts_assumed']:g} W (assumed)"
     return out

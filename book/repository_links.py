@@ -23,12 +23,34 @@ sys.path.insert(0, os.path.abspath("book-of-stars"))  # chapters read files of t
 """
 
 
+# Both settings end in links and in a cell that readers paste: whole names of plain characters, and no ".." among them.
+_WORD = r"(?:(?!\.\.)[A-Za-z0-9_.-])*"
+_NAMES = rf"[A-Za-z0-9_]{_WORD}(?:/[A-Za-z0-9_]{_WORD})"
+ADDRESS = re.compile(rf"https://(?:github\.com/{_NAMES}|gitlab\.com/{_NAMES}+|bitbucket\.org/{_NAMES})")
+BRANCH = re.compile(rf"{_NAMES}*(?<!\.)(?<!\.lock)")
+
+
 def settings() -> tuple[str, str]:
-    """Address and branch of the public repository; no address without one. Raises ValueError when it is no address."""
+    """Address and branch of the public repository; no address without one.
+
+    Raises
+    ------
+    ValueError
+        If the address is not that of a repository on a known host, or the branch is no plain name.
+    """
     url = os.environ.get("ASTRACLR_REPOSITORY", "").strip().rstrip("/").removesuffix(".git")
-    if url and not re.fullmatch(r"https://[\w.-]+(/[\w.-]+){2,}", url):
-        raise ValueError(f"ASTRACLR_REPOSITORY is {url!r}; write https://github.com/OWNER/NAME, or leave it out")
-    return url, os.environ.get("ASTRACLR_BRANCH", "main")
+    if url and not ADDRESS.fullmatch(url):
+        raise ValueError(
+            f"ASTRACLR_REPOSITORY is {url!r}; write https://github.com/OWNER/NAME (or gitlab.com, bitbucket.org), "
+            "or leave it out"
+        )
+    branch = os.environ.get("ASTRACLR_BRANCH") or "main"
+    if not BRANCH.fullmatch(branch):
+        raise ValueError(
+            f"ASTRACLR_BRANCH is {branch!r}; write a name of letters, digits and . _ - / such as main or release/1.0, "
+            "or leave it out"
+        )
+    return url, branch
 
 
 def with_links(config: dict, url: str, branch: str = "main") -> dict:

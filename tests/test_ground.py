@@ -22,7 +22,6 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -82,22 +81,6 @@ def test_conda_environment_is_that_of_pyproject(project, declared):
     assert not set(conda) & set(pip)
     both = conda | pip
     assert {n: r.specifier for n, r in both.items()} == {n: r.specifier for n, r in declared.items()}
-
-
-@pytest.mark.parametrize("file", sorted((ROOT / "constraints").glob("*.txt")), ids=lambda f: f.stem)
-def test_pins_are_exact_and_inside_the_ranges(file, declared):
-    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
-    exact = re.compile(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+")  # no URL, no path, no +label
-    assert all(exact.fullmatch(line) for line in lines)
-    pins = {name: next(iter(r.specifier)).version for name, r in requirements(lines).items()}
-    assert len(pins) == len(lines), "a package is pinned twice"
-    outside = {n: pins.get(n) for n, r in declared.items() if n not in pins or Version(pins[n]) not in r.specifier}
-    assert not outside
-
-
-def test_makefile_installs_the_pinned_torch():
-    (torch,) = re.findall(r"^TORCH +\?= +(\S+)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    assert torch in (ROOT / "constraints" / "py311.txt").read_text().splitlines()
 
 
 def test_citation_file(project):

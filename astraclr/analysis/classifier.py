@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from astraclr.data.escaping import read_csv
 from astraclr.data.lightcurves import LightCurves
 from astraclr.evaluate.probes import fit_logistic, raw_coefficients
 from astraclr.files import regular, replacing
@@ -242,3 +243,30 @@ def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progre
     table = pd.DataFrame({"object_id": lc.object_id, "label": lc.label, "predicted": head.named(p)})
     probabilities = pd.DataFrame(p.astype(np.float32), columns=[f"p_{c}" for c in head.classes])
     return pd.concat([table, probabilities, pd.DataFrame({"novelty": novelty, "flag": flags(lc, novelty, p)})], axis=1)
+
+
+def read_predictions(path: str | Path) -> pd.DataFrame:
+    """Read a table of `prediction_table` that ``astraclr predict`` wrote as CSV or parquet: the same text and numbers.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds no predictions.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from astraclr.data.escaping import write_csv
+    >>> made = pd.DataFrame({"object_id": ["=7"], "label": [""], "predicted": ["RR"], "p_RR": [0.9], "flag": [""]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_csv(made, Path(folder) / "classes.csv")
+    ...     read_predictions(Path(folder) / "classes.csv").equals(made)
+    True
+    """
+    path, text = regular(path), ("object_id", "label", "predicted", "flag")
+    table = pd.read_parquet(path) if path.suffix == ".parquet" else read_csv(path, text)
+    if missing := [name for name in text if name not in table]:
+        raise ValueError(f"{path} is no table that `astraclr predict` wrote: it lacks {', '.join(missing)}")
+    return table

@@ -109,10 +109,10 @@ def probe(
     typer.echo(report.describe_metrics(metrics))
     if out is not None:
         term.write_json(metrics | {"notes": notes}, out)
-        typer.echo(f"metrics: {out}")
+        term.tell(f"metrics: {out}")
     if head_file is not None:
         n = _fit_and_save_head(tables[0], c, metrics["linear_probe"]["accuracy"], head_file)
-        typer.echo(f"head, fitted on all {n:,} labelled stars of {embeddings}: {head_file}")
+        term.tell(f"head, fitted on all {n:,} labelled stars of {embeddings}: {head_file}")
 
 
 def _fit_and_save_head(table: Embeddings, c: float, accuracy: float, file: Path) -> int:
@@ -162,7 +162,8 @@ def predict(
     stars = inputs.read_stars(file, band, drop_unknown_bands, drop_repeated)
     table = prediction_table(stars, encoder, classifier, progress=True)
     term.write_table(table, out)
-    typer.echo(f"{describe_predictions(table, classifier)}\n\n{len(table):,} predictions: {out}")
+    typer.echo(f"{describe_predictions(table, classifier)}\n")
+    term.tell(f"{len(table):,} predictions: {out}")
 
 
 def explore(
@@ -207,7 +208,7 @@ def explore(
     page = explorer(stars, encoder, classifier, max_stars=max_stars, seed=seed, progress=True)
     with replacing(out) as part:
         part.write_text(page, encoding="utf-8")
-    typer.echo(
+    term.tell(
         f"{min(len(stars), max_stars):,} stars of {encoder.name}, {len(page) / 1e6:,.1f} MB; open it in a "
         f"browser: {out}"
     )

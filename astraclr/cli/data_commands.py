@@ -28,7 +28,7 @@ def simulate(
 
     stars = make(n, seed=seed, progress=True)
     stars.save(out)
-    typer.echo(f"{len(stars):,} stars, {stars.n_obs:,} observations: {out}")
+    term.tell(f"{len(stars):,} stars, {stars.n_obs:,} observations: {out}")
 
 
 def info(
@@ -58,7 +58,8 @@ def info(
     from astraclr.cli.report import describe
 
     stars = inputs.read_stars(file, band, drop_unknown_bands, drop_repeated, quiet=True)
-    typer.echo(f"{describe(stars, at_least)}\n\nread as: {recognise(file)}")
+    typer.echo(f"{describe(stars, at_least)}\n")
+    term.tell(f"read as: {recognise(file)}")
 
 
 def shards(
@@ -113,7 +114,7 @@ def shards(
             found = write_shards(pieces, out, stars_per_shard, at_least)
     term.say_notes(found["notes"])
     observations = sum(found["observations"].values())
-    typer.echo(f"{found['stars']:,} stars, {observations:,} observations, {found['bytes'] / 1e6:,.1f} MB: {out}")
+    term.tell(f"{found['stars']:,} stars, {observations:,} observations, {found['bytes'] / 1e6:,.1f} MB: {out}")
 
 
 def _written(folder: Path) -> str:
@@ -161,4 +162,4 @@ def fetch(
     term.say("asking for the published data set; the first request may take minutes, the same request is fast later")
     stars = published(limit, near=cone, ids=gaia_id or None, at_least=at_least)
     stars.save(out)
-    typer.echo(f"{len(stars):,} stars, {stars.n_obs:,} observations ({stars.report()}): {out}")
+    term.tell(f"{len(stars):,} stars, {stars.n_obs:,} observations ({stars.report()}): {out}")

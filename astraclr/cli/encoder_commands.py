@@ -108,8 +108,8 @@ def pretrain(
     if not first_rank():
         return
     best = checkpoint.history["val_loss"].min()
-    typer.echo(f"{checkpoint.name}, best validation loss {best:.3f} of {len(checkpoint.history):,} steps: {out}")
-    typer.echo(f"use it with: astraclr embed FILE --checkpoint {out} --out embeddings.parquet")
+    term.tell(f"{checkpoint.name}, best validation loss {best:.3f} of {len(checkpoint.history):,} steps: {out}")
+    term.tell(f"use it with: astraclr embed FILE --checkpoint {out} --out embeddings.parquet")
 
 
 def _saved(folder: Path) -> str:
@@ -150,7 +150,7 @@ def embed(
     table.insert(len(table.columns) - 1, "fusion", fusion)
     term.write_table(table, out)
     lacking = sum(table["missing_bands"] != "")
-    typer.echo(f"{len(table):,} stars embedded with {encoder.name}, {lacking:,} of them lack a band: {out}")
+    term.tell(f"{len(table):,} stars embedded with {encoder.name}, {lacking:,} of them lack a band: {out}")
 
 
 def export(

@@ -40,7 +40,8 @@ def figure(
     book = figure_registry.book_folder()
     if list_all:
         for known in figure_registry.figures(book).values():
-            typer.echo(f"{known.name}  ({known.chapter})\n    {known.alt}")
+            term.tell(f"{known.name}  ({known.chapter})")
+            term.tell(f"    {known.alt}")
         return
     if name is None:
         raise ValueError("name a figure: `astraclr figure --list` prints all names")
@@ -50,4 +51,4 @@ def figure(
     term.need_extra("book", "papermill", "ipykernel", "myst_nb")
     term.say(f"running {found.chapter} up to {found.name}, at preset {size.name}, seed {seed}")
     about = figure_registry.redraw(found.name, file, size.name, seed, book)
-    typer.echo(f"{found.name}: {file}; made from {len(about['inputs'])} files, named in {file.with_suffix('.json')}")
+    term.tell(f"{found.name}: {file}; made from {len(about['inputs'])} files, named in {file.with_suffix('.json')}")

@@ -12,6 +12,7 @@ import pandas as pd
 from astraclr.config import Preset
 from astraclr.config import preset as preset_named
 from astraclr.data.cleaning import MJD_RANGE
+from astraclr.data.escaping import for_terminal
 from astraclr.data.lightcurves import PAPER_CUT, LightCurves
 from astraclr.data.taxonomy import to_class
 
@@ -64,7 +65,7 @@ def describe(lc: LightCurves, cut: Mapping[str, int] | None = None, preset: str 
         "",
         *_cuts(lc, cut, preset_named(preset)),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(for_terminal, lines))
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -77,8 +78,9 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     RR        30
     ECL        5
     """
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    padded = [[cell.rjust(w) for cell, w in zip(row, widths, strict=True)] for row in (head, *rows)]
+    cells_shown = [[for_terminal(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells_shown, strict=True)]
+    padded = [[cell.rjust(w) for cell, w in zip(row, widths, strict=True)] for row in cells_shown]
     return ["  ".join([cells[0].strip().ljust(widths[0]), *cells[1:]]) for cells in padded]
 
 
@@ -199,7 +201,8 @@ def describe_export(checkpoint: Checkpoint, path: Path) -> str:
         else f"no drop-in: embeddings of {width} numbers, light-curve and astra-infer document {DROP_IN_WIDTH}"
     )
     return (
-        f"{checkpoint.name}, {path.stat().st_size / 1e6:.1f} MB, agrees with torch within {TOLERANCE:.0e}: {path}\n"
+        f"{for_terminal(checkpoint.name)}, {path.stat().st_size / 1e6:.1f} MB, agrees with torch within "
+        f"{TOLERANCE:.0e}: {for_terminal(path)}\n"
         f"takes input, times, band_info (n, {N_TOKENS}, 1) and mask (n, {N_TOKENS}), float32, mask 1 = padding; "
         f"gives mean (n, {width})\n{fits}"
     )

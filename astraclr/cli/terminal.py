@@ -56,8 +56,17 @@ class Commands(TyperGroup):
 
 
 def say(line: str) -> None:
-    """Print a line to stderr, where it does not mix with results."""
-    typer.echo(line, err=True)
+    """Print a line to stderr, where it does not mix with results; control characters in names become visible."""
+    from astraclr.data.escaping import for_terminal
+
+    typer.echo(for_terminal(line), err=True)
+
+
+def tell(line: str) -> None:
+    """Print a line of results to stdout; control characters in names become visible."""
+    from astraclr.data.escaping import for_terminal
+
+    typer.echo(for_terminal(line))
 
 
 def say_notes(notes: Mapping[str, int]) -> None:
@@ -217,11 +226,12 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from astraclr.data.escaping import write_csv
     from astraclr.files import replacing
 
     with replacing(path) as part:
         if path.suffix == ".csv":
-            table.to_csv(part, index=False)
+            write_csv(table, part)
             return
         columns = pa.Table.from_pandas(table, preserve_index=False)
         if "embedding" in table:

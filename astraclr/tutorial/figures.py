@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from astraclr.data.escaping import for_figure
 from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS
 from astraclr.data.tokens import MJD_ZERO, Tokens
 from astraclr.evaluate.metrics import Scores
@@ -101,7 +102,7 @@ def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = ""
             lw=0.7,
             alpha=0.75,
             color=BAND_COLOURS.get(band, "#555555"),
-            label=f"{band} ({len(mjd)})",
+            label=for_figure(f"{band} ({len(mjd)})"),
         )
     ax.yaxis.set_inverted(True)  # not invert_yaxis, which would turn shared axes back
     ax.set(xlabel=f"phase (period {period:.4g} d)" if period else "MJD (days)", ylabel="magnitude", title=title)
@@ -135,7 +136,7 @@ def draw_tokens(ax: Axes, tokens: Tokens, row: int, bands: Mapping[str, float], 
                 ".",
                 ms=4,
                 color=BAND_COLOURS.get(name, "#555555"),
-                label=f"{name} ({at.sum()})",
+                label=for_figure(f"{name} ({at.sum()})"),
             )
     ax.yaxis.set_inverted(True)  # not invert_yaxis, which would turn shared axes back
     ax.set(xlabel="MJD (days)", ylabel="magnitude - mean", title=title)
@@ -184,7 +185,9 @@ def draw_map(ax: Axes, xy: np.ndarray, labels: np.ndarray, title: str = "", lege
     order = [c for c in CLASSES if (labels == c).any()] + sorted(set(labels) - set(CLASSES))
     for name in order:
         at = labels == name
-        ax.scatter(*xy[at].T, s=7, alpha=0.7, lw=0, color=COLOURS.get(name, "#bbbbbb"), label=name or "unlabelled")
+        ax.scatter(
+            *xy[at].T, s=7, alpha=0.7, lw=0, color=COLOURS.get(name, "#bbbbbb"), label=for_figure(name or "unlabelled")
+        )
     ax.set(title=title, xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[])
     ax.grid(False)
     if legend:
@@ -195,10 +198,10 @@ def draw_confusion(ax: Axes, scores: Scores, title: str = "") -> None:
     """Draw a confusion matrix of shares; each row (true class) sums to 1."""
     share = scores.confusion / np.maximum(scores.confusion.sum(1, keepdims=True), 1)
     image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    n = len(scores.classes)
+    n, names = len(scores.classes), list(map(for_figure, scores.classes))
     ax.set(xticks=range(n), yticks=range(n), xlabel="predicted", ylabel="true", title=title)
-    ax.set_xticklabels(scores.classes, rotation=90, fontsize=7)
-    ax.set_yticklabels(scores.classes, fontsize=7)
+    ax.set_xticklabels(names, rotation=90, fontsize=7)
+    ax.set_yticklabels(names, fontsize=7)
     ax.grid(False)
     for i, j in np.argwhere(share >= 0.05):
         ax.text(

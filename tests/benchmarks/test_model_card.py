@@ -1,8 +1,10 @@
 """The card of a shipped encoder says what its files say."""
 
 import json
+from dataclasses import replace
 
 import pytest
+from markdown_it import MarkdownIt
 from model_card import model_card
 
 from astraclr.files import shipped_file
@@ -33,6 +35,19 @@ def test_a_card_holds_the_facts_and_every_row():
     assert "Of 10 real ZTF stars 50%" in card and "1,500" in card and "700 others" in card
     plain = model_card(checkpoint, {k: v for k, v in found.items() if k not in ("training", "real ZTF")})
     assert "kWh" not in plain and "real ZTF" not in plain
+
+
+def test_names_in_a_card_are_only_text():
+    tiny, hostile = load_checkpoint("tiny"), "a|b`<script>alert(1)</script>\n# c"
+    checkpoint = replace(
+        tiny, preset=replace(tiny.preset, name=hostile), recipe=replace(tiny.recipe, name=hostile), data=hostile
+    )
+    made = dict.fromkeys(("command", "revision", "python", "torch"), hostile)
+    card = model_card(checkpoint, {"made_with": made, "n_fit": 1, "n_test": 1, "simulated": {hostile: {}}})
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(card)
+    kinds = [token.type for token in tokens] + [part.type for token in tokens for part in token.children or ()]
+    assert not {"html_block", "html_inline"} & set(kinds) and kinds.count("heading_open") == 3
+    assert kinds.count("tr_open") == 1 + 6 + 1 + 1 and kinds.count("td_open") == 6 * 2 + 4
 
 
 @pytest.mark.parametrize("name", NAMES)

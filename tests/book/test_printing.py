@@ -2,7 +2,9 @@
 
 import copy
 import re
+import sys
 
+import build
 import printing
 import pytest
 import repository_links
@@ -98,8 +100,72 @@ def test_a_repository_brings_its_buttons(config, monkeypatch, tmp_path):
     assert config == before
 
 
-@pytest.mark.parametrize("address", ["github.com/a/b", "https://github.com/a", "https://x.org/a b/c", "javascript:x"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "github.com/a/b",
+        "http://github.com/a/b",
+        "https://github.com/a",
+        "https://github.com/a/b/c",
+        "https://github.com.evil.com/a/b",
+        "https://evil.com/github.com/a/b",
+        "https://github.com@evil.com/a/b",
+        "https://github.com:8443/a/b",
+        "https://github.com/a/..",
+        "https://github.com/../b",
+        "https://gitlab.com/a/b/../../c",
+        "https://github.com/a/b..c",
+        "https://github.com/-a/b",
+        "https://github.com/a/b c",
+        "https://github.com/a/b;id",
+        "https://github.com/a/$(id)",
+        "https://github.com/a/b\nhttps://github.com/c/d",
+        "https://github.com/a/<script>alert(1)</script>",
+        "https://github.com/\u0430/b",
+        "javascript:x",
+    ],
+)
 def test_what_is_no_address_is_refused(address, monkeypatch):
     monkeypatch.setenv("ASTRACLR_REPOSITORY", address)
     with pytest.raises(ValueError, match="https://github.com/OWNER/NAME"):
         repository_links.settings()
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "<script>alert(1)</script>",
+        "main; curl x | sh",
+        "main\n!id",
+        "main\n",
+        "$(id)",
+        "`id`",
+        "a b",
+        'a"b',
+        "--upload-pack=id",
+        "../main",
+        "a..b",
+        "a/../b",
+        "/main",
+        "main/",
+        "main.",
+        "main.lock",
+        "m\u00e4in",
+    ],
+)
+def test_what_is_no_branch_is_refused_before_the_build(branch, monkeypatch, capsys):
+    monkeypatch.setenv("ASTRACLR_REPOSITORY", "https://github.com/someone/book")
+    monkeypatch.setenv("ASTRACLR_BRANCH", branch)
+    monkeypatch.setattr(build, "run_chapters", lambda *_: pytest.fail("a chapter ran"))
+    monkeypatch.setattr(sys, "argv", ["build.py"])
+    assert build.main() == 1
+    said = capsys.readouterr().err
+    assert "ASTRACLR_BRANCH" in said and "such as main or release/1.0" in said
+
+
+@pytest.mark.parametrize("branch", ["", "main", "v1.0", "release/1.0", "fix_2-b"])
+def test_plain_names_pass(branch, monkeypatch):
+    for address in ("https://github.com/someone/some.book-2", "https://gitlab.com/a/b/c", "https://bitbucket.org/a/b"):
+        monkeypatch.setenv("ASTRACLR_REPOSITORY", f"{address}.git/")
+        monkeypatch.setenv("ASTRACLR_BRANCH", branch)
+        assert repository_links.settings() == (address, branch or "main")

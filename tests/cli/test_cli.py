@@ -18,6 +18,7 @@ import torch
 from typer.testing import CliRunner
 
 from astraclr import __version__
+from astraclr.analysis.classifier import read_predictions
 from astraclr.cli import app, inputs, report
 from astraclr.config import PRESETS, RECIPES
 from astraclr.data import shard_writer
@@ -240,6 +241,23 @@ def test_predict(made, tmp_path, name):
     np.testing.assert_allclose(table.filter(regex="^p_").sum(axis=1), 1, atol=1e-5)
     assert "flagged 'few epochs': 0 of 64" in result.stdout and "flagged 'unlike training stars'" in result.stdout
     assert "of 64 labelled stars" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.parquet"])
+def test_predictions_run_in_no_spreadsheet_and_are_read_back(made, tmp_path, name):
+    ids = ["=1+1", "-5", "007", *LightCurves.load(made / "stars.parquet").object_id[3:]]
+    labels = ["@SUM(A1)", "a\rb", *LightCurves.load(made / "stars.parquet").label[2:]]
+    stars = replace(LightCurves.load(made / "stars.parquet"), object_id=np.array(ids), label=np.array(labels))
+    stars.save(tmp_path / "stars.parquet")
+    done("predict", tmp_path / "stars.parquet", "--checkpoint", made / "ck", "--out", tmp_path / name)
+    table = read_predictions(tmp_path / name)
+    assert table["object_id"].tolist() == ids and table["label"].tolist() == labels
+    assert table.filter(like="p_").sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+    if name == "p.csv":
+        lines = (tmp_path / name).read_bytes().split(b"\n")
+        assert lines[1].startswith(b'"\'=1+1","\'@SUM(A1)",') and lines[2].startswith(b'"-5","a\rb",')
+    with pytest.raises(ValueError, match="no table that `astraclr predict` wrote: it lacks predicted, flag"):
+        read_predictions(made / "embeddings.parquet")
 
 
 def test_predict_with_a_head_from_a_file(made, tmp_path):

@@ -1,5 +1,7 @@
 """What is told of light curves, probes and predictions is what there is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,13 @@ def stars():
         object_id=["a", "b", "b"],
         label=["RR", "RR", ""],
     )
+
+
+def test_names_from_files_cannot_forge_lines_or_move_the_cursor(stars):
+    labels, note = np.array(["RR\n9,999 stars", "\x1b[2J", ""]), {"not read: column x\x1b]0;t\x07": 1}
+    text = describe(replace(stars, label=labels, notes=note))
+    assert text.replace("\n", "").isprintable() and "\n9,999 stars" not in text
+    assert "RR\\n9,999 stars" in text and "\\x1b[2J" in text and "column x\\x1b]0;t\\x07: 1" in text
 
 
 def test_describe(stars):

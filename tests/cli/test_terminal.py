@@ -1,6 +1,7 @@
 """Options are read strictly, and places that cannot be written are refused."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,25 @@ def test_near_needs_a_place_on_the_sky_and_a_radius(text):
 
 def test_one_line():
     assert terminal.one_line(ValueError("first\n\t second  third")) == "first second third"
+
+
+def test_lines_show_control_characters(capsys):
+    terminal.say("a\x1b[31m\nerror: b")
+    terminal.tell(str(Path("map\u202e.html")))
+    said = capsys.readouterr()
+    assert said.err == "a\\x1b[31m\\nerror: b\n" and said.out == "map\\u202e.html\n"
+
+
+def test_commands_print_names_through_what_shows_them():
+    """A block of text is made by `report`, which shows names itself; all else goes to `tell` or `say`."""
+    folder = Path(terminal.__file__).parent
+    printed = {
+        f.name: re.findall(r"typer\.echo\((?!report\.|f?\"{describe)[^)]*", f.read_text()) for f in folder.glob("*.py")
+    }
+    assert {name: found for name, found in printed.items() if found} == {
+        "__init__.py": ['typer.echo(f"astraclr {__version__}"'],
+        "terminal.py": ["typer.echo(for_terminal(line", "typer.echo(for_terminal(line"],
+    }
 
 
 def test_an_output_may_be_new_or_replace_an_old_one(tmp_path):

@@ -1,0 +1,449 @@
+"""What SIGKILL leaves behind: every command that writes is killed, started again until done, its bytes are compared.
+
+Usage: python benchmarks/kills.py --kills 1000 --out kills.json        (hours; --kills 40 takes some ten minutes)
+
+Each command runs once undisturbed. Then it is killed, with every process that it started, and started again in the same
+folder: half of the kills come at a random moment of the whole run, half just after a file that is being written has
+appeared. After each kill no file may be half of itself: a file that is written once holds what it held before, or what
+it holds in the end. A command that finishes by itself must have written the bytes of the undisturbed run (of logs, all
+but the times); it then begins anew in an empty folder until its share of kills is used up.
+
+The last step trains on a disk of a few megabytes (a tmpfs; this needs root on Linux, else the size of files is
+limited), which other files fill up in the middle: the state before must live, and the run must end with the same bytes
+when there is room.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from _measure import write_results
+from tqdm import tqdm
+
+from astraclr.files import provenance
+from astraclr.train.state_file import read_state
+
+CLI = (sys.executable, "-m", "astraclr.cli")
+TWO_RANKS = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *CLI[1:])
+FULL_DISK = "full disk"
+TIMES = ("light_curves_per_s", "seconds")
+"""What a log says of the clock."""
+ENOUGH = 20
+"""Faults of one command after which it is not killed any more."""
+LIMIT = 600
+"""Seconds after which a command counts as hanging."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that writes, with INPUT and OUT in the places of two folders.
+
+    Parameters
+    ----------
+    words : of the command
+    once : files of OUT that are written once, and hold ``previous`` before; other files grow from start to start
+    """
+
+    words: tuple[str, ...]
+    once: tuple[str, ...] = ()
+
+    def line(self, given: Path, out: Path) -> list[str]:
+        """The command line for two folders."""
+        return [word.replace("INPUT", str(given)).replace("OUT", str(out)) for word in self.words]
+
+
+@dataclass
+class Outcome:
+    """What kills did to one command."""
+
+    kills: int = 0
+    while_writing: int = 0
+    """Kills that left a file in the middle of being written."""
+    runs: int = 0
+    """Runs that finished, after no kill or many."""
+    parts_left: int = 0
+    """Files with a name of their own that kills left beside the finished ones, and that no later start took away."""
+    seconds: float = 0.0
+    """Of the undisturbed run."""
+    faults: list[str] = field(default_factory=list)
+
+
+def cli(*words: str, once: tuple[str, ...] = ()) -> Command:
+    """A command of the command line."""
+    return Command((*CLI, *words), once)
+
+
+RUN = ("--save-every", "2", "--out", "OUT/run")
+MADE = ("--checkpoint", "INPUT/ck")
+COMMANDS = {
+    "simulate": cli("simulate", "--n", "24", "--out", "OUT/s.parquet", once=("s.parquet",)),
+    "pretrain": cli("pretrain", "INPUT/stars.parquet", "--steps", "16", *RUN),
+    "pretrain shards": cli("pretrain", "INPUT/shards", "--steps", "8", "--recipe", "recommended", *RUN),
+    "two ranks": Command((*TWO_RANKS, "pretrain", "INPUT/stars.parquet", "--steps", "12", *RUN)),
+    "shards": cli("shards", "INPUT/stars.parquet", "--cut", "", "--stars-per-shard", "3", "--out", "OUT/shards"),
+    "shards of HATS": cli("shards", "INPUT/hats", "--cut", "", "--stars-per-shard", "3", "--out", "OUT/shards"),
+    "embed": cli("embed", "INPUT/stars.parquet", *MADE, "--out", "OUT/e.parquet", once=("e.parquet",)),
+    "probe": cli(
+        "probe",
+        "INPUT/e.parquet",
+        *("--bootstraps", "0", "--out", "OUT/m.json", "--save-head", "OUT/h.safetensors"),
+        once=("m.json", "h.safetensors"),
+    ),
+    "predict": cli("predict", "INPUT/stars.parquet", *MADE, "--out", "OUT/p.csv", once=("p.csv",)),
+    "explore": cli("explore", "INPUT/stars.parquet", *MADE, "--out", "OUT/map.html", once=("map.html",)),
+    "export": cli("export", "INPUT/ck", "OUT/m.onnx", once=("m.onnx",)),
+    "figure": cli("figure", "fig-offsets", "--out", "OUT/f.png", once=("f.png", "f.json")),
+}
+
+
+# What is killed
+
+
+def family(process: int) -> list[int]:
+    """A process and all that it has started, and they have, as far as they still run (from /proc)."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        parents.setdefault(int(words[1]), []).append(int(stat.parent.name))
+    found = [process]
+    for each in found:
+        found += parents.get(each, [])
+    return found
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Send SIGKILL to a process and all that it started; none of them can write after this."""
+    known: set[int] = set()
+    while new := [p for p in family(process.pid) if p not in known]:  # stopped, they start no others
+        known.update(new)
+        for each in new:
+            _signal(each, signal.SIGSTOP)
+    for each in known:
+        _signal(each, signal.SIGKILL)
+    process.wait()
+    while any(_runs(each) for each in known):
+        time.sleep(0.001)
+
+
+def _signal(process: int, number: int) -> None:
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        pass
+
+
+def _runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def parts(folder: Path) -> list[Path]:
+    """Files of a folder that are being written."""
+    return [file for file in folder.rglob(".*") if file.name.endswith(".part")]
+
+
+# One command
+
+
+class Trial:
+    """Kills one command again and again, and notes what they did.
+
+    Parameters
+    ----------
+    command : to kill
+    given, work : folder with its inputs; folder for its outputs, and for a log of what it said
+    moments : draws the moments
+    """
+
+    def __init__(self, command: Command, given: Path, work: Path, moments: random.Random) -> None:
+        self.command, self.given, self.work, self.moments = command, given, work, moments
+        self.out, self.outcome = work / "out", Outcome()
+        began = time.monotonic()
+        self._fresh()
+        if (status := self.start().wait(LIMIT)) != 0:
+            raise RuntimeError(f"undisturbed, the command ended with {status}: {self.end_said()}")
+        self.outcome.seconds = time.monotonic() - began
+        self.whole = contents(self.out)
+
+    def kill_times(self, kills: int, bar: tqdm) -> Outcome:
+        """Kill so often, let the last run end, and compare each finished run with the undisturbed one."""
+        self._fresh()
+        while self.outcome.kills < kills and len(self.outcome.faults) < ENOUGH:
+            if self._killed():
+                bar.update(1)
+            else:
+                self.compare()
+                self._fresh()
+        if (status := self.start().wait(LIMIT)) != 0:
+            self.outcome.faults.append(f"after the last kill it ended with {status}: {self.end_said()}")
+        self.compare()
+        return self.outcome
+
+    def _fresh(self) -> None:
+        shutil.rmtree(self.out, ignore_errors=True)
+        self.out.mkdir(parents=True)
+        for name in self.command.once:
+            (self.out / name).write_bytes(b"previous")
+
+    def start(self) -> subprocess.Popen:
+        """Start the command in the folder as it is."""
+        with (self.work / "said.txt").open("wb") as said:
+            line = self.command.line(self.given, self.out)
+            return subprocess.Popen(line, stdout=said, stderr=said, cwd=self.work, start_new_session=True)
+
+    def all_said(self) -> str:
+        """What the last start printed."""
+        return (self.work / "said.txt").read_text(errors="replace").replace("\r", "\n")
+
+    def end_said(self) -> str:
+        """The end of it."""
+        return self.all_said().strip()[-300:]
+
+    def _killed(self) -> bool:
+        """Start the command and kill it; False if it ended before."""
+        process, began, before = self.start(), time.monotonic(), set(parts(self.out))
+        moment, aimed = self.moments.random() * self.outcome.seconds, self.moments.random() < 0.5
+        while process.poll() is None and (aimed or time.monotonic() - began < moment):
+            if aimed and set(parts(self.out)) - before:
+                time.sleep(self.moments.random() * 0.01)
+                break
+            if time.monotonic() - began > LIMIT:
+                self.outcome.faults.append(f"it hung: {self.end_said()}")
+                break
+            time.sleep(0.0002 if aimed else 0.002)
+        if process.poll() is not None:
+            if process.returncode != 0:
+                self.outcome.faults.append(f"it ended with {process.returncode}: {self.end_said()}")
+            return False
+        kill(process)
+        self.outcome.kills += 1
+        self.outcome.while_writing += bool(set(parts(self.out)) - before)
+        for name in self.command.once:
+            found = (self.out / name).read_bytes() if (self.out / name).exists() else b""
+            if found not in (b"previous", self.whole[name]):
+                self.outcome.faults.append(f"kill {self.outcome.kills} left half of {name}")
+        return True
+
+    def compare(self) -> None:
+        """Compare what a finished run wrote with what the undisturbed one wrote."""
+        self.outcome.runs += 1
+        self.outcome.parts_left += len(parts(self.out))
+        found = contents(self.out)
+        for name in sorted({*found, *self.whole}):
+            if name not in found or name not in self.whole or found[name] != self.whole[name]:
+                where = "is missing" if name not in found else "is left over" if name not in self.whole else "differs"
+                self.outcome.faults.append(f"after {self.outcome.kills} kills {name} {where}")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Bytes of every finished file of a folder; of logs, without what they say of the clock."""
+    found = {}
+    for file in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.endswith(".part")):
+        content = file.read_bytes()
+        if file.suffix == ".jsonl":
+            lines = [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in content.splitlines()]
+            content = json.dumps(lines).encode()
+        found[str(file.relative_to(folder))] = content
+    return found
+
+
+# A disk that fills up
+
+
+@contextmanager
+def small_disk(folder: Path, size_mb: int) -> Iterator[bool]:
+    """Mount a disk of a few megabytes at `folder`; False where that is not allowed, and `folder` is an ordinary one."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "tmpfs", str(folder)]
+    mounted = shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=True)
+
+
+def full_disk(given: Path, work: Path) -> dict[str, Any]:
+    """Train while the disk fills up, kill the run, and go on when there is room again."""
+    trial = Trial(COMMANDS["pretrain"], given, work, random.Random(0))
+    faults: list[str] = []
+    with small_disk(work / "disk", 64) as mounted:
+        trial.out = work / "disk" / "out"
+        trial.out.mkdir()
+        state, log = trial.out / "run" / "state.safetensors", trial.out / "run" / "log.jsonl"
+        process = trial.start() if mounted else _limited(trial, 2**12)
+        if mounted:
+            _until(lambda: _steps(log) >= 5 or process.poll() is not None)
+            with (work / "disk" / "filler").open("wb", buffering=0) as filler:
+                _fill(filler)
+            full_at = _steps(log)
+            _until(lambda: "could not be written" in trial.all_said() or process.poll() is not None)
+            kept = state.read_bytes() if state.exists() else b""
+            if process.poll() is None:
+                kill(process)
+            if not kept or not state.exists() or state.read_bytes() != kept:
+                faults.append("the state before is gone")
+            begun = json.loads(read_state(state)[0]["facts"])["done"]
+            (work / "disk" / "filler").unlink()
+        else:
+            process.wait(LIMIT)
+            full_at = begun = 0
+        said = trial.all_said()
+        if trial.start().wait(LIMIT) != 0:
+            faults.append(f"with room again it ended so: {trial.end_said()}")
+        trial.compare()
+    return {
+        "kind": "tmpfs" if mounted else "limit of a file's size",
+        "full_after_steps": full_at,
+        "state_of_step": begun,
+    } | {
+        "said": [line for line in said.splitlines() if "warning" in line or "error" in line][:2],
+        "faults": faults + trial.outcome.faults,
+    }
+
+
+def _fill(filler: Any) -> None:
+    try:
+        while filler.write(bytes(2**16)):
+            pass
+    except OSError:
+        pass
+
+
+def _limited(trial: Trial, most: int) -> subprocess.Popen:
+    """Start the command with a limit on the size of files, of which it hears as it would of a full disk."""
+    import resource
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    line = trial.command.line(trial.given, trial.out)
+    with (trial.work / "said.txt").open("wb") as said:
+        return subprocess.Popen(line, stdout=said, stderr=said, preexec_fn=limit)
+
+
+def _steps(log: Path) -> int:
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def _until(true: Callable[[], bool]) -> None:
+    began = time.monotonic()
+    while not true() and time.monotonic() - began < LIMIT:
+        time.sleep(0.002)
+
+
+# All of them
+
+
+def make_inputs(folder: Path) -> None:
+    """Write what the commands read: stars, shards, a HATS catalogue, a checkpoint with a head, embeddings."""
+
+    def done(*words: str) -> None:
+        subprocess.run(cli(*words).line(folder, folder), check=True, capture_output=True)
+
+    done("simulate", "--n", "60", "--seed", "7", "--out", "INPUT/stars.parquet")
+    done("shards", "INPUT/stars.parquet", "--cut", "", "--stars-per-shard", "25", "--out", "INPUT/shards")
+    done("pretrain", "INPUT/stars.parquet", "--steps", "2", "--out", "INPUT/ck")
+    done("embed", "INPUT/stars.parquet", *MADE, "--out", "INPUT/e.parquet")
+    done("probe", "INPUT/e.parquet", "--bootstraps", "0", "--save-head", "INPUT/ck")
+    subprocess.run([sys.executable, __file__, "--hats", str(folder)], check=True)
+
+
+def write_hats(folder: Path) -> None:
+    """Write the stars of a folder as a HATS catalogue of several partitions."""
+    from lsdb.loaders.dataframe.from_dataframe import from_dataframe
+
+    from astraclr.data.lightcurves import LightCurves
+
+    frame = LightCurves.load(folder / "stars.parquet").to_nested()
+    frame["ra"], frame["dec"] = [5.9 * k for k in range(len(frame))], 10.0
+    from_dataframe(frame, partition_rows=16, margin_threshold=None).write_catalog(
+        folder / "hats", catalog_name="simulated", progress_bar=False
+    )
+
+
+def measured(names: list[str], kills: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Share kills among commands; what they did, after each command."""
+    moments = random.Random(seed)
+    found: dict[str, Any] = {"made_with": provenance(), "seed": seed, "total": {}, "commands": {}}
+    killed = [name for name in names if name != FULL_DISK]
+    with tempfile.TemporaryDirectory() as temporary, tqdm(total=kills, unit="kill") as bar:
+        given = Path(temporary) / "input"
+        given.mkdir()
+        bar.set_description("inputs")
+        make_inputs(given)
+        for k, name in enumerate(names):
+            bar.set_description(name)
+            work = Path(temporary) / f"work-{k}"
+            if name == FULL_DISK:
+                found["full_disk"] = row = full_disk(given, work)
+            else:
+                n = killed.index(name)
+                share = kills * (n + 1) // len(killed) - kills * n // len(killed)
+                row = vars(Trial(COMMANDS[name], given, work, moments).kill_times(share, bar))
+                found["commands"][name] = row | {"seconds": round(row["seconds"], 1)}
+            shutil.rmtree(work)
+            if row["faults"]:
+                bar.write(f"{name}: {row['faults'][0]}")
+            rows = found["commands"].values()
+            found["total"] = {what: sum(r[what] for r in rows) for what in ("kills", "while_writing", "runs")}
+            found["total"]["faults"] = sum(len(r["faults"]) for r in [*rows, found.get("full_disk", {"faults": []})])
+            yield found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Kill every command that writes, and compare what it writes then.")
+    parser.add_argument("--kills", type=int, default=40, help="of all commands together (default: %(default)s)")
+    parser.add_argument("--only", nargs="+", choices=[*COMMANDS, FULL_DISK], help="these; by default all")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--out", type=Path, help="file for the JSON; by default it is printed")
+    parser.add_argument("--hats", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.hats is not None:
+        write_hats(given.hats)
+        return 0
+    if given.kills < 1:
+        parser.error(f"--kills {given.kills}: at least one")
+    if not Path("/proc/self/stat").exists():
+        parser.error("this script finds processes in /proc, which this system does not have; run it on Linux")
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    root = str(Path(__file__).resolve().parents[1])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    found: dict[str, Any] = {}
+    for found in measured(given.only or [*COMMANDS, FULL_DISK], given.kills, given.seed):
+        if given.out is not None:  # what was measured before is not lost with a later command
+            write_results(given.out, found)
+    if given.out is None:
+        print(json.dumps(found, indent=1))
+    total = found["total"]
+    print(
+        f"{total['kills']} kills, {total['while_writing']} of them while a file was being written; "
+        f"{total['runs']} runs compared, {total['faults']} faults",
+        file=sys.stderr,
+    )
+    return int(total["faults"] > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
