@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from astraclr.data.lightcurves import LightCurves
+from astraclr.evaluate import features as crafted
+from astraclr.evaluate.calibration import Temperature
 from astraclr.evaluate.probes import fit_logistic, raw_coefficients
 from astraclr.files import existing, replacing
 from astraclr.model.checkpoint import Checkpoint
@@ -20,6 +24,7 @@ MIN_EPOCHS = 20
 """A star with fewer epochs in every band is flagged."""
 NOVELTY_QUANTILE = 0.999
 """A star is flagged if it is farther from the centre than this share of the training stars."""
+_ARRAYS = ("coefficients", "intercepts", "centre", "precision")
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,16 @@ class Head:
     Attributes
     ----------
     classes : names
-    coefficients, intercepts : (n_classes, d), (n_classes,), on raw embeddings
-    centre, precision : (d,), (d, d), of the Mahalanobis distance from the training stars
+    coefficients, intercepts : (n_classes, d), (n_classes,), on raw embeddings, or on embeddings and features
+    centre, precision : of the Mahalanobis distance of an embedding from those of the training stars
     threshold : squared Mahalanobis distance above which a star is unlike the training stars
     checkpoint : SHA-256 of the weights that made the embeddings
     accuracy : on held-out stars from the same source as the training stars; NaN if unknown
+    temperature : of its class scores; `analysis.head_calibration` fits it
+    real_sky : what its confidence was worth on labelled real stars: ``survey``, and the numbers of
+        `evaluate.calibration.confidence_scores`; empty if not measured
+    features : names of the hand-crafted features that follow the embedding in its input; none for most heads
+    feature_range : (2, n_features) least and largest value of each feature; others count as these
     """
 
     classes: tuple[str, ...]
@@ -44,28 +54,58 @@ class Head:
     threshold: float
     checkpoint: str
     accuracy: float = math.nan
+    temperature: Temperature = field(default_factory=Temperature)
+    real_sky: Mapping[str, Any] = field(default_factory=dict)
+    features: tuple[str, ...] = ()
+    feature_range: np.ndarray = field(default_factory=lambda: np.zeros((2, 0)))
+
+    def inputs(self, lc: LightCurves, embeddings: np.ndarray) -> np.ndarray:
+        """(n, d) float64 inputs of the head: the stars' embeddings, followed by their features if it reads any.
+
+        Raises
+        ------
+        ValueError
+            If the stars' bands give other features than those that the head was fitted on.
+        """
+        if not self.features:
+            return embeddings.astype(np.float64)
+        found, names = crafted.features(lc)
+        if tuple(names) != self.features:
+            raise ValueError(
+                f"this head reads features of other bands than {', '.join(lc.bands)}; use a head without features, "
+                "or fit one on stars in these bands"
+            )
+        return np.concatenate([embeddings, found], axis=1).astype(np.float64)
+
+    def scores(self, x: np.ndarray) -> np.ndarray:
+        """(n, n_classes) class scores of (n, d) `inputs`, not yet divided by a temperature."""
+        if self.features:
+            d = len(self.centre)
+            x = np.concatenate([x[:, :d], np.clip(x[:, d:], *self.feature_range)], axis=1)
+        return x @ self.coefficients.T + self.intercepts
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
-        """(n, n_classes) class probabilities of (n, d) embeddings."""
-        scores = x @ self.coefficients.T + self.intercepts
-        p = np.exp(scores - scores.max(1, keepdims=True))
-        return p / p.sum(1, keepdims=True)
+        """(n, n_classes) class probabilities of (n, d) `inputs`."""
+        return self.temperature.probabilities(self.scores(x), self.novelty(x))
 
     def novelty(self, x: np.ndarray) -> np.ndarray:
-        """(n,) squared Mahalanobis distances of (n, d) embeddings, divided by the threshold."""
-        away = x - self.centre
+        """(n,) squared Mahalanobis distances of the embeddings in (n, d) `inputs`, divided by the threshold."""
+        away = x[:, : len(self.centre)] - self.centre
         return np.einsum("nd,de,ne->n", away, self.precision, away) / self.threshold
 
 
-def fit_head(x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: float = 1.0) -> Head:
-    """Fit a head on embeddings.
+def fit_head(
+    x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: float = 1.0, features: Sequence[str] = ()
+) -> Head:
+    """Fit a head on embeddings, or on embeddings and hand-crafted features.
 
     Parameters
     ----------
-    x : (n, d) embeddings with fusion "mean"
+    x : (n, d) embeddings with fusion "mean", followed by the features
     y : (n,) class names
     checkpoint : made the embeddings; or its SHA-256
     C : inverse regularisation
+    features : names of the features in the last columns of `x`, see `evaluate.features`
 
     Examples
     --------
@@ -76,10 +116,13 @@ def fit_head(x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: floa
     """
     from sklearn.covariance import LedoitWolf
 
-    model = fit_logistic(x, y, C)
+    embeddings, rest = x[:, : x.shape[1] - len(features)], x[:, x.shape[1] - len(features) :]
+    outer = 1 - NOVELTY_QUANTILE
+    inside = np.quantile(rest, [outer, 1 - outer], axis=0) if len(features) else np.zeros((2, 0))
+    model = fit_logistic(np.concatenate([embeddings, np.clip(rest, *inside)], axis=1), y, C)
     coefficients, intercepts = raw_coefficients(model)
-    spread = LedoitWolf().fit(x)
-    threshold = float(np.quantile(spread.mahalanobis(x), NOVELTY_QUANTILE))
+    spread = LedoitWolf().fit(embeddings)
+    threshold = float(np.quantile(spread.mahalanobis(embeddings), NOVELTY_QUANTILE))
     location, precision = np.asarray(spread.location_), np.asarray(spread.get_precision())
     return Head(
         tuple(map(str, model.classes_)),
@@ -89,6 +132,8 @@ def fit_head(x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: floa
         precision,
         threshold,
         checkpoint if isinstance(checkpoint, str) else checkpoint.sha256,
+        features=tuple(features),
+        feature_range=inside,
     )
 
 
@@ -106,15 +151,15 @@ def save_head(head: Head, path: str | Path) -> None:
     """
     from safetensors.numpy import save
 
-    arrays = {
-        name: np.ascontiguousarray(getattr(head, name), np.float64)
-        for name in ("coefficients", "intercepts", "centre", "precision")
-    }
+    arrays = {name: np.ascontiguousarray(getattr(head, name), np.float64) for name in (*_ARRAYS, "feature_range")}
     facts = {
         "classes": head.classes,
         "threshold": head.threshold,
         "checkpoint": head.checkpoint,
         "accuracy": None if math.isnan(head.accuracy) else head.accuracy,
+        "temperature": [head.temperature.base, head.temperature.growth],
+        "real_sky": dict(head.real_sky),
+        "features": head.features,
     }
     with replacing(path) as part:
         part.write_bytes(save(arrays, {"head": json.dumps(facts)}))
@@ -143,18 +188,20 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
         with safe_open(existing(path), framework="np") as file:
             facts = json.loads(file.metadata()["head"])
             made_with, classes, threshold = facts["checkpoint"], tuple(facts["classes"]), float(facts["threshold"])
+            temperature = Temperature(*map(float, facts.get("temperature", (1.0, 0.0))))
+            real_sky, names_of_features = dict(facts.get("real_sky", {})), tuple(facts.get("features", ()))
             names = file.keys()
             arrays = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a head written by astraclr: {error}") from error
     if made_with != checkpoint.sha256:
         raise ValueError(
             f"{path} was fitted on checkpoint {made_with[:8]}, not {checkpoint.sha256[:8]}; "
             "fit it again with `astraclr probe --save-head`"
         )
-    if missing := {"coefficients", "intercepts", "centre", "precision"} - set(arrays):
+    if missing := set(_ARRAYS) - set(arrays):
         raise ValueError(f"{path} is not a head written by astraclr: it lacks {', '.join(sorted(missing))}")
-    if (d := arrays["coefficients"].shape[1]) != checkpoint.encoder.config.d_embedding:
+    if (d := arrays["coefficients"].shape[1] - len(names_of_features)) != checkpoint.encoder.config.d_embedding:
         raise ValueError(
             f"{path} reads embeddings of {d} numbers, checkpoint {checkpoint.name} makes "
             f"{checkpoint.encoder.config.d_embedding}; fit it on embeddings with fusion mean"
@@ -165,6 +212,9 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
         threshold=threshold,
         checkpoint=made_with,
         accuracy=math.nan if accuracy is None else accuracy,
+        temperature=temperature,
+        real_sky=real_sky,
+        features=names_of_features,
         **arrays,
     )
 
@@ -220,7 +270,7 @@ def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progre
     >>> prediction_table(simulate(4, seed=0), tiny, head).shape
     (4, 17)
     """
-    x = embed(lc, checkpoint, progress=progress).astype(np.float64)
+    x = head.inputs(lc, embed(lc, checkpoint, progress=progress))
     p, novelty = head.probabilities(x), head.novelty(x)
     table = pd.DataFrame(
         {"object_id": lc.object_id, "label": lc.label, "predicted": np.array(head.classes)[p.argmax(1)]}

@@ -90,10 +90,11 @@ def explorer(
     scores = _outlier_scores(x, seed, notes)
     facts, columns = _facts(lc, thin, x, seed)
     if head is not None:
-        p = head.probabilities(x.astype(np.float64))
+        inputs = head.inputs(lc, x)
+        p = head.probabilities(inputs)
         facts["predictions"], columns["predicted"] = legend(np.array(head.classes)[p.argmax(1)])
         columns["probability"] = p.max(1).astype("<f4")
-        facts["flags"] = flags(lc, head.novelty(x.astype(np.float64)))
+        facts["flags"] = flags(lc, head.novelty(inputs))
     if scores is not None:
         columns["score"] = scores.astype("<f4")
     facts["columns"] = {name: [f"{c.dtype.kind}{c.dtype.itemsize}", _base64(c)] for name, c in columns.items()}
