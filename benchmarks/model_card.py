@@ -76,8 +76,9 @@ def _head(found: Mapping[str, Any]) -> list[str]:
         "",
         f"Its C, {max(by_C, key=lambda C: by_C[C])}, has the best mean accuracy on {found['n_validation']:,} "
         "validation stars as they are and damaged as other surveys would damage them. On the same stars its "
-        f"temperature was fitted, {t['base']:.2f} (1 + {t['growth']:.2f} novelty): the farther a star from the training stars, "
-        f"the lower the confidence. On the test stars it is right for {found['accuracy']:.3f}. In the table, each row has "
+        f"temperature was fitted, {t['base']:.2f} (1 + {t['growth']:.2f} novelty): the farther a star from the "
+        f"training stars, the lower the confidence. On the test stars it is right for {found['accuracy']:.3f}. In the "
+        "table, each row has "
         "a temperature that was fitted without that kind of damage.",
         "",
         "| validation stars | accuracy | not flagged | flagged | share flagged | confidence | calibration error | "
