@@ -31,6 +31,7 @@ from astraclr.catalogs import read
 from astraclr.data.splits import Splits
 from astraclr.evaluate.features import features
 from astraclr.evaluate.metrics import majority, with_intervals
+from astraclr.evaluate.paired import paired_difference
 from astraclr.evaluate.probes import linear_probe, weighted_knn
 from astraclr.files import provenance, replacing
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control, save_checkpoint
@@ -86,9 +87,29 @@ def fitted_head(
         "temperature": {"base": head.temperature.base, "growth": head.temperature.growth},
         "accuracy": head.accuracy,
         "damaged": left_out(sets),
+        "with_features": beside_features(checkpoint, stars, fit, known, head),
         "one_temperature": {kind: found["calibration_error"] for kind, found in left_out(sets, grows=False).items()},
     }
     return head, decimals(facts)
+
+
+def beside_features(
+    checkpoint: Checkpoint, stars: Splits, fit: np.ndarray, known: dict[str, np.ndarray], head: Head
+) -> dict[str, Any]:
+    """What a head on embedding and features, chosen in the same way, gains over `head` on each kind of damage."""
+    x, names = features(stars.fit)
+    sets = {kind: np.concatenate([known[kind], features(lc)[0]], axis=1) for kind, lc in damaged(stars.choose).items()}
+    label, ids = stars.choose.label, stars.choose.object_id
+    both, by_C = choose_head(np.concatenate([fit, x], axis=1), stars.fit.label, checkpoint, sets, label, names)
+    gain = {}
+    for kind in known:
+        ours, theirs = (
+            np.array(h.classes)[h.scores(v.astype(float)).argmax(1)]
+            for h, v in ((both, sets[kind]), (head, known[kind]))
+        )
+        found = paired_difference(label, ours, theirs, ids)
+        gain[kind] = {name: value for name, value in found.items() if name.startswith("accuracy")}
+    return {"mean_accuracy_by_C": by_C, "accuracy_gain": gain}
 
 
 def on_the_sky(path: Path, checkpoint: Checkpoint, head: Head) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +31,12 @@ def damaged(lc: LightCurves, seed: int = 0) -> dict[str, LightCurves]:
 
 
 def choose_head(
-    x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, validation: Mapping[str, np.ndarray], label: np.ndarray
+    x: np.ndarray,
+    y: np.ndarray,
+    checkpoint: Checkpoint | str,
+    validation: Mapping[str, np.ndarray],
+    label: np.ndarray,
+    features: Sequence[str] = (),
 ) -> tuple[Head, dict[str, float]]:
     """Fit a head, choose its C by the mean accuracy over kinds of damage, and calibrate it on the same stars.
 
@@ -41,6 +46,7 @@ def choose_head(
     checkpoint : made the embeddings; or its SHA-256
     validation : kind of damage -> (m, d) embeddings of validation stars, which `x` does not hold
     label : (m,) class names of the validation stars
+    features : names of the features in the last columns of both, as `fit_head`
 
     Returns
     -------
@@ -56,7 +62,7 @@ def choose_head(
     >>> list(accuracies), head.temperature.base > 0
     (['0.01', '0.1', '1.0', '10.0'], True)
     """
-    heads = {C: fit_head(x, y, checkpoint, C) for C in C_GRID}
+    heads = {C: fit_head(x, y, checkpoint, C, features) for C in C_GRID}
 
     def accuracy(head: Head) -> float:
         sets = scored(head, validation, label).values()
