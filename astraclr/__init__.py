@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from astraclr.analysis.classifier import prediction_table
+    from astraclr.analysis.predictions import prediction_table
     from astraclr.catalogs import read
     from astraclr.data.lightcurves import LightCurves
     from astraclr.evaluate.probes import linear_probe, weighted_knn
@@ -48,7 +48,7 @@ _MODULE_OF = {
     "pretrain": "train.pretrain",
     "linear_probe": "evaluate.probes",
     "weighted_knn": "evaluate.probes",
-    "prediction_table": "analysis.classifier",
+    "prediction_table": "analysis.predictions",
 }
 
 

@@ -116,7 +116,7 @@ def data_files() -> dict[str, str]:
 
 def default_only(stars: LightCurves, x: np.ndarray, checkpoint: Checkpoint, head: Head) -> dict[str, str]:
     """Data that only the default encoder has: maps of many settings, and the scores of the head on labelled stars."""
-    scores = x.astype(float) @ head.coefficients.T + head.intercepts
+    scores = head.scores(x.astype(float))
     truth = [head.classes.index(c) if c in head.classes else -1 for c in stars.label.tolist()]
     calibration = {
         "classes": list(head.classes),

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from astraclr.data.escaping import read_csv
 from astraclr.data.lightcurves import LightCurves
+from astraclr.evaluate import features as crafted
+from astraclr.evaluate.calibration import Temperature
 from astraclr.evaluate.probes import fit_logistic, raw_coefficients
 from astraclr.files import regular, replacing
 from astraclr.model.checkpoint import Checkpoint
-from astraclr.model.embedding import embed
 
-MIN_EPOCHS = 20
-"""A star with fewer epochs in every band is flagged."""
 NOVELTY_QUANTILE = 0.999
 """A star is flagged if it is farther from the centre than this share of the training stars."""
+_ARRAYS = ("coefficients", "intercepts", "centre", "precision")
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,16 @@ class Head:
     Attributes
     ----------
     classes : names
-    coefficients, intercepts : (n_classes, d), (n_classes,), on raw embeddings
-    centre, precision : (d,), (d, d), of the Mahalanobis distance from the training stars
+    coefficients, intercepts : (n_classes, d), (n_classes,), on raw embeddings, or on embeddings and features
+    centre, precision : of the Mahalanobis distance of an embedding from those of the training stars
     threshold : squared Mahalanobis distance above which a star is unlike the training stars
     checkpoint : SHA-256 of the weights that made the embeddings
     accuracy : on held-out stars from the same source as the training stars; NaN if unknown
+    temperature : of its class scores; `analysis.head_calibration` fits it
+    real_sky : what its confidence was worth on labelled real stars: ``survey``, and the numbers of
+        `evaluate.calibration.confidence_scores`; empty if not measured
+    features : names of the hand-crafted features that follow the embedding in its input; none for most heads
+    feature_range : (2, n_features) least and largest value of each feature; others count as these
     """
 
     classes: tuple[str, ...]
@@ -45,32 +50,62 @@ class Head:
     threshold: float
     checkpoint: str
     accuracy: float = math.nan
+    temperature: Temperature = field(default_factory=Temperature)
+    real_sky: Mapping[str, Any] = field(default_factory=dict)
+    features: tuple[str, ...] = ()
+    feature_range: np.ndarray = field(default_factory=lambda: np.zeros((2, 0)))
+
+    def inputs(self, lc: LightCurves, embeddings: np.ndarray) -> np.ndarray:
+        """(n, d) float64 inputs of the head: the stars' embeddings, followed by their features if it reads any.
+
+        Raises
+        ------
+        ValueError
+            If the stars' bands give other features than those that the head was fitted on.
+        """
+        if not self.features:
+            return embeddings.astype(np.float64)
+        found, names = crafted.features(lc)
+        if tuple(names) != self.features:
+            raise ValueError(
+                f"this head reads features of other bands than {', '.join(lc.bands)}; use a head without features, "
+                "or fit one on stars in these bands"
+            )
+        return np.concatenate([embeddings, found], axis=1).astype(np.float64)
+
+    def scores(self, x: np.ndarray) -> np.ndarray:
+        """(n, n_classes) class scores of (n, d) `inputs`, not yet divided by a temperature."""
+        if self.features:
+            d = len(self.centre)
+            x = np.concatenate([x[:, :d], np.clip(x[:, d:], *self.feature_range)], axis=1)
+        return x @ self.coefficients.T + self.intercepts
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
-        """(n, n_classes) class probabilities of (n, d) embeddings."""
-        scores = x @ self.coefficients.T + self.intercepts
-        p = np.exp(scores - scores.max(1, keepdims=True))
-        return p / p.sum(1, keepdims=True)
+        """(n, n_classes) class probabilities of (n, d) `inputs`."""
+        return self.temperature.probabilities(self.scores(x), self.novelty(x))
 
     def named(self, p: np.ndarray) -> np.ndarray:
         """(n,) most probable class of (n, n_classes) probabilities; "" where they are not finite."""
         return np.where(np.isfinite(p).all(1), np.array(self.classes)[p.argmax(1)], "")
 
     def novelty(self, x: np.ndarray) -> np.ndarray:
-        """(n,) squared Mahalanobis distances of (n, d) embeddings, divided by the threshold."""
-        away = x - self.centre
+        """(n,) squared Mahalanobis distances of the embeddings in (n, d) `inputs`, divided by the threshold."""
+        away = x[:, : len(self.centre)] - self.centre
         return np.einsum("nd,de,ne->n", away, self.precision, away) / self.threshold
 
 
-def fit_head(x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: float = 1.0) -> Head:
-    """Fit a head on embeddings.
+def fit_head(
+    x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: float = 1.0, features: Sequence[str] = ()
+) -> Head:
+    """Fit a head on embeddings, or on embeddings and hand-crafted features.
 
     Parameters
     ----------
-    x : (n, d) embeddings with fusion "mean"
+    x : (n, d) embeddings with fusion "mean", followed by the features
     y : (n,) class names
     checkpoint : made the embeddings; or its SHA-256
     C : inverse regularisation
+    features : names of the features in the last columns of `x`, see `evaluate.features`
 
     Examples
     --------
@@ -81,10 +116,13 @@ def fit_head(x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: floa
     """
     from sklearn.covariance import LedoitWolf
 
-    model = fit_logistic(x, y, C)
+    embeddings, rest = x[:, : x.shape[1] - len(features)], x[:, x.shape[1] - len(features) :]
+    outer = 1 - NOVELTY_QUANTILE
+    inside = np.quantile(rest, [outer, 1 - outer], axis=0) if len(features) else np.zeros((2, 0))
+    model = fit_logistic(np.concatenate([embeddings, np.clip(rest, *inside)], axis=1), y, C)
     coefficients, intercepts = raw_coefficients(model)
-    spread = LedoitWolf().fit(x)
-    threshold = float(np.quantile(spread.mahalanobis(x), NOVELTY_QUANTILE))
+    spread = LedoitWolf().fit(embeddings)
+    threshold = float(np.quantile(spread.mahalanobis(embeddings), NOVELTY_QUANTILE))
     location, precision = np.asarray(spread.location_), np.asarray(spread.get_precision())
     return Head(
         tuple(map(str, model.classes_)),
@@ -94,6 +132,8 @@ def fit_head(x: np.ndarray, y: np.ndarray, checkpoint: Checkpoint | str, C: floa
         precision,
         threshold,
         checkpoint if isinstance(checkpoint, str) else checkpoint.sha256,
+        features=tuple(features),
+        feature_range=inside,
     )
 
 
@@ -111,15 +151,15 @@ def save_head(head: Head, path: str | Path) -> None:
     """
     from safetensors.numpy import save
 
-    arrays = {
-        name: np.ascontiguousarray(getattr(head, name), np.float64)
-        for name in ("coefficients", "intercepts", "centre", "precision")
-    }
+    arrays = {name: np.ascontiguousarray(getattr(head, name), np.float64) for name in (*_ARRAYS, "feature_range")}
     facts = {
         "classes": head.classes,
         "threshold": head.threshold,
         "checkpoint": head.checkpoint,
         "accuracy": None if math.isnan(head.accuracy) else head.accuracy,
+        "temperature": [head.temperature.base, head.temperature.growth],
+        "real_sky": dict(head.real_sky),
+        "features": head.features,
     }
     with replacing(path) as part:
         part.write_bytes(save(arrays, {"head": json.dumps(facts)}))
@@ -149,11 +189,25 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
         with safe_open(regular(path), framework="np") as file:
             facts = json.loads(file.metadata()["head"])
             made_with, classes, threshold = facts["checkpoint"], tuple(facts["classes"]), float(facts["threshold"])
-            arrays = {name: file.get_tensor(name) for name in ("coefficients", "intercepts", "centre", "precision")}
+            temperature = Temperature(*map(float, facts.get("temperature", (1.0, 0.0))))
+            real_sky, features = dict(facts.get("real_sky", {})), tuple(facts.get("features", ()))
+            names = file.keys()
+            arrays = {name: file.get_tensor(name) for name in names}
         accuracy = math.nan if facts.get("accuracy") is None else float(facts["accuracy"])
-        if not isinstance(made_with, str) or not all(isinstance(c, str) and c for c in classes):
-            raise ValueError("its checkpoint and classes must be text")
-        head = Head(classes, threshold=threshold, checkpoint=made_with, accuracy=accuracy, **arrays)
+        if not isinstance(made_with, str) or not all(isinstance(c, str) and c for c in (*classes, *features)):
+            raise ValueError("its checkpoint, classes and features must be text")
+        if missing := set(_ARRAYS) - set(arrays):
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        head = Head(
+            classes,
+            threshold=threshold,
+            checkpoint=made_with,
+            accuracy=accuracy,
+            temperature=temperature,
+            real_sky=real_sky,
+            features=features,
+            **arrays,
+        )
         _check_shapes(head)
     except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, OSError, RecursionError) as error:
         if isinstance(error, FileNotFoundError) or "is a pipe" in str(error):
@@ -164,7 +218,7 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
             f"{path} was fitted on checkpoint {made_with[:8]}, not {checkpoint.sha256[:8]}; "
             "fit it again with `astraclr probe --save-head`"
         )
-    if (d := head.coefficients.shape[1]) != checkpoint.encoder.config.d_embedding:
+    if (d := len(head.centre)) != checkpoint.encoder.config.d_embedding:
         raise ValueError(
             f"{path} reads embeddings of {d} numbers, checkpoint {checkpoint.name} makes "
             f"{checkpoint.encoder.config.d_embedding}; fit it on embeddings with fusion mean"
@@ -175,98 +229,12 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
 def _check_shapes(head: Head) -> None:
     """Raise ValueError unless the numbers of a head are finite, and as many as its classes and embeddings ask for."""
     n, d = len(head.classes), head.centre.size
-    wanted = {"coefficients": (n, d), "intercepts": (n,), "centre": (d,), "precision": (d, d)}
+    wide = d + len(head.features)
+    wanted = {"coefficients": (n, wide), "intercepts": (n,), "centre": (d,), "precision": (d, d)}
+    wanted["feature_range"] = (2, len(head.features))
     for name, shape in wanted.items():
         values = getattr(head, name)
         if values.shape != shape or values.dtype.kind != "f" or not np.isfinite(values).all():
             raise ValueError(f"{name} must be {shape} finite numbers, found {values.shape} {values.dtype}")
     if len(set(head.classes)) < n or n < 2 or not 0 < head.threshold < math.inf:
         raise ValueError(f"it has {n} classes and the threshold {head.threshold}")
-
-
-def flags(lc: LightCurves, novelty: np.ndarray, p: np.ndarray | None = None) -> list[str]:
-    """Reasons why the prediction of each star is unreliable.
-
-    Parameters
-    ----------
-    lc : light curves
-    novelty : (n_stars,) of their embeddings, see `Head.novelty`; not a number counts as unlike
-    p : (n_stars, n_classes) probabilities, to flag those that are not finite
-
-    Returns
-    -------
-    n_stars texts: some of "few epochs", "unlike training stars", "no finite probability", or ""
-
-    Examples
-    --------
-    >>> from astraclr.simulation.simulate import simulate
-    >>> flags(simulate(2, seed=0), np.array([0.5, 2.0]))
-    ['', 'unlike training stars']
-    """
-    reasons = {
-        "few epochs": np.all(lc.counts < MIN_EPOCHS, axis=1),
-        "unlike training stars": ~np.asarray(novelty <= 1),
-        "no finite probability": np.zeros(len(lc), bool) if p is None else ~np.isfinite(p).all(1),
-    }
-    rows = zip(*(on.tolist() for on in reasons.values()), strict=True)
-    return [", ".join(word for word, on in zip(reasons, row, strict=True) if on) for row in rows]
-
-
-def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progress: bool = False) -> pd.DataFrame:
-    """Predict the class probabilities of every star.
-
-    Parameters
-    ----------
-    lc : light curves
-    checkpoint : embeds them
-    head : fitted on embeddings of `checkpoint`
-    progress : show a bar
-
-    Returns
-    -------
-    DataFrame
-        One row per star: object_id, label, predicted, ``p_<class>``, novelty, flag (see `flags`). A flagged prediction
-        is unreliable.
-
-    Examples
-    --------
-    >>> from astraclr.files import shipped_file
-    >>> from astraclr.model.checkpoint import load_checkpoint
-    >>> from astraclr.simulation.simulate import simulate
-    >>> tiny = load_checkpoint("tiny")
-    >>> head = load_head(shipped_file("checkpoints/tiny/head.safetensors"), tiny)
-    >>> prediction_table(simulate(4, seed=0), tiny, head).shape
-    (4, 17)
-    """
-    x = embed(lc, checkpoint, progress=progress).astype(np.float64)
-    p, novelty = head.probabilities(x), head.novelty(x)
-    table = pd.DataFrame({"object_id": lc.object_id, "label": lc.label, "predicted": head.named(p)})
-    probabilities = pd.DataFrame(p.astype(np.float32), columns=[f"p_{c}" for c in head.classes])
-    return pd.concat([table, probabilities, pd.DataFrame({"novelty": novelty, "flag": flags(lc, novelty, p)})], axis=1)
-
-
-def read_predictions(path: str | Path) -> pd.DataFrame:
-    """Read a table of `prediction_table` that ``astraclr predict`` wrote as CSV or parquet: the same text and numbers.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it holds no predictions.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from astraclr.data.escaping import write_csv
-    >>> made = pd.DataFrame({"object_id": ["=7"], "label": [""], "predicted": ["RR"], "p_RR": [0.9], "flag": [""]})
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_csv(made, Path(folder) / "classes.csv")
-    ...     read_predictions(Path(folder) / "classes.csv").equals(made)
-    True
-    """
-    path, text = regular(path), ("object_id", "label", "predicted", "flag")
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else read_csv(path, text)
-    if missing := [name for name in text if name not in table]:
-        raise ValueError(f"{path} is no table that `astraclr predict` wrote: it lacks {', '.join(missing)}")
-    return table

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from astraclr.analysis.classifier import Head, flags
+from astraclr.analysis.classifier import Head
 from astraclr.analysis.latent_space import neighbours, umap_map
 from astraclr.analysis.page_size import need_few_enough, points_a_star
+from astraclr.analysis.predictions import flags
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS, to_class
 from astraclr.model.checkpoint import Checkpoint
@@ -100,10 +101,11 @@ def explorer(
         facts, columns = _facts(lc, thin, x, seed)
         bar.update()
     if head is not None:
-        p = head.probabilities(x.astype(np.float64))
+        inputs = head.inputs(lc, x)
+        p = head.probabilities(inputs)
         facts["predictions"], columns["predicted"] = legend(head.named(p))
         columns["probability"] = p.max(1).astype("<f4")
-        facts["flags"] = flags(lc, head.novelty(x.astype(np.float64)), p)
+        facts["flags"] = flags(lc, head.novelty(inputs), p)
     if scores is not None:
         columns["score"] = scores.astype("<f4")
     facts["columns"] = {name: [f"{c.dtype.kind}{c.dtype.itemsize}", _base64(c)] for name, c in columns.items()}

@@ -20,7 +20,7 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.config import EncoderConfig
 
-FORMAT = "astraclr page model 1"
+FORMAT = "astraclr page model 2"
 KNOWN: dict[str, tuple[Any, ...]] = {
     "time_rates": ("days", "log", "none"),
     "error_input": (True, False),
@@ -138,6 +138,8 @@ def page_model(checkpoint: Checkpoint, head: Head | None = None) -> dict[str, An
     config = page_config(checkpoint)
     if head is not None and head.checkpoint != checkpoint.sha256:
         raise ValueError(f"the head was fitted on {head.checkpoint[:8]}, not on {checkpoint.sha256[:8]}: fit it again")
+    if head is not None and head.features:
+        raise ValueError("the page computes no hand-crafted features; give a head on embeddings alone")
     if foreign := [band for band, _ in checkpoint.preset.windows if band not in ZTF_BANDS]:
         raise ValueError(
             f"{checkpoint.name} has windows for {', '.join(foreign)}; the page reads {', '.join(ZTF_BANDS)}"
@@ -162,6 +164,8 @@ def page_model(checkpoint: Checkpoint, head: Head | None = None) -> dict[str, An
             "classes": list(head.classes),
             "threshold": head.threshold,
             "accuracy": None if np.isnan(head.accuracy) else head.accuracy,
+            "temperature": [head.temperature.base, head.temperature.growth],
+            "real_sky": dict(head.real_sky),
             **{name: packed(getattr(head, name)) for name in arrays},
         }
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from astraclr.cli import terminal as term
 from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknown, File, Label, Seed, Threads
 
 if TYPE_CHECKING:  # torch would make `astraclr --help` wait
+    from astraclr.data.lightcurves import LightCurves
     from astraclr.evaluate.embeddings import Embeddings
 
 _MANY = 20_000
@@ -66,6 +68,13 @@ def probe(
     test_share: Annotated[float, typer.Option(help="Share of the stars of each class to test on.")] = 0.3,
     seed: Seed = 0,
     save_head: _SaveHead = None,
+    with_features: Annotated[
+        bool,
+        typer.Option(
+            "--with-features",
+            help="With --checkpoint: probe embeddings followed by hand-crafted features; a saved head reads both.",
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the metrics, as JSON.", show_default=False)] = None,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
@@ -81,16 +90,16 @@ def probe(
     """
     if out is not None:
         term.check_output(out, [".json"], embeddings, test)
-    if checkpoint is None and (label != "label" or band or drop_unknown_bands or drop_repeated):
+    if checkpoint is None and (label != "label" or band or drop_unknown_bands or drop_repeated or with_features):
         raise ValueError(
-            "--label, --band, --drop-unknown-bands and --drop-repeated are for light curves: name the "
-            "encoder that is to embed them with --checkpoint"
+            "--label, --with-features, --band, --drop-unknown-bands and --drop-repeated are for light curves: name "
+            "the encoder that is to embed them with --checkpoint"
         )
     from astraclr.cli import report
     from astraclr.evaluate import embeddings as evaluation
     from astraclr.evaluate.embeddings import train_and_test
 
-    files, control = [embeddings] if test is None else [embeddings, test], None
+    files, control, names = [embeddings] if test is None else [embeddings, test], None, []
     if checkpoint is None:
         tables = [evaluation.read_embeddings(file) for file in files]
         head_file = inputs.head_file_of(save_head, tables[0].checkpoint, tables[0].fusion)
@@ -99,6 +108,8 @@ def probe(
         head_file = inputs.head_file_of(save_head, encoder.sha256, "mean")
         curves = [inputs.read_labelled(file, label, band, drop_unknown_bands, drop_repeated) for file in files]
         tables, control = evaluation.embedded_with_control(curves, encoder, progress=True)
+        if with_features:
+            names = _follow_by_features([tables, control], curves)
     train, held_out, notes = train_and_test(*tables, test_share=test_share, seed=seed)
     term.say_notes(notes)
     metrics = evaluation.evaluate(train, held_out, C=c, bootstraps=bootstraps, seed=seed, progress=True)
@@ -111,17 +122,33 @@ def probe(
         term.write_json(metrics | {"notes": notes}, out)
         term.tell(f"metrics: {out}")
     if head_file is not None:
-        n = _fit_and_save_head(tables[0], c, metrics["linear_probe"]["accuracy"], head_file)
+        n = _fit_and_save_head(tables[0], c, metrics["linear_probe"]["accuracy"], head_file, names)
         term.tell(f"head, fitted on all {n:,} labelled stars of {embeddings}: {head_file}")
 
 
-def _fit_and_save_head(table: Embeddings, c: float, accuracy: float, file: Path) -> int:
+def _follow_by_features(groups: Sequence[list[Embeddings]], curves: Sequence[LightCurves]) -> list[str]:
+    """Join hand-crafted features to the embeddings of each set of light curves, in place; return their names."""
+    import numpy as np
+
+    from astraclr.evaluate.features import features
+
+    made = [features(lc) for lc in curves]
+    if any(names != made[0][1] for _, names in made):
+        raise ValueError("the files have different bands, so their features differ; leave --with-features out")
+    for tables in groups:
+        tables[:] = [
+            replace(table, x=np.concatenate([table.x, x], axis=1)) for table, (x, _) in zip(tables, made, strict=True)
+        ]
+    return made[0][1]
+
+
+def _fit_and_save_head(table: Embeddings, c: float, accuracy: float, file: Path, features: list[str]) -> int:
     """Fit a head on all labelled stars of a table, save it with its accuracy, and return their number."""
     from astraclr.analysis import classifier
     from astraclr.evaluate.embeddings import labelled
 
     known, _ = labelled(table)
-    head = classifier.fit_head(known.x, known.label, known.checkpoint, c)
+    head = classifier.fit_head(known.x, known.label, known.checkpoint, c, features)
     classifier.save_head(replace(head, accuracy=accuracy), file)
     return len(known)
 
@@ -141,13 +168,15 @@ def predict(
     """Predict class probabilities for every star.
 
     Predictions flagged "few epochs" or "unlike training stars" are not reliable. The shipped heads were fitted on
-    simulated stars.
+    simulated stars; their confidence falls with the distance from these, and the report says what it was worth on real
+    stars.
 
     Example: astraclr predict stars.parquet --out predictions.csv
     """
     term.check_output(out, [".parquet", ".csv"], file)
     parsing.parse_bands(band)
-    from astraclr.analysis.classifier import load_head, prediction_table
+    from astraclr.analysis.classifier import load_head
+    from astraclr.analysis.predictions import prediction_table
     from astraclr.cli.report import describe_predictions
 
     term.use_threads(threads)

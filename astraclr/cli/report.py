@@ -163,7 +163,7 @@ def describe_metrics(metrics: Mapping[str, Any]) -> str:
 
 
 def describe_predictions(table: pd.DataFrame, head: Head | None = None) -> str:
-    """Text about a table of `analysis.classifier.prediction_table`: counts by class and flag, accuracy of the head."""
+    """Text about a table of `analysis.predictions.prediction_table`: counts by class and flag, accuracy of the head."""
     label, predicted, flag = (table[c].to_numpy(str) for c in ("label", "predicted", "flag"))
     names, n = np.unique(predicted, return_counts=True)
     rows = [
@@ -183,10 +183,25 @@ def describe_predictions(table: pd.DataFrame, head: Head | None = None) -> str:
             f"this head was right for {head.accuracy:.2f} of the test stars of the kind that it was fitted on "
             f"({len(head.classes)} classes)"
         )
+    if head is not None and head.real_sky:
+        lines.append(_on_the_sky(head.real_sky))
     if known.any():
         right = np.mean(label[known] == predicted[known])
         lines.append(f"agreement with the labels given: {right:.3f} of {known.sum():,} labelled stars")
     return "\n".join(lines)
+
+
+def _on_the_sky(found: Mapping[str, Any]) -> str:
+    """What the confidence of a head was worth on labelled real stars."""
+    error = f"{found['calibration_error']:.2f}"
+    error += f" (95 % {found['calibration_error_low']:.2f} to {found['calibration_error_high']:.2f})"
+    text = (
+        f"on {found['n']:,} labelled real stars of {found['survey']} it was right for {found['accuracy']:.2f} "
+        f"at a mean confidence of {found['confidence']:.2f}: calibration error {error}"
+    )
+    if found["accuracy_flagged"] is None or found["accuracy_unflagged"] is None:
+        return text
+    return text + f"; right for {found['accuracy_unflagged']:.2f} without a flag, {found['accuracy_flagged']:.2f} with"
 
 
 def describe_export(checkpoint: Checkpoint, path: Path) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from astraclr.evaluate.paired import confusion_scores, drawn_objects
+
 CALIBRATION_BINS = 15
 
 NATURAL: dict[str, int] = {
@@ -170,16 +172,11 @@ def with_intervals(
     True
     """
     names, n = scores.classes, len(scores.classes)
-    _, object_of = np.unique(object_id, return_inverse=True)
     cell = np.searchsorted(names, truth) * n + np.searchsorted(names, scores.predicted)  # of the confusion matrix
-    n_objects, rng, draws = int(object_of.max()) + 1, np.random.default_rng(seed), []
-    for _ in range(resamples):
-        times = np.bincount(rng.integers(n_objects, size=n_objects), minlength=n_objects)
-        drawn = times[object_of] if weight is None else times[object_of] * weight
-        confusion = np.bincount(cell, drawn, n * n).reshape(n, n)
-        hits, true, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-        f1 = np.where(true > 0, 2 * hits / np.where(true > 0, true + predicted, 1), np.nan)
-        draws.append([hits.sum() / true.sum(), np.nanmean(f1), *f1])
+    draws = []
+    for times in drawn_objects(object_id, seed, resamples):
+        drawn = times if weight is None else times * weight
+        draws.append(confusion_scores(np.bincount(cell, drawn, n * n).reshape(n, n)))
     known = np.isin(names, truth)  # a class that is only predicted has no F1 to vary
     low, high = np.nanpercentile(np.array(draws)[:, [True, True, *known]], [2.5, 97.5], axis=0).tolist()
     return {

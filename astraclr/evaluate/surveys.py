@@ -9,6 +9,7 @@ its wavelength (`config.Preset.window`).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from astraclr.evaluate.benchmark import (
     logistic_classifier,
     scores_with_intervals,
 )
+from astraclr.evaluate.paired import paired_difference
 from astraclr.evaluate.probes import C_GRID
 from astraclr.evaluate.splits import split_by_object
 from astraclr.simulation.cadence import MJD_END, MJD_START
@@ -116,6 +118,71 @@ def out_of_folds(
     >>> found["linear_probe"]["accuracy"], found["folds"]
     (1.0, 3)
     """
+    at, predicted, folds = _predicted_in_folds(x, label, object_id, folds, repeats, seed)
+    out: dict[str, Any] = {
+        name: scores_with_intervals(found, label[at], object_id[at], name != "knn", False, seed)
+        for name, found in predicted.items()
+    }
+    return out | {"n": len(label), "folds": folds, "repeats": repeats}
+
+
+def compared_out_of_folds(
+    vectors: Mapping[str, np.ndarray],
+    label: np.ndarray,
+    object_id: np.ndarray,
+    folds: int = 5,
+    repeats: int = 4,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Scores of several kinds of vectors in the same folds, and the first kind minus each other, paired by star.
+
+    Parameters
+    ----------
+    vectors : name -> (n, d) vectors of the same stars, in the same order
+    label, object_id, folds, repeats, seed : as `out_of_folds`
+
+    Returns
+    -------
+    dict
+        ``scores``: name -> as `out_of_folds`; ``gain``: name of each but the first -> classifier ->
+        `paired_difference` of the first kind and that one.
+
+    Raises
+    ------
+    ValueError
+        As `out_of_folds`.
+
+    Examples
+    --------
+    >>> label = np.array(["RR", "ECL"] * 6)
+    >>> both = {"good": np.eye(2)[np.arange(12) % 2], "blind": np.ones((12, 2))}
+    >>> found = compared_out_of_folds(both, label, np.arange(12).astype(str), folds=3, repeats=1)
+    >>> found["gain"]["blind"]["linear_probe"]["accuracy"]
+    0.5
+    """
+    scores, said, at = {}, {}, np.empty(0, int)
+    for name, x in vectors.items():
+        at, predicted, used = _predicted_in_folds(x, label, object_id, folds, repeats, seed)
+        said[name] = {way: found.labels for way, found in predicted.items()}
+        scores[name] = {
+            way: scores_with_intervals(found, label[at], object_id[at], way != "knn", False, seed)
+            for way, found in predicted.items()
+        } | {"n": len(label), "folds": used, "repeats": repeats}
+    first, *others = said
+    gain = {
+        other: {
+            way: paired_difference(label[at], labels, said[other][way], object_id[at], seed)
+            for way, labels in said[first].items()
+        }
+        for other in others
+    }
+    return {"scores": scores, "gain": gain}
+
+
+def _predicted_in_folds(
+    x: np.ndarray, label: np.ndarray, object_id: np.ndarray, folds: int, repeats: int, seed: int
+) -> tuple[np.ndarray, dict[str, Predictions], int]:
+    """Rows in the order in which they were predicted, predictions of both classifiers, and the number of folds."""
     from sklearn.model_selection import StratifiedKFold
 
     names, count = np.unique(label, return_counts=True)
@@ -133,9 +200,7 @@ def out_of_folds(
                 trial = {setting: classifier(x[part], label[part], setting) for setting in grid}
                 chosen, _ = best_of(trial, x[held], label[held])
                 found[name].append(classifier(x[train], label[train], chosen)(x[test]))
-    at = np.concatenate(rows)
-    out: dict[str, Any] = {}
-    for name, parts in found.items():
-        pooled = Predictions(np.concatenate([p.scores for p in parts]), parts[0].classes)
-        out[name] = scores_with_intervals(pooled, label[at], object_id[at], name != "knn", False, seed)
-    return out | {"n": len(label), "folds": folds, "repeats": repeats}
+    pooled = {
+        name: Predictions(np.concatenate([p.scores for p in parts]), parts[0].classes) for name, parts in found.items()
+    }
+    return np.concatenate(rows), pooled, folds

@@ -128,7 +128,7 @@
 
   /** Read a packed model; throws for a setting that this file does not know. */
   function load(packed) {
-    if (packed.format !== "astraclr page model 1") throw new Error(`format ${packed.format}: this page reads "astraclr page model 1"`);
+    if (packed.format !== "astraclr page model 2") throw new Error(`format ${packed.format}: this page reads "astraclr page model 2"`);
     const config = packed.config, strange = Object.keys(config).filter((key) => !(key in KNOWN) && !SIZES.includes(key));
     if (strange.length) throw new Error(`the model has settings that this page does not know: ${strange.join(", ")}`);
     for (const [key, values] of Object.entries(KNOWN))
@@ -356,7 +356,8 @@
     return e.map((v) => v / total);
   }
 
-  /** Class probabilities, novelty (above 1: farther out than 99.9 % of the training stars) and flags. */
+  /** Class probabilities, novelty (above 1: farther out than 99.9 % of the training stars) and flags.
+      Scores are divided by a temperature that grows with the novelty. */
   function predict(x, star, { head }) {
     const d = x.length, scores = head.classes.map((_, c) => {
       let s = head.intercepts[c];
@@ -370,7 +371,8 @@
       for (let j = 0; j < d; j++) s += head.precision[i * d + j] * away[j];
       distance += away[i] * s;
     }
-    const probabilities = softmax(scores), novelty = distance / head.threshold;
+    const novelty = distance / head.threshold, temperature = head.temperature[0] * (1 + head.temperature[1] * novelty);
+    const probabilities = softmax(scores.map((s) => s / temperature));
     const flags = [];
     if (star.bands.every((b) => b.mjd.length < MIN_EPOCHS)) flags.push("few epochs");
     if (novelty > 1) flags.push("unlike training stars");

@@ -61,7 +61,8 @@ function draw() {
   $("classes").replaceChildren(...order.map(([c, p]) => el("tr", {}, el("th", { scope: "row" }, c, meaningOf[c] ? el("span", { class: "small muted" }, ` ${meaningOf[c]}`) : ""), el("td", { class: "number" }, p.toFixed(3)),
     el("td", {}, el("span", { class: "bar", style: `width:${(100 * p).toFixed(1)}%` })))));
   $("trained").textContent = `Encoder ${model.name}, trained without labels on ${model.trained_on.replace(/\d+/, (n) => (+n).toLocaleString("en")).replace("stars", "simulated stars")}. It has never seen an observed star. Its head knows ${head.classes.length} classes` +
-    (head.accuracy ? `; on simulated stars of the same kind its first choice is right for ${Math.round(100 * head.accuracy)} %.` : ".");
+    (head.accuracy ? `; on simulated stars of the same kind its first choice is right for ${Math.round(100 * head.accuracy)} %.` : ".") +
+    (head.real_sky.n ? ` On ${head.real_sky.n} labelled real stars of ${head.real_sky.survey} it was right for ${Math.round(100 * head.real_sky.accuracy)} %, at a mean probability of ${head.real_sky.confidence.toFixed(2)}.` : "");
   drawMap();
   $("near").replaceChildren(...near.slice(0, NEAREST).map(({ row, similarity }) => {
     const other = Touch.starOf(table, row, wavelengths), place = el("div", {}), li = el("li", {}, place);

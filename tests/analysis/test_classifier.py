@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from astraclr.analysis.classifier import MIN_EPOCHS, fit_head, load_head, prediction_table, save_head
+from astraclr.analysis.classifier import fit_head, load_head, save_head
+from astraclr.analysis.predictions import MIN_EPOCHS, prediction_table
 from astraclr.config import preset, recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.evaluate.probes import fit_logistic

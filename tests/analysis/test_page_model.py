@@ -9,7 +9,8 @@ import pytest
 from javascript import as_stars, needs_node, node
 
 from astraclr.analysis import page_model as room
-from astraclr.analysis.classifier import load_head, prediction_table
+from astraclr.analysis.classifier import load_head
+from astraclr.analysis.predictions import prediction_table
 from astraclr.config import preset, recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.files import shipped_file

@@ -5,12 +5,17 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from notebooks import toc_pages
 from typer.main import get_command
 
+from astraclr.catalogs import _published
 from astraclr.cli import app
+from astraclr.simulation.simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
@@ -35,6 +40,36 @@ def test_the_code_of_a_guide_runs_from_top_to_bottom(page, tmp_path, monkeypatch
     assert len(code) >= 4
     for number, block in enumerate(code, start=1):
         exec(compile(block, f"{page}, block {number}", "exec"), names)  # noqa: S102
+
+
+def stand_in(path: Path) -> None:
+    """Simulated stars in the layout of the published data set: one row a star, detections in a nested column."""
+    stars = simulate(240, seed=21)
+    cuts = stars.offsets[:: len(stars.bands)]
+    band = np.array(list(stars.bands))[stars.segment % len(stars.bands)]
+    zero = np.zeros(stars.n_obs, np.int32)
+    errors = (stars.magerr * 1e4).round().astype(np.uint16)
+    columns = {"mjd": stars.mjd, "mag": stars.mag, "magerr": errors, "band": band, "info": zero, "flag": zero}
+    lists = [pa.ListArray.from_arrays(pa.array(cuts, pa.int32()), pa.array(values)) for values in columns.values()]
+    source = 4 * 10**18 + np.arange(len(stars))
+    table = {"Source": source, "Class": stars.label, "lc": pa.StructArray.from_arrays(lists, list(columns))}
+    pq.write_table(pa.table(table), path)
+
+
+def test_the_guide_to_real_classes_runs_on_a_stand_in(tmp_path, monkeypatch, capsys):
+    stand_in(tmp_path / "published.parquet")
+    monkeypatch.setattr(_published, "ADDRESS", tmp_path / "published.parquet")
+    monkeypatch.setattr(_published, "_check_reachable", lambda: None)
+    monkeypatch.setenv("ASTRACLR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "guide_real_classes"}
+    for number, block in enumerate(blocks(BOOK / "guide_real_classes.md", "python"), start=1):
+        exec(compile(block, f"guide_real_classes, block {number}", "exec"), names)  # noqa: S102
+    found, stars = names["found"], names["stars"]
+    assert len(found["classes"]) == 12 and 100 < len(stars) <= 240 and stars.counts[:, :2].min() >= 200
+    assert found["encoder"]["linear_probe"]["test"]["accuracy"] > 2 * found["chance"]
+    assert found["parts"]["test"]["objects"] >= 12
+    assert "random_weights" in capsys.readouterr().out
 
 
 def commands() -> dict[str, set[str]]:

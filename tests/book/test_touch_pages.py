@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import touch
 
-from astraclr.analysis.classifier import prediction_table
+from astraclr.analysis.predictions import prediction_table
 from astraclr.data.lightcurves import LightCurves
 from astraclr.files import repository_file
 from astraclr.model.checkpoint import load_checkpoint

@@ -18,7 +18,7 @@ import torch
 from typer.testing import CliRunner
 
 from astraclr import __version__
-from astraclr.analysis.classifier import read_predictions
+from astraclr.analysis.predictions import read_predictions
 from astraclr.cli import app, inputs, report
 from astraclr.config import PRESETS, RECIPES
 from astraclr.data import shard_writer
@@ -272,6 +272,15 @@ def test_predict_with_a_head_from_a_file(made, tmp_path):
         "--out",
         tmp_path / "p.csv",
     )
+
+
+def test_a_head_on_embedding_and_features(made, tmp_path):
+    stars, head, out = made / "stars.parquet", tmp_path / "both.safetensors", tmp_path / "p.csv"
+    how = ("--bootstraps", 0, "--with-features", "--save-head", head)
+    done("probe", stars, "--checkpoint", made / "ck", *how)
+    done("predict", stars, "--checkpoint", made / "ck", "--head", head, "--out", out)
+    assert len(pd.read_csv(out)) == 64
+    assert "--with-features" in refused("probe", made / "embeddings.parquet", *how)
 
 
 def test_explore_writes_a_page(made, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from astraclr.analysis.classifier import fit_head
 from astraclr.cli.report import aligned, describe, describe_metrics, describe_predictions, repeated_times
 from astraclr.data.lightcurves import LightCurves
 
@@ -112,3 +113,11 @@ def test_describe_predictions():
     assert "flagged 'few epochs': 2 of 4" in text and "flagged 'unlike training stars': 1 of 4" in text
     assert "agreement with the labels given: 0.500 of 2 labelled stars" in text
     assert "agreement" not in describe_predictions(table.assign(label=""))
+    real = {"survey": "ZTF", "n": 110, "accuracy": 0.5, "confidence": 0.55, "calibration_error": 0.08}
+    real |= {"calibration_error_low": 0.06, "calibration_error_high": 0.15}
+    real |= {"accuracy_unflagged": 0.7, "accuracy_flagged": 0.4}
+    head = replace(fit_head(np.eye(4), np.array(["RR", "ECL"] * 2), "0" * 64), real_sky=real)
+    said = describe_predictions(table, head)
+    assert "on 110 labelled real stars of ZTF it was right for 0.50 at a mean confidence of 0.55: " in said
+    assert "calibration error 0.08 (95 % 0.06 to 0.15); right for 0.70 without a flag, 0.40 with" in said
+    assert "right for" not in describe_predictions(table, replace(head, real_sky={}))

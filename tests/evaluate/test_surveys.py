@@ -88,3 +88,16 @@ def test_the_real_surveys(real_data, name, n, classes):
     assert len(lc) == n and len(np.unique(lc.label)) == classes
     moved = np.unique(np.round(lc.mjd - as_it_is.mjd, 3))
     assert len(moved) == 1 and (moved[0] == 0) == (name == "ztf")
+
+
+def test_kinds_of_vectors_are_compared_in_the_same_folds():
+    x, label, ids = clouds()
+    blind = np.random.default_rng(1).normal(size=x.shape)
+    found = surveys.compared_out_of_folds({"trained": x, "blind": blind, "same": x}, label, ids, repeats=1)
+    assert found["scores"]["trained"] == out_of_folds(x, label, ids, repeats=1)
+    gain, apart = found["gain"]["blind"]["linear_probe"], found["scores"]
+    assert gain["macro_f1"] == pytest.approx(
+        apart["trained"]["linear_probe"]["macro_f1"] - apart["blind"]["linear_probe"]["macro_f1"]
+    )
+    assert 0 < gain["macro_f1_low"] < gain["macro_f1"] < gain["macro_f1_high"]
+    assert set(found["gain"]["same"]["knn"].values()) == {0.0}
