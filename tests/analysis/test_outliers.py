@@ -29,7 +29,7 @@ def test_supernova_peaks_at_zero_with_flux_one():
 
 
 def test_supernovae_rise_in_weeks():
-    """Type Ia supernovae take two to three weeks: of the simulated ones, from a tenth of the maximum, 10 to 30 days."""
+    """Type Ia supernovae take two to three weeks: simulated ones one to four from a tenth of the maximum."""
     before = np.arange(-60.0, 0.1, 0.1)
     for rise, fall in ((2.0, 15.0), (4.0, 27.0), (6.0, 40.0)):
         days = -before[bazin(before, rise, fall) > 0.1][0]
