@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from astraclr.data.lightcurves import LightCurves
-from astraclr.data.taxonomy import BAND_COLOURS
+from astraclr.data.taxonomy import BAND_COLOURS, BAND_MARKS
 from astraclr.data.tokens import Tokens
 from astraclr.train.losses import chance_level
 from astraclr.tutorial.figures import draw_star, draw_training
@@ -58,8 +58,31 @@ def draw_folded_tokens(
     """
     for name, wavelength in bands.items():
         at = torch.isclose(tokens.band[row], torch.tensor(wavelength).log10(), atol=1e-4)
-        ax.plot(tokens.times[row, at] / period % 1, tokens.mag[row, at], ".", ms=4, color=BAND_COLOURS[name])
-    ax.set(xlabel=f"phase, {period:.3f} d", title=title, ylim=(2.0, -1.8))
+        phase = tokens.times[row, at] / period % 1
+        ax.plot(phase, tokens.mag[row, at], BAND_MARKS[name], ms=3, color=BAND_COLOURS[name])
+    ax.set(xlabel=f"phase, {period:.3f} d", title=title)
+    ax.yaxis.set_inverted(True)
+
+
+def draw_binned(ax: Axes, phase: np.ndarray, mag: np.ndarray, bins: int = 50) -> None:
+    """Draw the median magnitude of each bin of phase over two cycles (chapter 1).
+
+    Parameters
+    ----------
+    phase : ndarray
+        (n,) in cycles, 0 to 1.
+    mag : ndarray
+        (n,) magnitudes.
+    bins : int
+        Number of bins of one cycle; an empty bin is left out.
+    """
+    number = (phase * bins).astype(int).clip(0, bins - 1)
+    filled = np.unique(number)
+    medians = [np.median(mag[number == k]) for k in filled]
+    middles = (filled + 0.5) / bins
+    ax.plot(
+        np.r_[middles, middles + 1], medians * 2, "o-", ms=3, lw=1, color="black", label="median of a bin", zorder=3
+    )
 
 
 def draw_shares_found(ax: Axes, found: Mapping[str, float], n: int) -> None:

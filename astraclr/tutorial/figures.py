@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS
+from astraclr.data.taxonomy import BAND_COLOURS, BAND_MARKS, CLASSES, COLOURS
 from astraclr.data.tokens import MJD_ZERO, Tokens
 from astraclr.evaluate.metrics import Scores
 from astraclr.train.losses import chance_level, floor_level
@@ -17,6 +17,7 @@ from astraclr.tutorial.figure_contents import RECORD, record_in_notebook
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 Star = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
@@ -64,6 +65,19 @@ def use_style() -> None:
     )
 
 
+def band_handles(bands: Iterable[str]) -> list[Line2D]:
+    """Make the handles of a legend of bands: mark, colour and name of each.
+
+    Examples
+    --------
+    >>> [handle.get_label() for handle in band_handles(["g", "r"])]
+    ['g', 'r']
+    """
+    from matplotlib.lines import Line2D
+
+    return [Line2D([], [], marker=BAND_MARKS[b], ls="", color=BAND_COLOURS[b], label=b) for b in bands]
+
+
 def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = "") -> None:
     """Draw the magnitudes of one star, brightest up, against time or (with `period`) against phase, twice.
 
@@ -96,8 +110,8 @@ def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = ""
             x,
             y,
             e,
-            fmt=".",
-            ms=3.5,
+            fmt=BAND_MARKS.get(band, "."),
+            ms=2.5,
             lw=0.7,
             alpha=0.75,
             color=BAND_COLOURS.get(band, "#555555"),
@@ -132,8 +146,8 @@ def draw_tokens(ax: Axes, tokens: Tokens, row: int, bands: Mapping[str, float], 
             ax.plot(
                 t[at] + MJD_ZERO,
                 mag[at],
-                ".",
-                ms=4,
+                BAND_MARKS.get(name, "."),
+                ms=3,
                 color=BAND_COLOURS.get(name, "#555555"),
                 label=f"{name} ({at.sum()})",
             )

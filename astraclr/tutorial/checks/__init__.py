@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -110,8 +111,9 @@ def check(label: str, *answer: Any, **named: Any) -> Verdict:
     ex-ch1-ghosts: not yet. Three different periods are wanted, and you gave 1.
     """
     if label not in graded():
-        near = [known for known in graded() if known.split("-")[:2] == label.split("-")[:2]] or graded()
-        raise ValueError(f"no exercise {label!r} can be checked; there are {', '.join(near)}")
+        near = get_close_matches(label, graded(), n=5, cutoff=0.5)
+        remedy = f"did you mean {' or '.join(near)}?" if near else f"the exercises are {', '.join(graded())}"
+        raise ValueError(f"no exercise {label!r} can be checked; {remedy}")
     try:
         hint = _GRADERS[label](*answer, **named)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
