@@ -137,7 +137,8 @@ def predicted(guess: Mapping[str, float | None], measured: Mapping[str, float]) 
     Returns
     -------
     DataFrame
-        Columns ``predicted``, ``measured`` and ``off``, the difference.
+        Columns ``predicted``, ``measured`` and ``off``, the difference. A notebook shows three digits, and
+        nothing where no prediction was made.
 
     Raises
     ------
@@ -152,5 +153,33 @@ def predicted(guess: Mapping[str, float | None], measured: Mapping[str, float]) 
     if unknown := set(guess) - set(measured):
         raise ValueError(f"nothing was measured of {', '.join(sorted(unknown))}; the names are {', '.join(measured)}")
     yours = [np.nan if guess.get(name) is None else float(guess[name]) for name in measured]  # type: ignore[arg-type]
-    table = pd.DataFrame({"predicted": yours, "measured": [float(v) for v in measured.values()]}, index=list(measured))
-    return table.assign(off=table["measured"] - table["predicted"])
+    table = _Shown({"predicted": yours, "measured": [float(v) for v in measured.values()]}, index=list(measured))
+    table["off"] = table["measured"] - table["predicted"]
+    return table
+
+
+class _Shown(pd.DataFrame):
+    """A table that a notebook shows with three digits and without NaN."""
+
+    def _repr_html_(self) -> str:
+        return self.map(short).style.to_html(table_uuid="predicted")
+
+    def __repr__(self) -> str:
+        return self.map(short).to_string()
+
+
+def short(value: float) -> str:
+    """Write a number with three digits, as pages show it; nothing for NaN, and no minus before a zero.
+
+    Examples
+    --------
+    >>> short(0.123456), short(-0.00001), short(12345.6), short(float("nan"))
+    ('0.123', '0', '12,346', '')
+    """
+    if np.isnan(value):
+        return ""
+    if abs(value) < 5e-4:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.3g}"
