@@ -64,27 +64,6 @@ def draw_folded_tokens(
     ax.yaxis.set_inverted(True)
 
 
-def draw_binned(ax: Axes, phase: np.ndarray, mag: np.ndarray, bins: int = 50) -> None:
-    """Draw the median magnitude of each bin of phase over two cycles (chapter 1).
-
-    Parameters
-    ----------
-    phase : ndarray
-        (n,) in cycles, 0 to 1.
-    mag : ndarray
-        (n,) magnitudes.
-    bins : int
-        Number of bins of one cycle; an empty bin is left out.
-    """
-    number = (phase * bins).astype(int).clip(0, bins - 1)
-    filled = np.unique(number)
-    medians = [np.median(mag[number == k]) for k in filled]
-    middles = (filled + 0.5) / bins
-    ax.plot(
-        np.r_[middles, middles + 1], medians * 2, "o-", ms=3, lw=1, color="black", label="median of a bin", zorder=3
-    )
-
-
 def draw_shares_found(ax: Axes, found: Mapping[str, float], n: int) -> None:
     """Draw the share of stars that each cue finds among `n`, beside guessing (chapter 2)."""
     ax.barh(list(found), list(found.values()), color="#457b9d")
