@@ -23,8 +23,9 @@ from myst import Piece, lead, pieces, quiz
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from notebooks import BOOK, HIDDEN, ROOT, Cell, figure_of, page_source, read_notebook, tags_of
 from references import UNKNOWN, References
+from settings import settings_of
 
-NOTE = """> **A copy for students.** Solutions are not in it, and of planted faults only the questions. Numbers that the
+NOTE = """> **A copy for students.** Solutions are not in it, and of planted faults only the questions. Results that the
 > book fills in from its own run stand here as {unknown}: yours come when you run the cells. Write answers into the
 > empty cells; take away the number sign before `check(...)` to have an answer graded, as often as you like. Cells that
 > are folded only prepare what others need."""
@@ -59,6 +60,7 @@ class Copyist:
     def __init__(self, book: References, page: str):
         self.book, self.page, self.exercises = book, page, 0
         self.original = read_notebook(page_source(book.folder, page))
+        self.settings = settings_of(self.original)
         code = [c["source"] for c in self.original["cells"] if c["cell_type"] == "code" and HIDDEN not in tags_of(c)]
         nodes = [node for text in code for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
         self.imports_check = any(
@@ -97,7 +99,7 @@ class Copyist:
 
     def rendered(self, piece: Piece) -> str:
         """A piece as Markdown that plain Jupyter shows; ValueError for a directive that nobody has thought of."""
-        body = self.book.words(piece.body, self.page, links=True)
+        body = self.book.words(piece.body, self.page, self.settings, links=True)
         if piece.kind == "text":
             return "" if body.strip(f"{UNKNOWN} \n.") == "" else body
         if piece.kind == "heading":
@@ -117,7 +119,7 @@ class Copyist:
         if piece.is_quiz:
             title, question, answers = quiz(piece)
             said = [f"**Quiz: {title}**", question, "\n".join(f"- [ ] {answer}" for answer, _, _ in answers)]
-            return quoted(self.book.words("\n\n".join(filter(None, said)), self.page, links=True))
+            return quoted(self.book.words("\n\n".join(filter(None, said)), self.page, self.settings, links=True))
         if piece.kind == "raw":  # a page to touch, in a frame
             title = re.search(r'<iframe [^>]*title="([^"]+)"', piece.body)
             return quoted(f"In the built book a page to touch stands here: *{title[1]}*.") if title else ""

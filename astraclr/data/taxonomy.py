@@ -29,29 +29,32 @@ SUPERCLASSES: dict[str, tuple[str, ...]] = {
 """Groups of the paper's latent-space figure; the group names are ours."""
 
 COLOURS: dict[str, str] = {
-    "AGN": "#222222",
-    "YSO": "#8c564b",
-    "SOLAR_LIKE": "#e6b800",
+    "AGN": "#0b3a2d",
+    "YSO": "#544d28",
+    "SOLAR_LIKE": "#f3aa00",
     "S": "#7f7f7f",
-    "CV": "#17becf",
-    "LPV": "#d62728",
-    "DSCT|GDOR|SXPHE": "#9467bd",
-    "RR": "#1f77b4",
-    "CEP": "#e377c2",
-    "ECL": "#2ca02c",
+    "CV": "#37bca2",
+    "LPV": "#ff197a",
+    "DSCT|GDOR|SXPHE": "#995cff",
+    "RR": "#2e29c2",
+    "CEP": "#b978ac",
+    "ECL": "#1a981f",
     "ELL": "#98c379",
-    "RS": "#ff7f0e",
+    "RS": "#8a3274",
 }
+"""Colour of each class. Any two differ, also for readers with a colour vision deficiency; a test measures it."""
 
 BAND_COLOURS: dict[str, str] = {
-    "g": "#2a9d5c",
-    "r": "#d1495b",
-    "i": "#6b4ea0",
-    "u": "#3d5a98",
-    "z": "#5c4033",
-    "B": "#2b6cb0",
-    "R": "#c0392b",
+    "g": "#1b7fc4",
+    "r": "#d97706",
+    "i": "#5f1a6e",
+    "u": "#78a6dc",
+    "z": "#3a3a3a",
+    "B": "#1b7fc4",
+    "R": "#d97706",
 }
+BAND_MARKS: dict[str, str] = {"g": "o", "r": "s", "i": "^", "u": "v", "z": "D", "B": "o", "R": "s"}
+"""Matplotlib's marker of each band, so that colour alone never tells bands apart."""
 
 # Types of VSX, Chen et al. 2020 (ApJS 249, 18), ALeRCE and OGLE that name one of the 12 classes.
 _SYNONYMS: dict[str, tuple[str, ...]] = {

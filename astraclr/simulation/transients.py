@@ -59,7 +59,7 @@ def paczynski(u: np.ndarray | float) -> np.ndarray:
 def planted(n_stars: int, kind: str, seed: int = 0, *, difficulty: float = 1.0, event: bool = True) -> LightCurves:
     """Simulate stars with one transient event each, with the cadence, errors and limits of `simulate`.
 
-    "supernova": on a faint, constant host, up in days and down in weeks, fastest in g, so that it reddens.
+    "supernova": on a faint, constant host, up in two to four weeks, down more slowly, fastest in g, so that it reddens.
     "microlensing": of a constant star, equal in all bands, weeks to months long, without blending. The ranges are
     round numbers. The maximum falls on one of the star's own epochs, so that every event is observed.
 

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from astraclr.data.lightcurves import LightCurves
-from astraclr.data.taxonomy import BAND_COLOURS
+from astraclr.data.taxonomy import BAND_COLOURS, BAND_MARKS
 from astraclr.data.tokens import Tokens
 from astraclr.train.losses import chance_level
 from astraclr.tutorial.figures import draw_star, draw_training
@@ -58,8 +58,10 @@ def draw_folded_tokens(
     """
     for name, wavelength in bands.items():
         at = torch.isclose(tokens.band[row], torch.tensor(wavelength).log10(), atol=1e-4)
-        ax.plot(tokens.times[row, at] / period % 1, tokens.mag[row, at], ".", ms=4, color=BAND_COLOURS[name])
-    ax.set(xlabel=f"phase, {period:.3f} d", title=title, ylim=(2.0, -1.8))
+        phase = tokens.times[row, at] / period % 1
+        ax.plot(phase, tokens.mag[row, at], BAND_MARKS[name], ms=3, color=BAND_COLOURS[name])
+    ax.set(xlabel=f"phase, {period:.3f} d", title=title)
+    ax.yaxis.set_inverted(True)
 
 
 def draw_shares_found(ax: Axes, found: Mapping[str, float], n: int) -> None:

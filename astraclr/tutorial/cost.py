@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from astraclr.config import Preset
+from astraclr.config import Preset, preset
+from astraclr.tutorial.experiments import committed_result
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,54 @@ def cost(seen: float, rate: float, assumed: Assumed, devices: int = 1) -> dict[s
         "money": hours * assumed.price,
         "kg_co2": kwh * assumed.carbon,
     }
+
+
+def paper_rate(stars: str = "full") -> float:
+    """Look up how many light curves per second two cores train on at preset `paper`.
+
+    Parameters
+    ----------
+    stars : str
+        "full" for light curves that fill every window, "simulated" for simulated stars.
+
+    Returns
+    -------
+    float
+        Light curves per second of both cores, as measured by ``benchmarks/training.py``.
+
+    Examples
+    --------
+    >>> paper_rate("simulated") > paper_rate()
+    True
+    """
+    return committed_result("training")["results"][f"paper, {stars}"]["ours"]["per_s"]
+
+
+def paper_run(rate: float, assumed: Assumed, devices: int = 1) -> dict[str, dict[str, float]]:
+    """Compute the cost of the paper's run, for the fewest and for the most passes that it can take.
+
+    Parameters
+    ----------
+    rate : float
+        Light curves per second of one device (`paper_rate`, `what_if`).
+    assumed : Assumed
+        Price and power of a device.
+    devices : int
+        Devices that share the run.
+
+    Returns
+    -------
+    dict
+        The result of `cost` by the number of passes over the training stars, fewest first.
+
+    Examples
+    --------
+    >>> list(paper_run(1_000, Assumed(price=2.0, watts=700)))
+    ['21 passes', '250 passes']
+    """
+    size = preset("paper")
+    one_pass = size.evaluate_every * size.batch_size
+    return {f"{seen / one_pass:.0f} passes": cost(seen, rate, assumed, devices) for seen in stars_seen(size)}
 
 
 def what_if(operations: float, peak: float, utilisation: float) -> float:

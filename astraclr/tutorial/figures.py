@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from astraclr.data.escaping import for_figure
-from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS
+from astraclr.data.taxonomy import BAND_COLOURS, BAND_MARKS, CLASSES, COLOURS
 from astraclr.data.tokens import MJD_ZERO, Tokens
 from astraclr.evaluate.metrics import Scores
 from astraclr.train.losses import chance_level, floor_level
@@ -18,6 +18,7 @@ from astraclr.tutorial.figure_contents import RECORD, record_in_notebook
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 Star = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
@@ -65,6 +66,19 @@ def use_style() -> None:
     )
 
 
+def band_handles(bands: Iterable[str]) -> list[Line2D]:
+    """Make the handles of a legend of bands: mark, colour and name of each.
+
+    Examples
+    --------
+    >>> [handle.get_label() for handle in band_handles(["g", "r"])]
+    ['g', 'r']
+    """
+    from matplotlib.lines import Line2D
+
+    return [Line2D([], [], marker=BAND_MARKS[b], ls="", color=BAND_COLOURS[b], label=b) for b in bands]
+
+
 def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = "") -> None:
     """Draw the magnitudes of one star, brightest up, against time or (with `period`) against phase, twice.
 
@@ -97,8 +111,8 @@ def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = ""
             x,
             y,
             e,
-            fmt=".",
-            ms=3.5,
+            fmt=BAND_MARKS.get(band, "."),
+            ms=2.5,
             lw=0.7,
             alpha=0.75,
             color=BAND_COLOURS.get(band, "#555555"),
@@ -107,6 +121,27 @@ def draw_star(ax: Axes, star: Star, period: float | None = None, title: str = ""
     ax.yaxis.set_inverted(True)  # not invert_yaxis, which would turn shared axes back
     ax.set(xlabel=f"phase (period {period:.4g} d)" if period else "MJD (days)", ylabel="magnitude", title=title)
     ax.legend(loc="best", fontsize=8, markerscale=2)
+
+
+def draw_binned(ax: Axes, phase: np.ndarray, mag: np.ndarray, bins: int = 50) -> None:
+    """Draw the median magnitude of each bin of phase over two cycles (chapter 1).
+
+    Parameters
+    ----------
+    phase : ndarray
+        (n,) in cycles, 0 to 1.
+    mag : ndarray
+        (n,) magnitudes.
+    bins : int
+        Number of bins of one cycle; an empty bin is left out.
+    """
+    number = (phase * bins).astype(int).clip(0, bins - 1)
+    filled = np.unique(number)
+    medians = [np.median(mag[number == k]) for k in filled]
+    middles = (filled + 0.5) / bins
+    ax.plot(
+        np.r_[middles, middles + 1], medians * 2, "o-", ms=3, lw=1, color="black", label="median of a bin", zorder=3
+    )
 
 
 def draw_tokens(ax: Axes, tokens: Tokens, row: int, bands: Mapping[str, float], title: str = "") -> None:
@@ -133,8 +168,8 @@ def draw_tokens(ax: Axes, tokens: Tokens, row: int, bands: Mapping[str, float], 
             ax.plot(
                 t[at] + MJD_ZERO,
                 mag[at],
-                ".",
-                ms=4,
+                BAND_MARKS.get(name, "."),
+                ms=3,
                 color=BAND_COLOURS.get(name, "#555555"),
                 label=for_figure(f"{name} ({at.sum()})"),
             )

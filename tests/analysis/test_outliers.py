@@ -28,6 +28,14 @@ def test_supernova_peaks_at_zero_with_flux_one():
     assert before == 0 and np.isfinite(after)
 
 
+def test_supernovae_rise_in_weeks():
+    """Type Ia supernovae take two to three weeks: simulated ones one to four from a tenth of the maximum."""
+    before = np.arange(-60.0, 0.1, 0.1)
+    for rise, fall in ((2.0, 15.0), (4.0, 27.0), (6.0, 40.0)):
+        days = -before[bazin(before, rise, fall) > 0.1][0]
+        assert 7 < days < 30, (rise, fall, days)
+
+
 @pytest.mark.parametrize("kind", EVENTS)
 def test_events_brighten_a_constant_star_and_nothing_else_changes(kind):
     lc, again, quiet = (planted(30, kind, seed=2, event=event) for event in (True, True, False))

@@ -158,3 +158,12 @@ def test_public_ci_binder_and_container_do_what_the_readme_does():
     assert "make setup" in container["postCreateCommand"]
     assert "python constraints/install.py" in (ROOT / "binder" / "postBuild").read_text()
     assert (ROOT / "binder" / "runtime.txt").read_text() == "python-3.11\n"
+
+
+def test_the_specimen_project_runs_and_finds_what_it_says(capsys):
+    (code,), names = blocks(BOOK / "teachers" / "specimen_project.md", "python"), {"__name__": "specimen"}
+    exec(compile(code, "specimen", "exec"), names)  # noqa: S102
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    kept = names["kept"]
+    assert (kept["no change"] > 0.999).all() and (kept["noise"] > 0.9).all()
+    assert 0.2 < kept["shift of each band"][0] < 0.45 and (kept["shift of each band"][1:] > 0.999).all()

@@ -13,6 +13,7 @@ from hidden_cells import without_unneeded
 from myst import markdown_pieces
 from notebooks import BOOK, HIDDEN, glued_by, read_notebook, tags_of
 from references import References
+from settings import settings_of
 
 NOTEBOOKS = sorted(f.stem for f in BOOK.glob("*.ipynb"))
 
@@ -150,3 +151,27 @@ def test_values_come_from_the_run():
 def test_equations_of_written_pages_have_numbers():
     book = References(BOOK)
     assert book.words("{eq}`eq-ntxent`", "04_pretraining") == "equation 1 of *Notation*"
+
+
+def test_settings_are_kept_and_results_are_hidden(copies):
+    text = "\n".join(cell["source"] for cell in read_notebook(copies / "10_scaling_out.ipynb")["cells"])
+    assert "of which training reaches 40%" in text and "at preset tiny" in text
+    assert "All passes then take … GPU-hours" in text
+
+
+@pytest.mark.parametrize(
+    "code, found",
+    [
+        ('preset = "tiny"\nglue("a", preset, display=False)', {"a": "tiny"}),
+        ('share, other = 0.4, measure()\nglue("a", share / 2)\nglue("b", other)', {"a": 0.2}),
+        (
+            'size = config.preset("tiny")\nglue("a", size.batch_size > 3)\nglue("b", f"{size.name}: {2:.1f}")',
+            {"b": "tiny: 2.0"},
+        ),
+        ('n = {"tiny": 2_400}.get("tiny", 12)\nglue("a", n)', {"a": 2_400}),
+        ('n = 3\nfor k in rows:\n    n = n + k\nglue("a", n)', {}),
+        ('n = 3\nn = count(n)\nglue("a", n)', {}),
+    ],
+)
+def test_what_is_a_setting(code, found):
+    assert settings_of({"cells": [{"cell_type": "code", "source": code}]}) == found

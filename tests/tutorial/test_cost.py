@@ -1,11 +1,13 @@
 """The cost of a run, against arithmetic done by hand."""
 
+import re
 from dataclasses import replace
 
 import pytest
+from notebooks import BOOK, code_of, read_notebook
 
 from astraclr.config import preset
-from astraclr.tutorial.cost import Assumed, cost, stars_seen, what_if
+from astraclr.tutorial.cost import Assumed, cost, paper_rate, paper_run, stars_seen, what_if
 
 
 def test_a_run_costs_what_arithmetic_says():
@@ -35,3 +37,13 @@ def test_nonsense_is_refused():
         cost(1, 1, Assumed(1, 1), devices=0)
     with pytest.raises(ValueError, match="utilisation 40: a share"):
         what_if(1, 1, 40)
+
+
+def test_the_papers_run_has_one_rate_and_one_function():
+    """Two cores at the measured rate; both chapters that print the bill take it from here."""
+    found = paper_run(paper_rate(), Assumed(price=0.10, watts=60))
+    assert list(found) == ["21 passes", "250 passes"]
+    assert found["250 passes"]["days"] == pytest.approx(419_952_000 / paper_rate() / 86_400)
+    for chapter in ("04_pretraining", "10_scaling_out"):
+        code = "\n".join(code_of(read_notebook(BOOK / f"{chapter}.ipynb")))
+        assert re.search(r"\bpaper_run\(", code) and re.search(r"\bpaper_rate\(", code), chapter

@@ -51,3 +51,12 @@ def test_map_and_confusion(ax):
     assert ax.get_legend_handles_labels()[1] == ["RR", "ECL", "unlabelled"]
     figures.draw_confusion(ax, score(np.array(["RR", "ECL"]), np.array(["RR", "RR"])))
     assert [t.get_text() for t in ax.texts] == ["1", "1"]
+
+
+def test_medians_of_bins_are_drawn_over_two_cycles():
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    figures.draw_binned(ax, np.array([0.1, 0.1, 0.1, 0.9, 0.999999]), np.array([1.0, 2.0, 9.0, 4.0, 6.0]), bins=2)
+    (line,) = ax.lines
+    assert np.allclose(line.get_xdata(), [0.25, 0.75, 1.25, 1.75]) and np.allclose(line.get_ydata(), [2, 5, 2, 5])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -110,8 +111,9 @@ def check(label: str, *answer: Any, **named: Any) -> Verdict:
     ex-ch1-ghosts: not yet. Three different periods are wanted, and you gave 1.
     """
     if label not in graded():
-        near = [known for known in graded() if known.split("-")[:2] == label.split("-")[:2]] or graded()
-        raise ValueError(f"no exercise {label!r} can be checked; there are {', '.join(near)}")
+        near = get_close_matches(label, graded(), n=5, cutoff=0.5)
+        remedy = f"did you mean {' or '.join(near)}?" if near else f"the exercises are {', '.join(graded())}"
+        raise ValueError(f"no exercise {label!r} can be checked; {remedy}")
     try:
         hint = _GRADERS[label](*answer, **named)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
@@ -135,7 +137,8 @@ def predicted(guess: Mapping[str, float | None], measured: Mapping[str, float]) 
     Returns
     -------
     DataFrame
-        Columns ``predicted``, ``measured`` and ``off``, the difference.
+        Columns ``predicted``, ``measured`` and ``off``, the difference. A notebook shows three digits, and
+        nothing where no prediction was made.
 
     Raises
     ------
@@ -150,5 +153,33 @@ def predicted(guess: Mapping[str, float | None], measured: Mapping[str, float]) 
     if unknown := set(guess) - set(measured):
         raise ValueError(f"nothing was measured of {', '.join(sorted(unknown))}; the names are {', '.join(measured)}")
     yours = [np.nan if guess.get(name) is None else float(guess[name]) for name in measured]  # type: ignore[arg-type]
-    table = pd.DataFrame({"predicted": yours, "measured": [float(v) for v in measured.values()]}, index=list(measured))
-    return table.assign(off=table["measured"] - table["predicted"])
+    table = _Shown({"predicted": yours, "measured": [float(v) for v in measured.values()]}, index=list(measured))
+    table["off"] = table["measured"] - table["predicted"]
+    return table
+
+
+class _Shown(pd.DataFrame):
+    """A table that a notebook shows with three digits and without NaN."""
+
+    def _repr_html_(self) -> str:
+        return self.map(short).style.to_html(table_uuid="predicted")
+
+    def __repr__(self) -> str:
+        return self.map(short).to_string()
+
+
+def short(value: float) -> str:
+    """Write a number with three digits, as pages show it; nothing for NaN, and no minus before a zero.
+
+    Examples
+    --------
+    >>> short(0.123456), short(-0.00001), short(12345.6), short(float("nan"))
+    ('0.123', '0', '12,346', '')
+    """
+    if np.isnan(value):
+        return ""
+    if abs(value) < 5e-4:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.3g}"

@@ -53,6 +53,11 @@ def _attend(attend: Attend) -> str | None:
     generator = torch.Generator().manual_seed(3)
     q, k, v = torch.randn(3, 7, 4, generator=generator).mul(1.5)
     mask = torch.tensor([False, False, True, False, False, True, True])
+    everything = torch.zeros_like(mask)  # without padding a softmax over the wrong axis is finite, too
+    over_queries = (q @ k.T / q.shape[-1] ** 0.5).softmax(0) @ v
+    unpadded = torch.as_tensor(attend(q, k, v, everything))
+    if unpadded.shape == over_queries.shape and torch.allclose(unpadded, over_queries, atol=1e-5):
+        return _ATTENTION_HINTS["queries"]
     given, right = torch.as_tensor(attend(q, k, v, mask)), _attention(q, k, v, mask)
     if given.shape != right.shape:
         return f"Your result has the shape {tuple(given.shape)}; each query gets one vector, as wide as a value."

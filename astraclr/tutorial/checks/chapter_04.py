@@ -21,7 +21,7 @@ def _literal(z: Tensor, temperature: float, *, mistake: str = "") -> float:
     """NT-Xent with one mistake in it, or none."""
     n_views, batch, _ = z.shape
     flat = (z if mistake == "lengths" else F.normalize(z, dim=-1)).flatten(0, 1).double()
-    logits = flat @ flat.T / (1.0 if mistake == "temperature" else temperature)
+    logits = flat @ flat.T / {"temperature": 1.0, "times": 1 / temperature}.get(mistake, temperature)
     row = torch.arange(n_views * batch)
     star = row // n_views if mistake == "order" else row % batch
     itself = row[:, None] == row
@@ -30,19 +30,25 @@ def _literal(z: Tensor, temperature: float, *, mistake: str = "") -> float:
     total = logits.masked_fill(left_out, -torch.inf).logsumexp(1, keepdim=True)
     if mistake == "positives":  # only its own positive, and strangers
         total = torch.logaddexp(total, logits)
-    pairs = (total - logits)[same & (row[:, None] < row) if mistake == "once" else same]
-    return float(pairs.sum() if mistake == "sum" else pairs.mean())
+    pairs = (total - logits)[same & (row[:, None] < row) if mistake in ("once", "sum once") else same]
+    if mistake == "sum views":  # a mean over anchors of the sum over their positives
+        return float(pairs.sum() / len(row))
+    return float(pairs.sum() if mistake in ("sum", "sum once") else pairs.mean())
 
 
+_SUM = "It is a sum over the pairs. Take their mean: the loss should not grow with the number of pairs."
 _LOSS_HINTS = {
     "lengths": "Scalar products are cosines only for vectors of length 1. What must be done to z first?",
     "temperature": "It ignores the temperature. Where does T stand in the formula?",
+    "times": "It multiplies by the temperature. A small T should make differences between similarities larger.",
     "itself": "An anchor is also compared with itself, which is always its best match. Which k does the sum leave out?",
     "positives": "Its denominator leaves out the other positives of the anchor. Over what does the sum run?",
     "order": "It pairs rows of different stars. z is (view, star, dimension): after flattening, how far apart are "
     "the rows of one star?",
     "once": "It counts each pair once. But the losses of (i, j) and (j, i) have different denominators.",
-    "sum": "It sums over the pairs. The loss of a batch should not grow with the number of its pairs.",
+    "sum": _SUM,
+    "sum once": _SUM,
+    "sum views": "It sums over the positives of an anchor. Take the mean over all pairs of an anchor and a positive.",
 }
 
 

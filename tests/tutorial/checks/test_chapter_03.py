@@ -42,6 +42,15 @@ def test_attention():
     )
 
 
+def test_a_softmax_over_the_queries_is_recognised():
+    """With padding it gives NaN, which has other causes too."""
+
+    def attend(q, k, v, mask):
+        return (q @ k.T / q.shape[-1] ** 0.5).masked_fill(mask, -torch.inf).softmax(0) @ v
+
+    assert "over the queries" in repr(check("ex-ch3-attention", attend))
+
+
 def test_nan():
     right = {"1e6": True, "inf": False, "nan": False}
     assert check("ex-ch3-nan", right)
