@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from astraclr.catalogs._dask import cluster
 from astraclr.catalogs._formats import Format
 from astraclr.catalogs._zubercal_tables import Layout, layout_of, tidy_frame
 
@@ -131,13 +132,7 @@ def _lsdb() -> Any:
 def _computing(client: Any, n_workers: int) -> Iterator[tuple[Any, int]]:
     """Give a function that computes a list of delayed, and how many at once are worth giving it."""
     if client is None and n_workers > 1:
-        from distributed import Client, LocalCluster
-
-        with (
-            LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
-            Client(cluster) as own,
-            _computing(own, n_workers) as computing,
-        ):
+        with cluster(n_workers) as own, _computing(own, n_workers) as computing:
             yield computing
     elif client is not None:
         workers = len(client.scheduler_info()["workers"])

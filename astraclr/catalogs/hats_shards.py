@@ -116,12 +116,9 @@ def _computed(tasks: list[Any], workers: int, client: Any) -> Iterator[Part]:
         for task in tasks:
             yield task.compute(scheduler="synchronous")
     elif client is None:
-        from distributed import Client, LocalCluster
+        from astraclr.catalogs._dask import cluster
 
-        with (
-            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
-            Client(cluster) as own,
-        ):
+        with cluster(workers) as own:
             yield from _computed(tasks, workers, own)
     else:
         from distributed import as_completed
