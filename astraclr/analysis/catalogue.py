@@ -88,7 +88,7 @@ def predict_catalogue(
     drop_repeated: bool = False,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Predict class probabilities for a catalogue of any size: as `embed_catalogue`, with `classifier.prediction_table`.
+    """Predict class probabilities for a catalogue of any size, by `classifier.prediction_table`; see `embed_catalogue`.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def _folder_of(checkpoint: str) -> Path:
 
 
 def _copy_encoder(source: Path, head: Path | None, folder: Path) -> None:
-    """Copy what workers need of a checkpoint beside the results: they may be on other machines, and it is of the run."""
+    """Copy what workers need of a checkpoint beside the results, since they may be on other machines."""
     import json
 
     weights = json.loads((source / "config.json").read_text())["weights"]
@@ -178,8 +178,8 @@ def _copy_encoder(source: Path, head: Path | None, folder: Path) -> None:
 
 def _as_hats(catalogue: Catalogue, table: TableParts, out: Path) -> None:
     """Write what makes a HATS catalogue of the files: metadata, list of partitions, and last its properties."""
-    from hats.catalog import PartitionInfo
-    from hats.io import write_parquet_metadata
+    from hats.catalog.partition_info import PartitionInfo
+    from hats.io.parquet_metadata import write_parquet_metadata
 
     pixels = catalogue.hats.get_healpix_pixels()
     rows = [table.done[name]["rows"] for name in table.files]
@@ -201,6 +201,7 @@ def _as_hats(catalogue: Catalogue, table: TableParts, out: Path) -> None:
         "skymap_order": None,
         "skymap_alt_orders": None,
         "moc_sky_fraction": None,
+        "hats_estsize": None,
     }
     kinds = {k: v for k, v in properties.items() if k in type(source).model_fields}
     source.copy_and_update(**kinds).to_properties_file(out)

@@ -1,9 +1,9 @@
-"""Tables of the stars of one partition: embeddings or predictions; what LSDB maps over a catalogue, and a worker runs."""
+"""Tables of the stars of one partition, embeddings or predictions: what LSDB maps and what a worker runs."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +14,14 @@ import pandas as pd
 import pyarrow as pa
 
 from astraclr.analysis.classifier import load_head, prediction_table
+from astraclr.catalogs._matching import recognised
+from astraclr.catalogs._open import Table
+from astraclr.catalogs._zubercal_tables import layout_of, tidy
 from astraclr.catalogs.partitions import HatsReader, Part, ShardReader
+from astraclr.config import ZTF_BANDS
 from astraclr.data.cleaning import Notes
 from astraclr.data.lightcurves import LightCurves
+from astraclr.data.names import identifiers
 from astraclr.data.table_parts import write_part
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint
 from astraclr.model.embedding import Fusion, embedding_table
@@ -95,7 +100,76 @@ def _loaded(folder: str, sha256: str, with_head: bool) -> tuple[Checkpoint, Head
     return checkpoint, load_head(Path(folder) / HEAD, checkpoint) if with_head else None
 
 
-def fused_table(lc: LightCurves, checkpoint: Checkpoint, fusion: Fusion = "mean", progress: bool = False) -> pd.DataFrame:
+def embed_partition(
+    frame: Any,
+    checkpoint: Checkpoint,
+    *,
+    fusion: Fusion = "mean",
+    carry: Sequence[str] = ("ra", "dec"),
+    bands: Mapping[str, float] = ZTF_BANDS,
+    drop_unknown_bands: bool = False,
+) -> pd.DataFrame:
+    """Embed one partition of a catalogue that LSDB has opened: the function for ``catalog.map_partitions``.
+
+    LSDB calls it once with an empty frame, and so knows the columns of the result; ``meta=`` is what that call gives.
+
+    Parameters
+    ----------
+    frame : NestedFrame; light curves in a nested column, and an object id, by names that `catalogs.read` knows
+    checkpoint : from `load_checkpoint`; Dask sends it to the workers
+    fusion : as in `model.embedding.embed`
+    carry : columns of the frame that the result keeps, where they are there
+    bands, drop_unknown_bands : as in `catalogs.read`
+
+    Returns
+    -------
+    DataFrame
+        `carry`, then the columns of `embedding_table` and ``fusion``, in Arrow types; with the index of the frame,
+        without stars that have no usable observation.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, or a band is unknown.
+
+    Examples
+    --------
+    In a notebook, with ``lsdb`` and a Dask client::
+
+        catalog = lsdb.open_catalog("my_catalogue")
+        embedded = catalog.map_partitions(embed_partition, load_checkpoint("laptop"))
+        embedded.head()  # one partition is computed; embedded.write_catalog("embeddings") computes all
+
+    >>> from astraclr.model.checkpoint import load_checkpoint
+    >>> from astraclr.simulation.simulate import simulate
+    >>> rows = simulate(2, seed=0).to_rows()
+    >>> embed_partition(rows, load_checkpoint("tiny")).shape
+    (2, 11)
+    """
+    source = pa.table({c: getattr(frame[c].array, "struct_array", None) or pa.array(frame[c]) for c in frame.columns})
+    options = {"quality_cut": True, "bands": dict(bands), "drop_unknown_bands": drop_unknown_bands}
+    fmt = recognised(Table(Path("frame"), "frame", source.schema, lambda *_: source))
+    layout = layout_of(source.schema, (None, "Class", "lc"), options | {"drop_repeated": False, "at_least": {}}, fmt)
+    if fmt.name == "irsa" or layout.object_id is None:
+        raise ValueError("the rows of this frame are parts of stars; it needs an object id and a row a star")
+    stars = tidy(source, layout)[0] if len(source) else None
+    if stars is None:
+        one = np.array([0])
+        some = LightCurves.from_arrays(one, one, one + 58_000.0, one + 15.0, one + 0.1, bands=layout.bands)
+        made, rows = as_arrow(fused_table(some, checkpoint, fusion)).slice(0, 0), np.array([], dtype=np.int64)
+    else:
+        number, ids = identifiers(source[layout.object_id], layout.object_id)
+        first = dict(zip(ids.tolist(), np.unique(number, return_index=True)[1].tolist(), strict=True))
+        made, rows = as_arrow(fused_table(stars, checkpoint, fusion)), np.array([first[k] for k in stars.object_id])
+    kept = [c for c in carry if c in source.schema.names]
+    table = _joined(source.select(kept).take(pa.array(rows)), made).to_pandas(types_mapper=pd.ArrowDtype)
+    table.index = frame.index[rows]
+    return table
+
+
+def fused_table(
+    lc: LightCurves, checkpoint: Checkpoint, fusion: Fusion = "mean", progress: bool = False
+) -> pd.DataFrame:
     """The table of `embedding_table` with the column ``fusion``, as `astraclr embed` writes it.
 
     Examples

@@ -1,4 +1,4 @@
-"""A Dask cluster to compute with: one of this machine, or a scheduler elsewhere; what is missing is said in one line."""
+"""A Dask cluster to compute with, of this machine or of a scheduler elsewhere; what is missing is said in one line."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class HatsReader:
         first = dict(zip(ids.tolist(), np.unique(number, return_index=True)[1].tolist(), strict=True))
         carried = table.select(list(self.carried)).take(pa.array([first[name] for name in stars.object_id.tolist()]))
         if HEALPIX not in self.carried:
-            from hats.pixel_math import compute_spatial_index
+            from hats.pixel_math.spatial_index import compute_spatial_index
 
             ra, dec = (carried[c].to_numpy() for c in self.sky)
             carried = carried.add_column(0, HEALPIX, pa.array(compute_spatial_index(ra, dec)))
@@ -212,11 +212,11 @@ def _part(catalogue: Any, pixel: Any) -> Part:
 
 def _files(where: Any) -> Iterator[Any]:
     """The parquet files of a partition, opened; usually one."""
-    from hats.io import file_io
+    from hats.io.file_io.file_io import read_parquet_file
 
     several = sorted(where.glob("*.parquet")) if where.is_dir() else [where]
     for path in several:
-        with about(path), file_io.read_parquet_file(path) as file:
+        with about(path), read_parquet_file(path) as file:
             yield file
 
 

@@ -37,7 +37,9 @@ def run_key(settings: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def write_part(pieces: Iterable[tuple[pa.Table | None, Notes, int]], folder: Path, file: str, key: str) -> dict[str, Any]:
+def write_part(
+    pieces: Iterable[tuple[pa.Table | None, Notes, int]], folder: Path, file: str, key: str
+) -> dict[str, Any]:
     """Write one part, a piece at a time, as one parquet file, whole or not at all; without rows there is no file.
 
     Parameters
@@ -100,7 +102,9 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         version = manifest["version"]
         if odd := [k for k, kind in wanted.items() if not isinstance(manifest.get(k), kind)]:
             raise ValueError(f"its field {odd[0]} is missing or of the wrong kind")
-        if odd := [p["file"] for p in manifest["parts"] if ".." in Path(p["file"]).parts or Path(p["file"]).is_absolute()]:
+        if odd := [
+            p["file"] for p in manifest["parts"] if ".." in Path(p["file"]).parts or Path(p["file"]).is_absolute()
+        ]:
             raise ValueError(f"{odd[0]} is no name of a file in this folder")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not the manifest of a table in parts ({error}); {_REMEDY}") from error
