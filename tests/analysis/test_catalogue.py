@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -60,11 +60,9 @@ def hats(stars, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(hats, tmp_path_factory):
-    """Its embeddings, made without a cluster, in pieces of 3 stars."""
+    """Its embeddings, made without a cluster."""
     out = tmp_path_factory.mktemp("alone") / "embeddings"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partitions, "PIECE_STARS", 3)
-        result = run("embed", hats, "--out", out, "--checkpoint", "tiny", "--workers", 1)
+    result = run("embed", hats, "--out", out, "--checkpoint", "tiny", "--workers", 1)
     assert result.exit_code == 0, result.output
     assert f"47 stars in {len(read_manifest(out)['parts'])} partitions" in result.stdout
     assert "note: dropped: " in result.stderr
@@ -77,9 +75,22 @@ def test_the_embeddings_are_those_of_the_stars(alone, stars):
     same = stars[np.array([place[name] for name in table.object_id])]
     assert len(table) == 47 and table.checkpoint == tiny.sha256 and table.label.tolist() == same.label.tolist()
     np.testing.assert_allclose(table.x, embed(same, tiny), atol=1e-5)
-    groups = [pq.read_metadata(f).num_row_groups for f in part_files(alone)]
-    assert max(groups) > 1  # the pieces of 3 stars
     assert not list(alone.rglob("*.part"))
+
+
+def test_a_partition_is_read_in_bounded_pieces(hats, monkeypatch):
+    source = partitions.catalogue_of(hats)
+    part = max(source.parts, key=lambda p: p.where.stat().st_size)
+    (whole,) = source.reader.pieces(part)
+    monkeypatch.setattr(partitions, "PIECE_STARS", 3)
+    by_stars = list(source.reader.pieces(part))
+    monkeypatch.setattr(partitions, "PIECE_BYTES", 1)
+    by_bytes = list(source.reader.pieces(part))
+    for pieces, most in ((by_stars, 3), (by_bytes, 1)):
+        assert max(piece.rows for piece in pieces) == most < whole.rows == sum(piece.rows for piece in pieces)
+        names = [name for piece in pieces if piece.stars is not None for name in piece.stars.object_id]
+        assert names == whole.stars.object_id.tolist()
+        assert pa.concat_tables([p.carried for p in pieces if p.carried is not None]).equals(whole.carried)
 
 
 def test_lsdb_opens_the_result_and_joins_it_with_its_source(hats, alone):
@@ -95,8 +106,7 @@ def test_lsdb_opens_the_result_and_joins_it_with_its_source(hats, alone):
     assert (joined["Class"] == joined["label_found"]).all() and (joined["ra"] == joined["ra_found"]).all()
 
 
-def test_a_second_run_writes_nothing_and_what_is_lost_is_written_again(hats, alone, tmp_path, monkeypatch):
-    monkeypatch.setattr(partitions, "PIECE_STARS", 3)
+def test_a_second_run_writes_nothing_and_what_is_lost_is_written_again(hats, alone, tmp_path):
     out = shutil.copytree(alone, tmp_path / "copy")
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
     result = run("embed", hats, "--out", out, "--checkpoint", "tiny")  # two workers, which need not start
@@ -110,7 +120,6 @@ def test_a_second_run_writes_nothing_and_what_is_lost_is_written_again(hats, alo
 
 
 def test_an_interrupted_run_goes_on(hats, alone, tmp_path, monkeypatch):
-    monkeypatch.setattr(partitions, "PIECE_STARS", 3)
     out, do_part, calls = tmp_path / "out", catalogue.do_part, []
 
     def stopping(*call):
@@ -183,7 +192,6 @@ def test_a_killed_worker_loses_nothing_and_changes_no_byte(hats, alone, tmp_path
         os.kill(pid[0], signal.SIGKILL)
 
     with _dask.cluster(2) as client:
-        client.run(lambda: setattr(partitions, "PIECE_STARS", 3))
         pid.append(next(iter(client.run(os.getpid).values())))
         killer = threading.Thread(target=kill, daemon=True)
         killer.start()
@@ -191,8 +199,7 @@ def test_a_killed_worker_loses_nothing_and_changes_no_byte(hats, alone, tmp_path
         killer.join(timeout=30)
         assert pid[0] not in client.run(os.getpid).values()
     assert found["rows"] == 47
-    size = {f: len(data) for f, data in contents(out).items() if "Npix" in f}
-    assert size.keys() == {f for f in contents(alone) if "Npix" in f}
+    assert contents(out) == contents(alone)
 
 
 def test_damaged_manifests_are_one_line(alone, tmp_path):
