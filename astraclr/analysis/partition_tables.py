@@ -67,15 +67,18 @@ def do_part(job: Job, reader: HatsReader | ShardReader, part: Part) -> dict[str,
     """
     import torch
 
-    torch.set_num_threads(job.threads)
-    make = _maker(job)
+    make, before = _maker(job), torch.get_num_threads()
 
     def pieces() -> Iterator[tuple[pa.Table | None, Notes, int]]:
         for piece in reader.pieces(part):
             table = None if piece.stars is None else _joined(piece.carried, as_arrow(make(piece.stars)))
             yield table, piece.notes, piece.rows
 
-    facts = write_part(pieces(), Path(job.out), f"{part.name}.parquet", job.key)
+    torch.set_num_threads(job.threads)
+    try:
+        facts = write_part(pieces(), Path(job.out), f"{part.name}.parquet", job.key)
+    finally:
+        torch.set_num_threads(before)
     return facts | {"peak_mb": peak_mb()}
 
 

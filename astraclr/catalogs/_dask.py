@@ -68,7 +68,7 @@ def _connected(client: Callable[..., Any], address: str) -> Any:
             f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`, and give the address "
             "that it prints, such as tcp://10.0.0.1:8786"
         ) from error
-    if not made.scheduler_info()["workers"]:
+    if not made.nthreads():
         made.close()
         raise ValueError(f"the Dask scheduler at {address} has no worker; start some with `dask worker {address}`")
     return made
@@ -90,7 +90,7 @@ def as_done(client: Any, function: Callable[..., Any], calls: Sequence[tuple[Any
         return
     from distributed import KilledWorker, as_completed
 
-    at_once = _AT_ONCE * max(1, len(client.scheduler_info()["workers"]))
+    at_once = _AT_ONCE * max(1, len(client.nthreads()))
     left = iter(calls)
     running = [client.submit(function, *call, pure=False) for call in islice(left, at_once)]
     done = as_completed(running)

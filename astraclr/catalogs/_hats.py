@@ -135,7 +135,7 @@ def _computing(client: Any, n_workers: int) -> Iterator[tuple[Any, int]]:
         with cluster(n_workers) as own, _computing(own, n_workers) as computing:
             yield computing
     elif client is not None:
-        workers = len(client.scheduler_info()["workers"])
+        workers = len(client.nthreads())
         yield (lambda some: client.gather(client.compute(some))), 2 * max(1, workers)
     else:
         from dask.base import compute

@@ -103,15 +103,16 @@ class HatsReader:
 
     def pieces(self, part: Part) -> Iterator[Piece]:
         """Stars of one partition, in pieces."""
-        for file in _files(part.where):
-            columns = list(dict.fromkeys([*self.layout.columns, *self.carried]))
-            if not self.by_star:
-                yield self._piece(file.read(columns=columns))
-                continue
-            rows = file.metadata.num_rows
-            size = max(1, min(PIECE_STARS, PIECE_BYTES * rows // max(1, _bytes(file, columns))))
-            for batch in file.iter_batches(batch_size=size, columns=columns):
-                yield self._piece(pa.Table.from_batches([batch]))
+        columns = list(dict.fromkeys([*self.layout.columns, *self.carried]))
+        for path in _files(part.where):
+            with about(path), _opened(path) as file:
+                if not self.by_star:
+                    yield self._piece(file.read(columns=columns))
+                    continue
+                rows = file.metadata.num_rows
+                size = max(1, min(PIECE_STARS, PIECE_BYTES * rows // max(1, _bytes(file, columns))))
+                for batch in file.iter_batches(batch_size=size, columns=columns):
+                    yield self._piece(pa.Table.from_batches([batch]))
 
     def _piece(self, table: pa.Table) -> Piece:
         needed = dict.fromkeys(c.split(".")[0] for c in self.layout.columns)
@@ -197,7 +198,7 @@ def _of_hats(path: str, options: dict[str, Any]) -> Catalogue:
     sizes = [Path(str(p.where)).stat().st_size for p in parts if Path(str(p.where)).is_file()]
     facts["bytes"] = hashlib.sha256(" ".join(map(str, sizes)).encode()).hexdigest() if sizes else ""
     reader = HatsReader(path, layout, tuple(dict.fromkeys(carried)), by_star, sky)
-    return Catalogue(facts, int(info.total_rows), parts, reader, catalogue)
+    return Catalogue(facts, int(info.total_rows or 0), parts, reader, catalogue)
 
 
 def _part(catalogue: Any, pixel: Any) -> Part:
@@ -210,14 +211,15 @@ def _part(catalogue: Any, pixel: Any) -> Part:
     return Part(f"{folder}/Npix={pixel.pixel}", where)
 
 
-def _files(where: Any) -> Iterator[Any]:
-    """The parquet files of a partition, opened; usually one."""
+def _files(where: Any) -> list[Any]:
+    """The parquet files of a partition, usually one."""
+    return sorted(where.glob("*.parquet")) if where.is_dir() else [where]
+
+
+def _opened(path: Any) -> Any:
     from hats.io.file_io.file_io import read_parquet_file
 
-    several = sorted(where.glob("*.parquet")) if where.is_dir() else [where]
-    for path in several:
-        with about(path), read_parquet_file(path) as file:
-            yield file
+    return read_parquet_file(path)
 
 
 def _bytes(file: Any, columns: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +56,9 @@ def is_folder(out: Path, suffixes: Sequence[str], source: Path, workers: int | N
             f"cannot write {out}: the name must end in {' or '.join(suffixes)}; a folder is written for a HATS "
             "catalogue or for shards (`astraclr shards` makes them)"
         )
-    if "://" not in str(source) and (out.resolve() == source.resolve() or source.resolve() in out.resolve().parents):
+    if "://" not in str(located(source)) and (
+        out.resolve() == source.resolve() or source.resolve() in out.resolve().parents
+    ):
         raise ValueError(f"cannot write {out}: it would lie in the catalogue {source}; choose another folder")
     term.check_folder(out)
     term.need_extra("data", "lsdb", "distributed")
@@ -103,13 +106,25 @@ def run(
     cleaning = {"bands": bands or ZTF_BANDS, "drop_unknown_bands": unknown, "drop_repeated": repeated}
     saved = f"what is done is in {out}; run the same command to go on"
     with term.stoppable(lambda: saved), computing(*computed) as where:
-        found = do(source, out, progress=True, **cleaning, **where, **options)
+        found = do(located(source), out, progress=True, **cleaning, **where, **options)
     term.say_notes(found["notes"])
     if not found["written"]:
         typer.echo(f"all {found['rows']:,} stars were done before: {out}")
         return
     memory = f", at most {found['peak_mb']:,.0f} MB a worker" if found["peak_mb"] else ""
     typer.echo(f"{found['rows']:,} stars in {len(found['parts']):,} partitions{memory}: {out}")
+
+
+def located(path: Path) -> Path | str:
+    """A path as it was typed: of an address, a path leaves one slash out.
+
+    Examples
+    --------
+    >>> located(Path("hf://datasets/one/two"))
+    'hf://datasets/one/two'
+    """
+    text = re.sub(r"^([a-z0-9]{2,}):/(?!/)", r"\1://", str(path))
+    return text if "://" in text else path
 
 
 def _holds_shards(path: Path) -> bool:
@@ -121,4 +136,4 @@ def _holds_shards(path: Path) -> bool:
 def _is_hats(path: Path) -> bool:
     from astraclr.catalogs._hats import is_hats
 
-    return is_hats(path)
+    return is_hats(located(path))
