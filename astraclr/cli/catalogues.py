@@ -51,7 +51,8 @@ def is_folder(out: Path, suffixes: Sequence[str], source: Path, workers: int | N
         term.check_output(out, suffixes, source)
         return False
     if not (_holds_shards(source) or _is_hats(source)):
-        term.check_output(out, suffixes, source)
+        if out.suffix or out.is_dir():
+            term.check_output(out, suffixes, source)
         raise ValueError(
             f"cannot write {out}: the name must end in {' or '.join(suffixes)}; a folder is written for a HATS "
             "catalogue or for shards (`astraclr shards` makes them)"
