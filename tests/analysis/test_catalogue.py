@@ -47,7 +47,7 @@ def hats(stars, tmp_path_factory):
     lsdb = pytest.importorskip("lsdb", reason="needs the extra data")
     some, rng = stars[:48], np.random.default_rng(1)
     frame = some.to_nested().rename(columns={"label": "Class"})
-    frame["ra"], frame["dec"] = rng.uniform(0, 360, 48), np.degrees(np.arcsin(rng.uniform(-1, 1, 48)))
+    frame["ra"], frame["dec"] = rng.uniform(5, 85, 48), rng.uniform(5, 40, 48)  # few partitions
     mjd = some.mjd.copy()
     mjd[: some.offsets[3]] = np.nan
     frame["lc.mjd"] = mjd
@@ -99,11 +99,15 @@ def test_lsdb_opens_the_result_and_joins_it_with_its_source(hats, alone):
 
     found, source = lsdb.open_catalog(alone), lsdb.open_catalog(hats)
     with dask.config.set(scheduler="synchronous"):
-        joined = source.join(found, left_on="object_id", right_on="object_id", suffixes=("", "_found")).compute(
-            progress_bar=False
-        )
+        joined = source.join(
+            found,
+            left_on="object_id",
+            right_on="object_id",
+            suffixes=("", "_found"),
+            suffix_method="overlapping_columns",
+        ).compute(progress_bar=False)
     assert len(joined) == 47
-    assert (joined["Class"] == joined["label_found"]).all() and (joined["ra"] == joined["ra_found"]).all()
+    assert (joined["Class"] == joined["label"]).all() and (joined["ra"] == joined["ra_found"]).all()
 
 
 def test_a_second_run_writes_nothing_and_what_is_lost_is_written_again(hats, alone, tmp_path):
@@ -112,7 +116,7 @@ def test_a_second_run_writes_nothing_and_what_is_lost_is_written_again(hats, alo
     result = run("embed", hats, "--out", out, "--checkpoint", "tiny")  # two workers, which need not start
     assert result.stdout == f"all 47 stars were done before: {out}\n"
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
-    part_files(out)[2].write_bytes(b"damaged")
+    part_files(out)[1].write_bytes(b"damaged")
     with pytest.raises(ValueError, match="1 of .* files are missing or damaged"):
         read_embeddings(out)
     assert run("embed", hats, "--out", out, "--checkpoint", "tiny", "--workers", 1).exit_code == 0
@@ -124,7 +128,7 @@ def test_an_interrupted_run_goes_on(hats, alone, tmp_path, monkeypatch):
 
     def stopping(*call):
         calls.append(call)
-        if len(calls) == 4:
+        if len(calls) == 2:
             raise KeyboardInterrupt
         return do_part(*call)
 
