@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-RUNTIME = ("cli", "plot", "book", "data", "interop", "log")
+RUNTIME = ("cli", "plot", "book", "data", "interop", "similar", "log")
 ALLOWED = {  # `astraclr figure` and the results of the benchmarks run or read chapters
     "astraclr": ("", *RUNTIME),
     "book": ("", "cli", "plot", "book"),
@@ -32,6 +32,7 @@ BLOCKED = (
     "yaml",
     "lsdb",
     "onnx",
+    "faiss",
     "tensorboard",
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from astraclr.catalogs._cluster import local_client
+from astraclr.catalogs._dask import cluster
 from astraclr.catalogs._format import Format
 from astraclr.catalogs._zubercal_tables import Layout, layout_of, tidy_frame
 
@@ -141,10 +141,10 @@ def _lsdb() -> Any:
 def _computing(client: Any, n_workers: int) -> Iterator[tuple[Any, int]]:
     """Give a function that computes a list of delayed, and how many at once are worth giving it."""
     if client is None and n_workers > 1:
-        with local_client(n_workers) as own, _computing(own, n_workers) as computing:
+        with cluster(n_workers) as own, _computing(own, n_workers) as computing:
             yield computing
     elif client is not None:
-        workers = len(client.scheduler_info()["workers"])
+        workers = len(client.nthreads())
         yield (lambda some: client.gather(client.compute(some))), 2 * max(1, workers)
     else:
         from dask.base import compute

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from astraclr.catalogs._cluster import local_client
+from astraclr.catalogs._dask import cluster
 from astraclr.config import ZTF_BANDS
 from astraclr.data.lightcurves import PAPER_CUT
 from astraclr.data.shard_manifest import Book, Part
@@ -117,7 +117,7 @@ def _computed(tasks: list[Any], workers: int, client: Any) -> Iterator[Part]:
         for task in tasks:
             yield task.compute(scheduler="synchronous")
     elif client is None:
-        with local_client(workers) as own:
+        with cluster(workers) as own:
             yield from _computed(tasks, workers, own)
     else:
         from distributed import as_completed

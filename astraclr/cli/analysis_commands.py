@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from astraclr.cli import inputs, parsing
+from astraclr.cli import catalogues, inputs, parsing
 from astraclr.cli import terminal as term
 from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknown, File, Label, Seed, Threads
 
@@ -156,10 +156,16 @@ def _fit_and_save_head(table: Embeddings, c: float, accuracy: float, file: Path,
 def predict(
     file: File,
     out: Annotated[
-        Path, typer.Option(help="Parquet or CSV file to write, with one row for each star.", show_default=False)
+        Path,
+        typer.Option(
+            help="Parquet or CSV file to write, with one row for each star; for a HATS catalogue or shards a folder.",
+            show_default=False,
+        ),
     ],
     checkpoint: CheckpointName = "laptop",
     head: _Head = None,
+    workers: catalogues.Workers = None,
+    scheduler: catalogues.Scheduler = None,
     threads: Threads = 1,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
@@ -169,11 +175,12 @@ def predict(
 
     Predictions flagged "few epochs" or "unlike training stars" are not reliable. The shipped heads were fitted on
     simulated stars; their confidence falls with the distance from these, and the report says what it was worth on real
-    stars.
+    stars. Where OUT is a folder, a HATS catalogue or shards are read as by `astraclr embed`.
 
     Example: astraclr predict stars.parquet --out predictions.csv
+    More stars than memory: astraclr predict my_catalogue --out classes --workers 4
     """
-    term.check_output(out, [".parquet", ".csv"], file)
+    in_parts = catalogues.is_folder(out, [".parquet", ".csv"], file, workers, scheduler)
     parsing.parse_bands(band)
     from astraclr.analysis.classifier import load_head
     from astraclr.analysis.predictions import prediction_table
@@ -187,6 +194,13 @@ def predict(
             f"{folder} holds no head ({inputs.HEAD}); embed labelled stars, then fit one with "
             f"`astraclr probe EMBEDDINGS --save-head {folder}`"
         )
+    if in_parts:
+        from astraclr.analysis.catalogue import predict_catalogue
+
+        how = {"checkpoint": str(folder), "head": head_file, "threads": threads}
+        read = (band, drop_unknown_bands, drop_repeated)
+        catalogues.run(predict_catalogue, (file, out), (workers, scheduler), read, how)
+        return
     classifier = load_head(head_file, encoder)
     stars = inputs.read_stars(file, band, drop_unknown_bands, drop_repeated)
     table = prediction_table(stars, encoder, classifier, progress=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from astraclr.cli import inputs, parsing
+from astraclr.cli import catalogues, inputs, parsing
 from astraclr.cli import terminal as term
 from astraclr.cli._options import (
     Band,
@@ -15,7 +15,6 @@ from astraclr.cli._options import (
     DropRepeated,
     DropUnknown,
     File,
-    Parquet,
     Preset,
     Seed,
     Threads,
@@ -121,11 +120,19 @@ def _saved(folder: Path) -> str:
 
 def embed(
     file: File,
-    out: Parquet,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Parquet file to write, with one row for each star; for a HATS catalogue or shards a folder.",
+            show_default=False,
+        ),
+    ],
     checkpoint: CheckpointName = "laptop",
     fusion: Annotated[
         str, typer.Option(help="Join the embeddings of the crops by mean or by concat (one after the other).")
     ] = "mean",
+    workers: catalogues.Workers = None,
+    scheduler: catalogues.Scheduler = None,
     threads: Threads = 1,
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
@@ -135,19 +142,30 @@ def embed(
 
     Beside each embedding the table holds the epochs used per band, missing bands, and which encoder made it.
 
+    Where OUT is a folder, FILE is a HATS catalogue or a folder of shards that need not fit into memory: it is embedded
+    a partition at a time, on Dask. The result of a HATS catalogue is one too. After an interruption the same command
+    continues.
+
     Example: astraclr embed stars.parquet --checkpoint tiny --out embeddings.parquet
+    More stars than memory: astraclr embed my_catalogue --out embeddings --workers 4
     """
-    term.check_output(out, [".parquet"], file)
+    in_parts = catalogues.is_folder(out, [".parquet"], file, workers, scheduler)
     parsing.parse_bands(band)
     if fusion not in ("mean", "concat"):
         raise ValueError(f"no fusion {fusion!r}; choose mean or concat")
-    from astraclr.model.embedding import embedding_table
+    if in_parts:
+        from astraclr.analysis.catalogue import embed_catalogue
+
+        how = {"checkpoint": str(inputs.find_checkpoint(checkpoint)[1]), "fusion": fusion, "threads": threads}
+        read = (band, drop_unknown_bands, drop_repeated)
+        catalogues.run(embed_catalogue, (file, out), (workers, scheduler), read, how)
+        return
+    from astraclr.analysis.partition_tables import fused_table
 
     term.use_threads(threads)
     encoder, _ = inputs.find_checkpoint(checkpoint)
     stars = inputs.read_stars(file, band, drop_unknown_bands, drop_repeated)
-    table = embedding_table(stars, encoder, fusion=fusion, progress=True)
-    table.insert(len(table.columns) - 1, "fusion", fusion)
+    table = fused_table(stars, encoder, fusion, progress=True)
     term.write_table(table, out)
     lacking = sum(table["missing_bands"] != "")
     term.tell(f"{len(table):,} stars embedded with {encoder.name}, {lacking:,} of them lack a band: {out}")

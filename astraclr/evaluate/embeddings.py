@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from astraclr.data import cleaning
 from astraclr.data.parquet import open_parquet
+from astraclr.data.table_parts import is_parts, part_files
 from astraclr.evaluate.metrics import majority
 from astraclr.evaluate.probes import PAPER_BOOTSTRAPS, PAPER_C, PAPER_K, linear_probe, weighted_knn
 from astraclr.evaluate.splits import split_by_object
@@ -46,7 +48,11 @@ class Embeddings:
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
-    """Read a parquet table with the columns object_id, label, embedding, and optionally checkpoint and fusion.
+    """Read a table with the columns object_id, label, embedding, and optionally checkpoint and fusion.
+
+    Parameters
+    ----------
+    path : parquet file, or the folder of a table in parts (`data.table_parts`), as `astraclr embed` writes them
 
     Raises
     ------
@@ -64,11 +70,13 @@ def read_embeddings(path: str | Path) -> Embeddings:
     ...     read_embeddings(f"{folder}/embeddings.parquet").x.shape
     (1, 2)
     """
-    file = open_parquet(path)
+    wanted = ("object_id", "label", "embedding", "checkpoint", "fusion")
     try:
-        cleaning.need(file.schema_arrow.names, ("object_id", "label", "embedding"))
-        wanted = ("object_id", "label", "embedding", "checkpoint", "fusion")
-        table = file.read(columns=[c for c in wanted if c in file.schema_arrow.names])
+        pieces = []
+        for file in map(open_parquet, part_files(path) if is_parts(path) else [path]):
+            cleaning.need(file.schema_arrow.names, wanted[:3])
+            pieces.append(file.read(columns=[c for c in wanted if c in file.schema_arrow.names]))
+        table = pa.concat_tables(pieces)
         values, length = cleaning.flatten(table["embedding"], "embedding")
     except ValueError as error:
         raise ValueError(f"{path}: {error}; make the table with `astraclr embed`") from error

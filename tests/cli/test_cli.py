@@ -32,7 +32,19 @@ from astraclr.simulation.simulate import simulate
 from astraclr.train.pretrain import pretrain
 from astraclr.train.step import update
 
-COMMANDS = ("simulate", "info", "pretrain", "embed", "probe", "predict", "explore", "export", "fetch", "figure")
+COMMANDS = (
+    "simulate",
+    "info",
+    "pretrain",
+    "embed",
+    "probe",
+    "predict",
+    "similar",
+    "explore",
+    "export",
+    "fetch",
+    "figure",
+)
 
 
 def run(*args):
