@@ -60,17 +60,25 @@ class Runner:
         files = [p for top in ("astraclr", "benchmarks") for p in sorted((self.root / top).rglob("*.py"))]
         return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
 
-    def fresh(self, task: Task) -> bool:
-        """Whether a task need not run, now that those before it have run."""
-        return not why_stale(task, table(self.root), self.root)
+    def fresh(self, one: Task) -> bool:
+        """Whether a task need not run, now that those before it have run; doit takes the name "task" for its own."""
+        return not why_stale(one, table(self.root), self.root)
 
-    def run(self, task: Task) -> bool:
-        """Run a task; whether it succeeded."""
+    def run(self, one: Task) -> bool:
+        """Run a task where that is possible; whether it succeeded."""
         if self.stopping.is_set():
             return False
-        if missing := cannot(task):
-            self.say(f"{task.name}: not made here; it {missing}")
+        if missing := cannot(one):
+            self.say(f"{one.name}: not made here; it {missing}")
             return False
+        try:
+            return self.made(one)
+        except Exception as error:  # such as a result that is no JSON; doit says nothing of it
+            self.say(f"{one.name}: not recorded; {type(error).__name__}: {error}")
+            return False
+
+    def made(self, task: Task) -> bool:
+        """Run a command and keep how it went; whether its result is there and recorded."""
         before = self.spent(task)
         self.keep(task, before, whole=False)  # until it ends: what a kill takes is not counted
         self.say(f"{task.name}: begun; {cost(task, self.root)[1]} the last time")
