@@ -143,7 +143,7 @@ class Runner:
 
     def say(self, line: str) -> None:
         """A line with the time of day, past whatever captures the output of tasks."""
-        print(time.strftime("%H:%M:%S"), line, file=sys.__stdout__, flush=True)
+        print(f"{time.strftime('%H:%M:%S')} {line}\n", end="", file=sys.__stdout__, flush=True)
 
     def doit_tasks(self) -> Iterator[dict[str, Any]]:
         """The tasks as doit takes them."""

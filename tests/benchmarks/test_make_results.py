@@ -237,14 +237,16 @@ SLOW = (
     "for k in range(4):\n"
     "    if str(k) in d['rows']: continue\n"
     "    p.Path('log').open('a').write(str(k)); d['rows'][str(k)] = k; f.write_text(json.dumps(d))\n"
-    "    if k == 1 and p.Path('wait').exists(): time.sleep(60)\n"
+    "    if k == 1 and p.Path('wait').exists(): time.sleep(600)\n"
 )
 FAKES = [
     fake("after", "import pathlib as p; p.Path('after.json').write_text(p.Path('slow.json').read_text())", "slow"),
     fake("slow", SLOW, "first"),
     fake("first", "import pathlib as p; p.Path('first.json').write_text('[]'); p.Path('log').open('a').write('f')"),
     fake(
-        "speed", "import pathlib as p; p.Path('speed.json').write_text(str(p.Path('after.json').exists()))", alone=True
+        "speed",
+        "import pathlib as p; p.Path('speed.json').write_text(str(p.Path('after.json').exists()).lower())",
+        alone=True,
     ),
 ]
 DRIVER = """
@@ -269,13 +271,15 @@ def nothing_known(monkeypatch):
 def test_a_killed_run_goes_on_where_it_stopped(root, tmp_path, nothing_known, capfd, monkeypatch):
     (tmp_path / "wait").touch()
     paths = [str(root / p) for p in ("benchmarks", "tests/benchmarks", "tests", ".")]
-    with subprocess.Popen([sys.executable, "-c", DRIVER.format(paths=paths)], cwd=tmp_path) as call:
-        child = tmp_path / "_build" / "results" / "slow.pid"
-        end = time.monotonic() + 60
+    call = subprocess.Popen([sys.executable, "-c", DRIVER.format(paths=paths)], cwd=tmp_path)
+    child, end = tmp_path / "_build" / "results" / "slow.pid", time.monotonic() + 300
+    try:
         while not (tmp_path / "log").exists() or (tmp_path / "log").read_text() != "f01":
             assert time.monotonic() < end and call.poll() is None
             time.sleep(0.05)
+    finally:
         call.kill()  # its task lives on
+        call.wait()
     with pytest.raises(SystemExit, match=r"tasks of an earlier `make results` still run \(slow: process \d+\)"):
         make_results.main([], FAKES, tmp_path)
     os.kill(int(child.read_text().split()[-1]), signal.SIGKILL)
