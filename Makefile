@@ -25,7 +25,7 @@ export NUMBA_NUM_THREADS ?= 1
 # Where chapters keep what they trained.
 export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
 
-.PHONY: help setup book test check-site check-processors pdf student slides bench-representation lint audit wheel clean
+.PHONY: help setup book test check-site check-processors pdf student slides bench-representation results lint audit wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -36,6 +36,7 @@ help:
 	@echo "make check-processors [ARGS='--settings avx2']      the chapters as other processors round, words and figures checked"
 	@echo "make pdf                                           after make book: the whole book to print, _build/book.pdf"
 	@echo "make bench-representation [PRESET=tiny] [ARGS='--rows paper* --seeds 1']  every encoder beside its controls, as JSON"
+	@echo "make results [JOBS=2] [ARGS=--list]                every stale committed result, encoder and card again; --list only says which and why"
 	@echo "make student                                       notebooks without solutions: _build/student/ and _build/student.zip"
 	@echo "make slides [PRESET=tiny]                          a deck a chapter, after make book: _build/slides/"
 	@echo "make setup                                         the environment only: $(VENV), Python >= 3.11 (PYTHON=...)"
@@ -87,6 +88,10 @@ slides: $(STAMP)
 
 bench-representation: $(STAMP)
 	$(BIN)/python benchmarks/representation.py --preset $(PRESET) $(ARGS)
+
+# Hours: it says how many before it starts. After a stop the same command goes on.
+results: $(STAMP)
+	@$(BIN)/python benchmarks/make_results.py --jobs $(JOBS) $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from astraclr.files import replacing
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Read and write files of a folder while no other process does so under this lock; Windows has none."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def write_results(path: Path, table: dict[str, Any]) -> None:
@@ -52,3 +72,9 @@ def in_own_process(script: str, *words: object) -> Any:
     """Run a script with arguments in a process of its own, and read the JSON that it prints."""
     command = [sys.executable, script, *map(str, words)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def real_data() -> Path:
+    """Folder of real light curves, which are not part of the project: ASTRACLR_REAL_DATA, or ../shared/real."""
+    given = os.environ.get("ASTRACLR_REAL_DATA")
+    return Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "real"

@@ -1,14 +1,15 @@
 """What each difference between the paper's code and `corrected` does to a linear probe, one switch at a time.
 
-Usage: python benchmarks/differences.py [--seeds 2] [--steps 200] [--only NAME ...]
+Usage: python benchmarks/differences.py [--seeds 2] [--steps 200] [--only NAME ...] [--third NAME ...]
 
 Every run trains the `tiny` encoder for fewer steps than the preset, so that all of them take about an hour on one idle
 core, and stands beside the same encoder with random weights. Runs that are there, and would come out the same, are not
-repeated. Writes benchmarks/results/differences.json.
+repeated. Runs named by --third are made with one more seed. Writes benchmarks/results/differences.json.
 """
 
 import argparse
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,18 +103,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--only", nargs="*", choices=list(RUNS), help="write the file only when all runs are there")
+    parser.add_argument("--third", nargs="*", choices=list(RUNS), default=[], help="runs of one seed more")
     options = parser.parse_args()
     folder = cache_folder() / "differences"
-    train = {seed: training_stars("tiny", seed) for seed in range(options.seeds)}
     stars = labelled_stars("tiny")
-    for seed in range(options.seeds):
-        for name in tqdm(options.only or RUNS, desc=f"seed {seed}"):
+    for seed in range(options.seeds + bool(options.third)):
+        train = training_stars("tiny", seed)
+        for name in tqdm(options.third if seed == options.seeds else options.only or RUNS, desc=f"seed {seed}"):
             file = kept_in(folder, name, seed, options.steps)
             if not would_come_out_the_same(file, name, options.steps):
+                begin = time.process_time()
                 # Told before it is trained: the tree may change meanwhile.
                 row: dict[str, Any] = {"trained_at": provenance()["revision"], "fingerprints": {}}
                 row["fingerprint"] = row_key([RUNS[name], options.steps], PARTS, row["fingerprints"])
-                row |= run(RUNS[name], seed, options.steps, train[seed], stars)
+                row |= run(RUNS[name], seed, options.steps, train, stars)
+                row["cpu_seconds"] = time.process_time() - begin
                 with replacing(file) as part:
                     part.write_text(json.dumps(row))
     rows, trained_at, known = {}, set(), {}
@@ -124,6 +128,7 @@ def main() -> None:
         found = [json.loads(file.read_text()) for file in files]
         rows[name] = {key: [round(row[key], 4) for row in found] for key in ("probe", "random", "loss")}
         rows[name]["fingerprint"] = found[0]["fingerprint"]
+        rows[name]["cpu_seconds"] = round(sum(row.get("cpu_seconds", 0.0) for row in found))
         known |= found[0]["fingerprints"]
         trained_at |= {row.get("trained_at", "unknown") for row in found}
     result = {
@@ -138,6 +143,12 @@ def main() -> None:
         "fingerprints": known,
         "results": rows,
     }
+    if options.third:
+        files = {name: kept_in(folder, name, options.seeds, options.steps) for name in options.third}
+        more = {name: json.loads(file.read_text()) for name, file in files.items()}
+        result["third_seed"] = {
+            name: {key: round(row[key], 4) for key in ("probe", "random", "loss")} for name, row in more.items()
+        }
     write_results(RESULTS, result)
     for name, row in rows.items():
         probe, random = np.array(row["probe"]), np.array(row["random"])

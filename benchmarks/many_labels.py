@@ -1,11 +1,13 @@
 """Many labels: fine-tuning beside the probe and training from scratch, with as many labels as the paper has.
 
-Usage: python benchmarks/many_labels.py [--checkpoint laptop] [--labels 4000,41827] [--seeds 1] [--out FILE] [--quick]
+Usage: python benchmarks/many_labels.py [--checkpoint laptop] [--labels 4000,41827] [--seeds 1] [--explore] [--out FILE]
+           [--quick]
 
 One thread. Every way learns from the same labels and is tested on the same stars; a seed draws other labelled stars and
 other random weights. The penalty of a probe and the rate of a training are those of best accuracy on choosing stars;
-rates were chosen once, with the fewer labels of a draw that no row uses (`--explore`, whose lines stand in the file).
-Writes benchmarks/results/many_labels.json after every way; what is there of the same settings is kept.
+rates were chosen once, with the fewer labels of a draw that no row uses; --explore measures these again and keeps them
+in the file. Writes benchmarks/results/many_labels.json after every way; what is there, and would come out the same, is
+kept.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from astraclr.evaluate.few_labels import tuned_checkpoint
 from astraclr.evaluate.heads import probe_head
 from astraclr.evaluate.metrics import score
 from astraclr.evaluate.probes import PAPER_C, fit_logistic
+from astraclr.evaluate.row_fingerprint import fingerprints_of, row_differences, row_key
 from astraclr.files import provenance
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, random_control
 from astraclr.model.embedding import embed
@@ -45,6 +48,8 @@ QUICK: dict[str, Any] = {"choose": 60, "test": 60, "passes": {60: 1}}
 RATES = {"last layers": (1e-3, 3e-3), "whole encoder": (5e-4, 1e-3, 2e-3), "from scratch": (1e-3, 2e-3)}
 MAPPED = 2_000
 """Test stars whose neighbourhoods are measured."""
+PARTS = ("method", "readers", "features")
+"""Fingerprints that the rows depend on."""
 EXPLORED = 4
 """Epochs of the runs that explore learning rates."""
 CHOSEN = {"last layers": 3e-3, "whole encoder": 5e-4, "from scratch": 2e-3}
@@ -143,15 +148,16 @@ def clouds(encoder: Checkpoint, draw: Draw) -> dict[str, float]:
     return topology({"": embed(some, encoder, windows=WINDOWS)}, some.label)[""]
 
 
-def explored(checkpoint: Checkpoint, size: dict[str, Any]) -> None:
-    """Accuracy on choosing stars of every rate, with the fewest labels: prints JSON lines, decides nothing itself."""
-    n = min(size["passes"])
-    draw = Draw(checkpoint, n, EXPLORED, size, seed=100)
-    for way, rates in RATES.items():
-        for rate in rates:
-            predicted, *_ = draw.predicted(way, rate, draw.stars.choose)
-            right = score(draw.stars.choose.label, predicted).accuracy
-            print(json.dumps({"way": way, "rate": rate, "chosen": round(right, 4)}), flush=True)
+def explored(checkpoint: Checkpoint, size: dict[str, Any], known: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Accuracy on choosing stars of every rate that is not known, with the fewest labels; it decides nothing itself."""
+    draw = Draw(checkpoint, min(size["passes"]), EXPLORED, size, seed=100)
+    there = {(one["way"], one["rate"]) for one in known}
+    for way, rate in ((way, rate) for way, rates in RATES.items() for rate in rates if (way, rate) not in there):
+        begun = time.process_time()
+        predicted, *_ = draw.predicted(way, rate, draw.stars.choose)
+        right = score(draw.stars.choose.label, predicted).accuracy
+        spent = round(time.process_time() - begun)
+        yield {"way": way, "rate": rate, "chosen": round(right, 4), "cpu_seconds": spent}
 
 
 def main() -> None:
@@ -160,21 +166,22 @@ def main() -> None:
     parser.add_argument("--labels", default=f"4000,{PAPER_LABELS}", help="numbers of labels (default %(default)s)")
     parser.add_argument("--seeds", type=int, default=1, help="draws of labels (default %(default)s)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write (default %(default)s)")
-    parser.add_argument("--explore", action="store_true", help="try the learning rates on choosing stars and stop")
-    parser.add_argument("--explored", type=Path, help="what --explore printed, to be kept in the file")
+    parser.add_argument("--explore", action="store_true", help="also try the learning rates on choosing stars")
     parser.add_argument("--quick", action="store_true", help="few stars, to check that the script works")
     given = parser.parse_args()
     torch.set_num_threads(1)
     size, checkpoint = QUICK if given.quick else FULL, load_checkpoint(given.checkpoint)
-    if given.explore:
-        explored(checkpoint, size)
-        return
     passes = {int(n): size["passes"].get(int(n), PASSES) for n in given.labels.split(",")}
     if given.quick:
         passes = size["passes"]
     kept = json.loads(given.out.read_text()) if given.out.exists() else {}
-    same = kept.get("checkpoint") == checkpoint.name and kept.get("rates") == CHOSEN
-    found: list[dict[str, Any]] = kept.get("rows", []) if same else []
+    settings, known = [checkpoint.name, json.dumps([CHOSEN, size])], kept.get("fingerprints", {})
+    differs = row_differences(kept.get("fingerprint"), settings, PARTS, known)
+    if differs and kept:
+        print(f"all of it is made anew: {differs[0]}", flush=True)
+    found: list[dict[str, Any]] = [] if differs else kept.get("rows", [])
+    tried: list[dict[str, Any]] = [] if differs and given.explore else kept.get("explored", [])
+    key = row_key(settings, PARTS, known)
     result: dict[str, Any] = {
         "benchmark": "many_labels",
         "made_with": provenance(),
@@ -182,11 +189,15 @@ def main() -> None:
         "checkpoint": checkpoint.name,
         "size": {"choose": size["choose"], "test": size["test"], "batch": BATCH},
         "rates": CHOSEN,
-        "explored": kept.get("explored", []),
+        "fingerprints": fingerprints_of([{"fingerprint": key}], known),
+        "fingerprint": key,
+        "explored": tried,
         "rows": found,
     }
-    if given.explored:
-        result["explored"] = [json.loads(line) for line in given.explored.read_text().splitlines()]
+    for one in explored(checkpoint, size, tried) if given.explore else ():
+        tried.append(one)
+        print(json.dumps(one), flush=True)
+        write_results(given.out, result)
     for n, many in passes.items():
         for seed in range(given.seeds):
             missing = [way for way in WAYS if (n, seed, many, way) not in {place_of(row) for row in found}]

@@ -1,7 +1,7 @@
 """The benchmark of encoders and their controls: one table of rows, each with the same probes on the same stars.
 
 Usage: python benchmarks/representation.py [--preset tiny] [--rows 'paper*,features*'] [--seeds 3] [--draw 0]
-           [--real FOLDER]
+           [--batch N] [--real [FOLDER]]
 
 Rows are addressed by name, * stands for any characters:
   majority                            the most frequent class
@@ -10,16 +10,16 @@ Rows are addressed by name, * stands for any characters:
   summaries, summaries-period         the 92 summaries of whole curves that `recommended` learns to predict, untrained;
                                       with the whole curve folded at its best period (61 numbers more)
   RECIPE                              an encoder pre-trained by that recipe (paper, corrected, ...); RECIPE@STEPS takes
-                                      so many steps instead of the preset's, RECIPE@STEPSxBATCH of so many stars each:
-                                      for comparisons at equal cost
+                                      so many steps instead of the preset's: for comparisons at equal cost
   RECIPE-random                       the same encoder with random weights
   RECIPE-supervised                   the same encoder trained from random weights with the labels of the first split,
                                       stopped by the second; RECIPE@STEPS-supervised after so many steps at most
   DIR, DIR-random                     a finished checkpoint, named with --checkpoint DIR
 By default every row of the recipes paper, corrected and, where there is one, recommended. Preset tiny checks that the
 script works; its scores mean nothing. Writes benchmarks/results/representation-<preset>.json (of another draw of
-labelled stars, -draw<number> more) after every row, and keeps rows that the present code would reproduce, so that a
-stopped run can be continued. With --real, rows are also scored on real stars.
+labelled stars, -draw<number> more; with another batch, -<batch> more) after every row, and keeps rows that the present
+code would reproduce, so that a stopped run can be continued. Several calls may write rows of one file at once. With
+--real, rows are also scored on real stars.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _measure import decimals, write_results
+from _measure import decimals, one_writer, real_data, write_results
 from _training_cost import WATTS, cost_of, spending
 from tqdm import tqdm
 
@@ -67,7 +67,7 @@ SUPERVISED = {"learning_rate": 1e-3, "patience": 15}
 class Table:
     """The rows of one preset, and how each is made."""
 
-    def __init__(self, size: str, sizes: benchmark.Sizes, folders: dict[str, Path], draw: int = 0) -> None:
+    def __init__(self, size: str | Preset, sizes: benchmark.Sizes, folders: dict[str, Path], draw: int = 0) -> None:
         chosen = preset(size)
         self.size = replace(chosen, n_stars=sizes.unlabelled, steps=sizes.steps or chosen.steps)
         self.sizes, self.folders, self.draw = sizes, folders, draw
@@ -101,18 +101,11 @@ class Table:
         base, kind = (base, kind) if kind in ("random", "supervised") else (name, "")
         if base in self.folders:
             return base, kind, load_checkpoint(self.folders[base]).preset
-        method, at, cost = base.partition("@")
+        method, _, steps = base.partition("@")
+        if steps and not (steps.isdecimal() and int(steps)):
+            raise ValueError(f"row {name!r}: after @ write a number of steps, such as {method}@900")
         recipe(method)
-        if not at:
-            return method, kind, self.size
-        steps, times, batch = cost.partition("x")
-        if not all(n.isdecimal() and int(n) for n in ((steps, batch) if times else (steps,))):
-            raise ValueError(
-                f"row {name!r}: after @ write a number of steps, such as {method}@900, or also of stars a step, such "
-                f"as {method}@900x128"
-            )
-        batch_size = int(batch) if times else self.size.batch_size
-        return method, kind, replace(self.size, steps=int(steps), batch_size=batch_size)
+        return method, kind, replace(self.size, steps=int(steps)) if steps else self.size
 
     def settings(self, name: str) -> list[Preset | Recipe | str | int]:
         """Settings that a row depends on."""
@@ -239,12 +232,19 @@ def over_seeds(seeds: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 class Results:
-    """The JSON file of a preset: rows that would come out the same are kept, others go when theirs is made anew."""
+    """The JSON file of a preset: rows that would come out the same are kept, others go when theirs is made anew.
+
+    Rows that this process was not asked for are left to others, which may write them meanwhile.
+    """
 
     def __init__(self, path: Path, head: dict[str, Any]) -> None:
-        before = json.loads(path.read_text()) if path.exists() else {}
-        self.path, self.rows, self.head = path, before.get("rows", {}), head
-        self.fingerprints = before.get("fingerprints", {})
+        self.path, self.head, self.own = path, head, set[str]()
+        self.rows, self.fingerprints = self.read()
+
+    def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Rows and fingerprints of the file as it is."""
+        there = json.loads(self.path.read_text()) if self.path.exists() else {}
+        return there.get("rows", {}), there.get("fingerprints", {})
 
     def place(self, name: str, table: Table, seed: int) -> dict[str, Any]:
         """Where a row's scores with a seed go, empty if they must be made."""
@@ -254,16 +254,21 @@ class Results:
         if differs:
             print(f"{name} is made anew: {differs[0]}", flush=True)
         if before is None or differs:
-            self.rows[name] = {"fingerprint": row_key(*what), "over_seeds": {}, "seeds": {}}
+            made_with = self.head["made_with"]
+            self.rows[name] = {"fingerprint": row_key(*what), "made_with": made_with, "over_seeds": {}, "seeds": {}}
+        self.own.add(name)
         return self.rows[name]["seeds"].setdefault(str(seed), {})
 
     def write(self) -> None:
-        rows = {}
-        for name, row in self.rows.items():
-            if seeds := {seed: scores for seed, scores in row["seeds"].items() if scores}:
-                rows[name] = row | {"over_seeds": over_seeds(seeds), "seeds": seeds}
-        known = fingerprints_of(rows.values(), self.fingerprints)
-        write_results(self.path, self.head | {"fingerprints": known, "rows": rows})
+        """Write own rows beside those that others have written; what is there keeps its place."""
+        with one_writer(self.path.parent):
+            rows, known = self.read()
+            for name in (name for name in self.rows if name in self.own):
+                row = self.rows[name]
+                if seeds := {seed: scores for seed, scores in row["seeds"].items() if scores}:
+                    rows[name] = row | {"over_seeds": over_seeds(seeds), "seeds": seeds}
+            known = fingerprints_of(rows.values(), known | self.fingerprints)
+            write_results(self.path, self.head | {"fingerprints": known, "rows": rows})
 
 
 def line_of(name: str, seed: int, scores: dict[str, Any]) -> str:
@@ -276,7 +281,8 @@ def line_of(name: str, seed: int, scores: dict[str, Any]) -> str:
     )
 
 
-def main(words: list[str] | None = None) -> None:
+def table_of(words: list[str] | None = None) -> tuple[argparse.Namespace, Table]:
+    """What the command line asks for, and the rows that it may choose of."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--rows", default="*", help="names or patterns, separated by commas (default: all)")
@@ -288,16 +294,50 @@ def main(words: list[str] | None = None) -> None:
         default=0,
         help="1, 2, ...: other labelled stars, if results on those of draw 0 have decided something",
     )
-    parser.add_argument("--real", type=Path, metavar="FOLDER", help="also on the real stars of this folder")
+    parser.add_argument("--batch", type=int, help="stars in a step instead of the preset's, and as many stars in all")
+    parser.add_argument(
+        "--real",
+        type=Path,
+        nargs="?",
+        const=real_data(),
+        metavar="FOLDER",
+        help="also on the real stars of this folder, by default that of ASTRACLR_REAL_DATA",
+    )
     parser.add_argument("--out", type=Path, help="instead of benchmarks/results/representation-<preset>.json")
     given = parser.parse_args(words)
+    if given.batch is not None and given.batch < 2:
+        parser.error(f"--batch {given.batch}: give 2 or more")
+    size = preset(given.preset)
+    if given.batch:
+        size = with_batch(size, given.batch)
+    folders = {folder.name: folder for folder in given.checkpoint}
+    return given, Table(size, benchmark.sizes_of(given.preset), folders, given.draw)
+
+
+def file_of(given: argparse.Namespace) -> Path:
+    """The file that a command line writes."""
+    other = f"{f'-draw{given.draw}' if given.draw else ''}{f'-{given.batch}' if given.batch else ''}"
+    return given.out or RESULTS / f"representation-{given.preset}{other}.json"
+
+
+def with_batch(size: Preset, batch: int) -> Preset:
+    """A preset with another number of stars in a step, and steps that see as many stars."""
+    times = batch / size.batch_size
+    return replace(
+        size,
+        batch_size=batch,
+        steps=max(1, round(size.steps / times)),
+        evaluate_every=max(1, round(size.evaluate_every / times)),
+    )
+
+
+def main(words: list[str] | None = None) -> None:
+    given, table = table_of(words)
     torch.set_num_threads(1)
-    sizes = benchmark.sizes_of(given.preset)
-    table = Table(given.preset, sizes, {folder.name: folder for folder in given.checkpoint}, given.draw)
+    sizes = table.sizes
     names, n_seeds = table.chosen(given.rows), given.seeds or (1 if sizes.steps else 3)
-    name_of_file = f"representation-{given.preset}{f'-draw{given.draw}' if given.draw else ''}.json"
     found = Results(
-        given.out or RESULTS / name_of_file,
+        file_of(given),
         {
             "benchmark": "representation",
             "made_with": provenance(),

@@ -1,6 +1,6 @@
 """Make an encoder and the head that ship with the package, measure them, and write their card.
 
-Usage: python benchmarks/shipped_checkpoint.py [--preset tiny] [--recipe corrected] [--seed 0] [--real FILE]
+Usage: python benchmarks/shipped_checkpoint.py [--preset tiny] [--recipe corrected] [--seed 0] [--real [FILE]]
            [--head-only]
 
 Trains (minutes at tiny, 20 at laptop), or takes the run that the chapters and benchmarks keep, and scores it on
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _measure import decimals
+from _measure import decimals, real_data
 from _training_cost import WATTS, cost_of
 from model_card import model_card
 
@@ -150,7 +150,13 @@ def main() -> None:
     parser.add_argument("--recipe", default="corrected")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="instead of data/checkpoints/PRESET")
-    parser.add_argument("--real", type=Path, help="real light curves to score on; nothing of them is kept")
+    parser.add_argument(
+        "--real",
+        type=Path,
+        nargs="?",
+        const=real_data() / "ztf.parquet",
+        help="real light curves to score on, by default those of ASTRACLR_REAL_DATA; nothing of them is kept",
+    )
     parser.add_argument("--head-only", action="store_true", help="keep the encoder and its scores in the folder")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -6,6 +6,7 @@ On simulated stars, with the windows of preset `paper` unless a name says otherw
 ships with the package. A few minutes on one core. Writes benchmarks/results/surprises.json.
 """
 
+import argparse
 import json
 import math
 from dataclasses import replace
@@ -261,6 +262,7 @@ def thawing(checkpoint: Checkpoint, stars: Splits, seeds: int = 3) -> dict[str, 
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     n = 512
     data, stars = prepare(simulate(n, seed=3)), torch.arange(n)

@@ -127,10 +127,13 @@ def test_the_benchmark_of_many_labels_runs_and_keeps_its_rows(root, tmp_path, mo
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
     script, out = importlib.import_module("many_labels"), tmp_path / "out.json"
     monkeypatch.setattr(script, "load_checkpoint", lambda where: checkpoint)
-    for seeds in ("1", "2"):
-        monkeypatch.setattr(sys, "argv", ["many_labels.py", "--quick", "--seeds", seeds, "--out", str(out)])
+    monkeypatch.setattr(script, "RATES", {"last layers": (1e-3,)})
+    for words in (["--seeds", "1", "--explore"], ["--seeds", "2", "--explore"]):
+        monkeypatch.setattr(sys, "argv", ["many_labels.py", "--quick", "--out", str(out), *words])
         script.main()
-    found = json.loads(out.read_text())["rows"]
+    content = json.loads(out.read_text())
+    found = content["rows"]
+    assert [(one["way"], one["rate"]) for one in content["explored"]] == [("last layers", 1e-3)]  # tried once
     assert [(row["seed"], row["way"]) for row in found] == [(seed, way) for seed in (0, 1) for way in script.WAYS]
     for row in found:
         probe = next(r for r in found if r["seed"] == row["seed"] and r["way"] == "linear probe")

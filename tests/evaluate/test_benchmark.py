@@ -179,6 +179,24 @@ def test_rows_are_made_once_and_merged(script, tmp_path, monkeypatch):
     assert json.loads(out.read_text())["rows"] == first["rows"]
 
 
+def test_several_calls_write_rows_of_one_file(script, tmp_path):
+    head, table = {"made_with": {"revision": "abc"}}, script.Table("tiny", SIZES, {})
+    calls = [script.Results(tmp_path / "r.json", head) for _ in range(2)]  # both begin without a file
+    for call, name in zip(calls, ("paper-random", "majority"), strict=True):
+        call.place(name, table, 0).update({"majority": {"accuracy": 0.5, "macro_f1": 0.1}})
+        call.write()
+    rows = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert list(rows) == ["paper-random", "majority"] and rows["majority"]["made_with"] == head["made_with"]
+
+
+def test_another_batch_sees_as_many_stars(script):
+    given, table = script.table_of(["--preset", "laptop", "--batch", "128"])
+    assert (table.size.batch_size, table.size.steps, table.size.evaluate_every) == (128, 1_000, 50)
+    assert script.file_of(given).name == "representation-laptop-128.json"
+    with pytest.raises(SystemExit):
+        script.table_of(["--batch", "1"])
+
+
 def test_a_row_of_other_settings_goes(script, tmp_path, monkeypatch):
     monkeypatch.setenv("ASTRACLR_CACHE", str(tmp_path))
     out = tmp_path / "r.json"
