@@ -96,6 +96,8 @@ def _with_remedy(error: Exception) -> str:
     line = one_line(error) or type(error).__name__
     if isinstance(error, MemoryError):
         return f"out of memory ({line}): give fewer stars at a time"
+    if isinstance(error, FileNotFoundError) and " " not in line:  # some libraries say only the path
+        return f"{line} does not exist: is the folder that it belongs to complete?"
     if isinstance(error, EOFError):
         return f"a file ends too early ({line}); is it complete?"
     if isinstance(error, ImportError) and "pip install" not in line:

@@ -167,6 +167,7 @@ app()
     ("error", "said"),
     [
         (EOFError("Compressed file ended"), "a file ends too early (Compressed file ended); is it complete?"),
+        (FileNotFoundError("a/b.parquet"), "a/b.parquet does not exist: is the folder that it belongs to complete?"),
         (MemoryError("37 GiB"), "out of memory (37 GiB): give fewer stars at a time"),
     ],
 )
