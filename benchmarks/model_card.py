@@ -58,6 +58,8 @@ def model_card(checkpoint: Checkpoint, found: Mapping[str, Any]) -> str:
         lines += _head(head)
     if real := found.get("real ZTF"):
         lines += _real(real)
+    if real := found.get("real ZTF, with features"):
+        lines += ["", "The head on embedding and features on the same stars:", *_real(real)]
     lines += [
         "",
         "## What it is not",

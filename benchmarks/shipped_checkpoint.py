@@ -8,8 +8,9 @@ labelled simulated stars, beside the same encoder with random weights (three see
 it stopped, a stronger control), hand-crafted features and the most frequent class. The head is fitted on training
 stars; its C and its temperature are chosen on validation stars, damaged as other surveys would damage them. With --real
 the head is also scored on real ZTF stars, which decide nothing; only aggregates are written. Writes config.json,
-weights, history.csv, fingerprint.json, head.safetensors, scores.json and README.md (the card) into
-data/checkpoints/PRESET. --head-only makes the head again for the encoder that is there (two minutes).
+weights, history.csv, fingerprint.json, head.safetensors, head_features.safetensors (on embedding and hand-crafted
+features), scores.json and README.md (the card) into data/checkpoints/PRESET. --head-only makes the heads again for the
+encoder that is there (two minutes).
 """
 
 import argparse
@@ -17,7 +18,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from astraclr.analysis.classifier import Head, load_head, save_head
 from astraclr.analysis.head_calibration import choose_head, damaged, left_out, on_real_stars, scored
 from astraclr.analysis.predictions import prediction_table
 from astraclr.catalogs import read
+from astraclr.cli.inputs import HEAD, HEAD_WITH_FEATURES
 from astraclr.data.splits import Splits
 from astraclr.evaluate.features import features
 from astraclr.evaluate.metrics import majority, with_intervals
@@ -72,15 +74,21 @@ def clock_stopped(checkpoint: Checkpoint) -> Checkpoint:
     return control
 
 
-def fitted_head(
-    checkpoint: Checkpoint, stars: Splits, fit: np.ndarray, test: np.ndarray
-) -> tuple[Head, dict[str, Any]]:
-    """The head that ships, chosen and calibrated on damaged validation stars, and what was measured on them."""
+class Vectors(NamedTuple):
+    """Embeddings of the training and of the test stars."""
+
+    fit: np.ndarray
+    test: np.ndarray
+
+
+def fitted_heads(checkpoint: Checkpoint, stars: Splits, vectors: Vectors) -> tuple[dict[str, Head], dict[str, Any]]:
+    """The heads that ship by the names of their files, chosen on damaged validation stars, and what was measured."""
     known = {kind: embed(lc, checkpoint, progress=True) for kind, lc in damaged(stars.choose).items()}
     label = stars.choose.label
-    head, by_C = choose_head(fit, stars.fit.label, checkpoint, known, label)
-    right = float(np.mean(np.array(head.classes)[head.probabilities(test.astype(float)).argmax(1)] == stars.test.label))
-    head, sets = replace(head, accuracy=round(right, 4)), scored(head, known, label)
+    head, by_C = choose_head(vectors.fit, stars.fit.label, checkpoint, known, label)
+    head = replace(head, accuracy=accuracy_of(head, vectors.test, stars.test.label))
+    both, found = head_with_features(checkpoint, stars, vectors, known, head)
+    sets = scored(head, known, label)
     facts = {
         "made_with": provenance(),
         "n_validation": len(label),
@@ -88,29 +96,38 @@ def fitted_head(
         "temperature": {"base": head.temperature.base, "growth": head.temperature.growth},
         "accuracy": head.accuracy,
         "damaged": left_out(sets),
-        "with_features": beside_features(checkpoint, stars, fit, known, head),
-        "one_temperature": {kind: found["calibration_error"] for kind, found in left_out(sets, grows=False).items()},
+        "with_features": found,
+        "one_temperature": {kind: f["calibration_error"] for kind, f in left_out(sets, grows=False).items()},
     }
-    return head, decimals(facts)
+    return {HEAD: head, HEAD_WITH_FEATURES: both}, decimals(facts)
 
 
-def beside_features(
-    checkpoint: Checkpoint, stars: Splits, fit: np.ndarray, known: dict[str, np.ndarray], head: Head
-) -> dict[str, Any]:
-    """What a head on embedding and features, chosen in the same way, gains over `head` on each kind of damage."""
-    x, names = features(stars.fit)
+def head_with_features(
+    checkpoint: Checkpoint, stars: Splits, vectors: Vectors, known: dict[str, np.ndarray], head: Head
+) -> tuple[Head, dict[str, Any]]:
+    """A head on embedding and features, chosen in the same way, and what it gains over `head` on each damage."""
+    (x, names), (y, _) = features(stars.fit), features(stars.test)
     sets = {kind: np.concatenate([known[kind], features(lc)[0]], axis=1) for kind, lc in damaged(stars.choose).items()}
     label, ids = stars.choose.label, stars.choose.object_id
-    both, by_C = choose_head(np.concatenate([fit, x], axis=1), stars.fit.label, checkpoint, sets, label, names)
+    joined = np.concatenate([vectors.fit, x], axis=1)
+    both, by_C = choose_head(joined, stars.fit.label, checkpoint, sets, label, names)
+    both = replace(both, accuracy=accuracy_of(both, np.concatenate([vectors.test, y], axis=1), stars.test.label))
     gain = {}
     for kind in known:
-        ours, theirs = (
-            np.array(h.classes)[h.scores(v.astype(float)).argmax(1)]
-            for h, v in ((both, sets[kind]), (head, known[kind]))
-        )
+        ours, theirs = labels_of(both, sets[kind]), labels_of(head, known[kind])
         found = paired_difference(label, ours, theirs, ids)
         gain[kind] = {name: value for name, value in found.items() if name.startswith("accuracy")}
-    return {"mean_accuracy_by_C": by_C, "accuracy_gain": gain}
+    return both, {"mean_accuracy_by_C": by_C, "accuracy": both.accuracy, "accuracy_gain": gain}
+
+
+def labels_of(head: Head, x: np.ndarray) -> np.ndarray:
+    """(n,) most probable class names."""
+    return np.array(head.classes)[head.scores(x.astype(float)).argmax(1)]
+
+
+def accuracy_of(head: Head, x: np.ndarray, label: np.ndarray) -> float:
+    """Share of stars whose most probable class is their label."""
+    return round(float(np.mean(labels_of(head, x) == label)), 4)
 
 
 def on_the_sky(path: Path, checkpoint: Checkpoint, head: Head) -> dict[str, Any]:
@@ -121,9 +138,8 @@ def on_the_sky(path: Path, checkpoint: Checkpoint, head: Head) -> dict[str, Any]
     return decimals(found)
 
 
-def kept_real_sky(before: Path, head: Head, checkpoint: Checkpoint) -> dict[str, Any]:
-    """What was measured on real stars with the same head, if the folder holds it."""
-    file = before / "head.safetensors"
+def kept_real_sky(file: Path, head: Head, checkpoint: Checkpoint) -> dict[str, Any]:
+    """What was measured on real stars with the same head, if the file holds it."""
     if not file.exists():
         return {}
     try:
@@ -180,12 +196,14 @@ def main() -> None:
             "n_test": len(stars.test),
             "simulated": encoder_scores(checkpoint, stars, fit, test),
         }
-    head, result["head"] = fitted_head(checkpoint, stars, fit, test)
-    sky = on_the_sky(options.real, checkpoint, head) if options.real else kept_real_sky(out, head, checkpoint)
-    result.pop("real ZTF", None)
-    if sky:
-        result["real ZTF"] = sky
-    save_head(replace(head, real_sky=sky), out / "head.safetensors")
+    heads, result["head"] = fitted_heads(checkpoint, stars, Vectors(fit, test))
+    for name, head in heads.items():
+        file, title = out / name, "real ZTF" if name == HEAD else "real ZTF, with features"
+        sky = on_the_sky(options.real, checkpoint, head) if options.real else kept_real_sky(file, head, checkpoint)
+        result.pop(title, None)
+        if sky:
+            result[title] = sky
+        save_head(replace(head, real_sky=sky), file)
     for path, text in {
         out / "scores.json": json.dumps(result, indent=1) + "\n",
         out / "README.md": model_card(checkpoint, result),

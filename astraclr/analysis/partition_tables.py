@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from astraclr.analysis.classifier import load_head, prediction_table
+from astraclr.analysis.classifier import load_head
+from astraclr.analysis.predictions import prediction_table
 from astraclr.catalogs._matching import recognised
 from astraclr.catalogs._open import Table
 from astraclr.catalogs._zubercal_tables import layout_of, tidy

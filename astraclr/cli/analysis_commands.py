@@ -164,6 +164,13 @@ def predict(
     ],
     checkpoint: CheckpointName = "laptop",
     head: _Head = None,
+    with_features: Annotated[
+        bool,
+        typer.Option(
+            "--with-features",
+            help="Use the checkpoint's head on embeddings and hand-crafted features; needs the extra interop.",
+        ),
+    ] = False,
     workers: catalogues.Workers = None,
     scheduler: catalogues.Scheduler = None,
     threads: Threads = 1,
@@ -182,18 +189,24 @@ def predict(
     """
     in_parts = catalogues.is_folder(out, [".parquet", ".csv"], file, workers, scheduler)
     parsing.parse_bands(band)
+    if head is not None and with_features:
+        raise ValueError("--head names a head already; leave --with-features out")
     from astraclr.analysis.classifier import load_head
     from astraclr.analysis.predictions import prediction_table
     from astraclr.cli.report import describe_predictions
 
     term.use_threads(threads)
     encoder, folder = inputs.find_checkpoint(checkpoint)
-    head_file = head or folder / inputs.HEAD
+    name = inputs.HEAD_WITH_FEATURES if with_features else inputs.HEAD
+    head_file = head or folder / name
     if head is None and not head_file.exists():
-        raise FileNotFoundError(
-            f"{folder} holds no head ({inputs.HEAD}); embed labelled stars, then fit one with "
-            f"`astraclr probe EMBEDDINGS --save-head {folder}`"
+        fit = (
+            f"fit one to labelled stars with `astraclr probe STARS --checkpoint {checkpoint} --with-features "
+            "--save-head FILE`, and name it with --head"
+            if with_features
+            else f"embed labelled stars, then fit one with `astraclr probe EMBEDDINGS --save-head {folder}`"
         )
+        raise FileNotFoundError(f"{folder} holds no head ({name}); {fit}")
     if in_parts:
         from astraclr.analysis.catalogue import predict_catalogue
 

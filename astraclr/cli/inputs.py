@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # torch would make `astraclr --help` wait
     from astraclr.data.shards import Shards
     from astraclr.model.checkpoint import Checkpoint
 
-HEAD = "head.safetensors"
-"""Name of the file of a head in the folder of its checkpoint."""
+HEAD, HEAD_WITH_FEATURES = "head.safetensors", "head_features.safetensors"
+"""Names of the files of heads in the folder of their checkpoint."""
 
 
 def read_stars(

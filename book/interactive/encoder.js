@@ -20,6 +20,7 @@
     centring: ["star", "window"],
     middle_crop: ["band", "epoch"],
     error_input: [true, false],
+    folded_input: ["none"],
   };
   const SIZES = ["d_model", "n_layers", "n_heads", "d_ff", "d_band"];
 

@@ -144,7 +144,7 @@ def test_an_interrupted_run_goes_on(hats, alone, tmp_path, monkeypatch):
 def test_another_source_checkpoint_or_place_is_refused(hats, alone, tmp_path, stars):
     before = contents(alone)
     line = refused("embed", hats, "--out", alone, "--checkpoint", "laptop")
-    assert "holds the results of another run (checkpoint ffa60e07" in line and "choose another folder" in line
+    assert "holds the results of another run (checkpoint 7d99614a" in line and "choose another folder" in line
     write_shards(stars[:20], tmp_path / "shards", stars_per_shard=8)
     assert "another run (source " in refused("embed", tmp_path / "shards", "--out", alone, "--checkpoint", "tiny")
     assert contents(alone) == before

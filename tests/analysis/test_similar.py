@@ -72,7 +72,7 @@ def test_light_curves_are_embedded_with_the_encoder_of_the_table(table, tmp_path
     new.save(tmp_path / "new.parquet")
     made, out = table / "embeddings.parquet", tmp_path / "similar.parquet"
     line = refused("similar", made, "--to", tmp_path / "new.parquet")
-    assert "the table was made with checkpoint ffa60e07, not ecde48bf" in line and "--checkpoint" in line
+    assert "the table was made with checkpoint 7d99614a, not f08447a2" in line and "--checkpoint" in line
     how = ("--to", tmp_path / "new.parquet", "--checkpoint", "tiny", "--k", 2, "--out", out)
     assert run("similar", made, *how).exit_code == 0
     found = pd.read_parquet(out)

@@ -293,6 +293,8 @@ def test_a_head_on_embedding_and_features(made, tmp_path):
     done("predict", stars, "--checkpoint", made / "ck", "--head", head, "--out", out)
     assert len(pd.read_csv(out)) == 64
     assert "--with-features" in refused("probe", made / "embeddings.parquet", *how)
+    line = refused("predict", stars, "--checkpoint", made / "ck", "--with-features", "--out", out)
+    assert "holds no head (head_features.safetensors); fit one to labelled stars with `astraclr probe" in line
 
 
 def test_explore_writes_a_page(made, tmp_path, monkeypatch):
