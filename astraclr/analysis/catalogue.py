@@ -88,7 +88,7 @@ def predict_catalogue(
     drop_repeated: bool = False,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Predict class probabilities for a catalogue of any size, by `predictions.prediction_table`; see `embed_catalogue`.
+    """Predict class probabilities for a catalogue of any size, as `prediction_table` does; see `embed_catalogue`.
 
     Parameters
     ----------
