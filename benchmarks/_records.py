@@ -22,14 +22,19 @@ from astraclr.train.fingerprint import Fingerprint, digest_of, fingerprint_of, s
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = "benchmarks/made.json"
-_WRITING = Lock()
+_WRITING, _COMPUTING = Lock(), Lock()
 REGISTRIES = ("PRESETS", "RECIPES")
 """Names in scripts that hold every preset and recipe, whatever the script uses of them."""
 
 
-@cache
 def behaviour() -> Fingerprint:
     """What every part of the method and of the scoring does now; once in a process, in about four CPU seconds."""
+    with _COMPUTING:  # two threads at once would disturb each other's random numbers
+        return _behaviour()
+
+
+@cache
+def _behaviour() -> Fingerprint:
     made = fingerprint_of(PARTS)
     return Fingerprint({"method version": digest_of(fp.METHOD_VERSION)} | made.exact, made.close)
 

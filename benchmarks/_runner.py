@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import _records
 from _measure import real_data
 from _records import ROOT, cannot, cost, in_words, note, table, why_stale
 from result_tasks import Task, makers
@@ -163,6 +164,7 @@ class Runner:
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.stop)
+        _records.behaviour()  # of the code as it is now, before it is asked for by several threads
         fine = True
         for alone, at_once in ((False, jobs), (True, 1)):
             names = [f"results:{t.name}" for t in self.tasks if t.alone == alone]

@@ -162,6 +162,7 @@ TASKS: tuple[Task, ...] = (
         "-m astraclr.simulation.realism {real}/ztf.parquet --out data/realism_ztf.json",
         ("data/realism_ztf.json",),
         needs=("{real}/ztf.parquet",),
+        parts=("sky",),
         requires="real",
     ),
     Task(

@@ -190,8 +190,10 @@ def test_several_calls_write_rows_of_one_file(script, tmp_path):
 
 
 def test_another_batch_sees_as_many_stars(script):
+    size = script.with_batch(preset("laptop"), 128)
+    assert (size.batch_size, size.steps, size.evaluate_every) == (128, 1_000, 50)
     given, table = script.table_of(["--preset", "laptop", "--batch", "128"])
-    assert (table.size.batch_size, table.size.steps, table.size.evaluate_every) == (128, 1_000, 50)
+    assert table.size.batch_size == 128
     assert script.file_of(given).name == "representation-laptop-128.json"
     with pytest.raises(SystemExit):
         script.table_of(["--batch", "1"])
