@@ -71,12 +71,7 @@ def explorer(
     ------
     ValueError
         For fewer than `FEWEST` stars or more than `page_size.MOST_STARS`, identifiers that repeat, or a light curve
-        that spans more than 1,000 years.
-
-    Warns
-    -----
-    UserWarning
-        Without coniferest: the page then has no outlier scores.
+        that spans more than 1,000 years. Without coniferest it warns, and the page has no outlier scores.
 
     Examples
     --------
@@ -124,9 +119,7 @@ def _drawn(lc: LightCurves, max_stars: int, seed: int) -> tuple[LightCurves, lis
     return lc[rows], [f"{max_stars:,} of {len(lc):,} stars, drawn at random (seed {seed})."]
 
 
-def _facts(
-    lc: LightCurves, thin: LightCurves, x: np.ndarray, seed: int
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _facts(lc: LightCurves, thin: LightCurves, x: np.ndarray, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the page holds of the stars besides their light curves: facts, and columns with a value per star."""
     near, similarity = neighbours(x, NEIGHBOURS)
     names, labels = np.unique(lc.label, return_inverse=True)

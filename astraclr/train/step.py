@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from astraclr.config import Preset, Recipe
 from astraclr.data.tokens import Prepared, Tokens
 from astraclr.model.encoder import Encoder
+from astraclr.model.view_heads import Heads, heads, read_by_heads
 from astraclr.train.counter_rng import VALIDATION, Draws
 from astraclr.train.distributed import ALONE, Ranks
 from astraclr.train.losses import alignment, effective_rank, local_to_global, nt_xent, uniformity
@@ -128,32 +128,6 @@ def project_views(encoder: Encoder, views: list[Tokens]) -> Tensor:
     torch.Size([3, 8, 32])
     """
     return heads(encoder, views).projected
-
-
-class Heads(NamedTuple):
-    """What the heads of an encoder make of views, each (views, batch, n); None where the encoder has no such head.
-
-    Attributes
-    ----------
-    projected : for NT-Xent
-    guesses : at the summaries of the whole light curve
-    met : in the space where views meet descriptions of whole light curves
-    """
-
-    projected: Tensor
-    guesses: Tensor | None = None
-    met: Tensor | None = None
-
-
-def heads(encoder: Encoder, views: list[Tokens]) -> Heads:
-    """What the heads make of views, each computed at its own length."""
-    return read_by_heads(encoder, [encoder(view) for view in views])
-
-
-def read_by_heads(encoder: Encoder, pooled: Iterable[Tensor]) -> Heads:
-    """What the heads make of embeddings, (views, batch, d_embedding)."""
-    readers = encoder.project, encoder.summaries, encoder.description and encoder.description.view
-    return Heads(*(None if reader is None else torch.stack([reader(p) for p in pooled]) for reader in readers))
 
 
 def update(
