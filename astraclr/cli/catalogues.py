@@ -110,10 +110,10 @@ def run(
         found = do(located(source), out, progress=True, **cleaning, **where, **options)
     term.say_notes(found["notes"])
     if not found["written"]:
-        typer.echo(f"all {found['rows']:,} stars were done before: {out}")
+        term.tell(f"all {found['rows']:,} stars were done before: {out}")
         return
     memory = f", at most {found['peak_mb']:,.0f} MB a worker" if found["peak_mb"] else ""
-    typer.echo(f"{found['rows']:,} stars in {len(found['parts']):,} partitions{memory}: {out}")
+    term.tell(f"{found['rows']:,} stars in {len(found['parts']):,} partitions{memory}: {out}")
 
 
 def located(path: Path) -> Path | str:

@@ -33,6 +33,9 @@ from astraclr.train.state_file import (
 )
 from astraclr.train.step import Training
 
+BESIDE = ("fingerprint.json", "cost.json")
+"""Files that chapters and benchmarks write beside a run, before its first state (`tutorial.experiments`)."""
+
 LOG = "log.jsonl"
 _MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 """What Adam keeps of a parameter."""
@@ -279,7 +282,7 @@ def finished(out: Path, preset: Preset, recipe: Recipe, seed: int, data: str) ->
     if (out / STATE).exists() or (out / PREVIOUS).exists():
         return None
     if not (out / "config.json").exists():
-        need_no_others(out)
+        need_no_others(out, lambda path: path.name in BESIDE)
         return None
     found = load_checkpoint(out)
     need_same_run(out, (found.preset, found.recipe, found.seed, found.data), (preset, recipe, seed, data))

@@ -94,7 +94,7 @@ def loss_terms(training: Training, found: Heads, truth: Tensor | None = None, ra
     truth : (batch, n) of this rank's stars, as `summary_targets.Summaries` has it
     ranks : whose stars are compared with one another
     """
-    recipe, described = training.recipe, training.encoder.description
+    recipe, described = training.recipe, getattr(training.encoder, "description", None)
     z = ranks.gathered(found.projected.float())
     scale = len(z) * (len(z) - 1) if recipe.loss_sum else 1
     terms = [Term("nt_xent", nt_xent(z, recipe.temperature), recipe.contrast, scale)]

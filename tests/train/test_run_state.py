@@ -21,7 +21,7 @@ from astraclr.model.encoder import new_encoder
 from astraclr.train import state_file
 from astraclr.train.optimizer import new_optimiser
 from astraclr.train.pretrain import pretrain
-from astraclr.train.run_state import Run
+from astraclr.train.run_state import BESIDE, Run
 from astraclr.train.step import Taken, Training, update
 
 SMALL = replace(preset("tiny"), batch_size=16, steps=6, evaluate_every=3)
@@ -482,3 +482,10 @@ def beginning(stars):
     """Training and optimiser of a run that begins."""
     encoder = new_encoder(SMALL, RECIPES["corrected"], 0, len(stars.bands))
     return Training(encoder, SMALL, RECIPES["corrected"]), new_optimiser(encoder, RECIPES["corrected"], "cpu")
+
+
+def test_what_chapters_write_beside_a_run_is_no_file_of_others(stars, tmp_path):
+    for name in BESIDE:
+        (tmp_path / name).write_text("{}")
+    pretrain(stars, SMALL, "corrected", out=tmp_path, steps=1, progress=False)
+    assert (tmp_path / "config.json").exists()
