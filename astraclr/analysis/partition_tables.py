@@ -193,8 +193,8 @@ def as_arrow(table: pd.DataFrame) -> pa.Table:
 
     Examples
     --------
-    >>> as_arrow(pd.DataFrame({"embedding": [np.ones(2, np.float32)]})).schema.field("embedding").type
-    ListType(list<element: float>)
+    >>> as_arrow(pd.DataFrame({"embedding": [np.ones(2, np.float32)]})).schema.field("embedding").type.value_type
+    DataType(float)
     """
     columns = {}
     for name in table.columns:

@@ -64,6 +64,7 @@ def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progre
 
     Examples
     --------
+    >>> from astraclr.analysis.classifier import load_head
     >>> from astraclr.files import shipped_file
     >>> from astraclr.model.checkpoint import load_checkpoint
     >>> from astraclr.simulation.simulate import simulate

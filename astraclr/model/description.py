@@ -22,6 +22,7 @@ class Description(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> config = EncoderConfig(d_model=64, n_layers=1, n_heads=2, d_ff=64, d_projection=32, n_described=92)
     >>> Description(config).of_stars(torch.zeros(5, 92)).shape
     torch.Size([5, 64])
