@@ -57,7 +57,7 @@ def thinned(n: int, seed: int) -> LightCurves:
 
 def make(folder: str, n: str, rows: str) -> dict[str, Any]:
     """Write a HATS catalogue of simulated stars scattered over the sky."""
-    import lsdb
+    from lsdb.loaders.dataframe.from_dataframe import from_dataframe
 
     wanted = int(n)
     pieces = [thinned(min(PIECE, wanted - k), seed) for seed, k in enumerate(range(0, wanted, PIECE))]
@@ -65,7 +65,7 @@ def make(folder: str, n: str, rows: str) -> dict[str, Any]:
     frame = stars.to_nested().rename(columns={"label": "Class"})
     frame["ra"] = rng.uniform(0, 360, wanted)
     frame["dec"] = np.degrees(np.arcsin(rng.uniform(-1, 1, wanted)))
-    catalogue = lsdb.from_dataframe(frame, partition_rows=int(rows), margin_threshold=None)
+    catalogue = from_dataframe(frame, partition_rows=int(rows), margin_threshold=None)
     catalogue.write_catalog(folder, catalog_name="simulated", progress_bar=False)
     return {"stars": wanted, "epochs_a_star": stars.n_obs / wanted}
 

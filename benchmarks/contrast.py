@@ -126,8 +126,8 @@ class Table:
         """Scores of numbers of whole light curves, without an encoder."""
 
         def make() -> dict[str, Any]:
-            some = [described(lc, period) for lc in (self.stars.fit, self.stars.choose)]
-            return scores(benchmark.Vectors(*some, some[1]), self.stars)
+            fit, choose = (described(lc, period) for lc in (self.stars.fit, self.stars.choose))
+            return scores(benchmark.Vectors(fit, choose, choose), self.stars)
 
         self._keep(name, [name], make)
 

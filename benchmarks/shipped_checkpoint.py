@@ -154,7 +154,8 @@ def encoder_scores(checkpoint: Checkpoint, stars: Splits, fit: np.ndarray, test:
     """Scores of the encoder and of every control."""
     scores = {"trained": scores_of(fit, test, stars)}
     for name, control in controls(checkpoint):
-        scores[name] = scores_of(*(embed(lc, control, progress=True) for lc in (stars.fit, stars.test)), stars)
+        fit, test = (embed(lc, control, progress=True) for lc in (stars.fit, stars.test))
+        scores[name] = scores_of(fit, test, stars)
     scores["hand-crafted features"] = scores_of(features(stars.fit)[0], features(stars.test)[0], stars)
     guess = {name: round(value, 4) for name, value in majority(stars.fit.label, stars.test.label).summary().items()}
     return scores | {"most frequent class": {classifier: guess for classifier in scores["trained"]}}

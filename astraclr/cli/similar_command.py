@@ -93,10 +93,11 @@ def similar(
         [q, str(rank), star, label or "-", f"{value:.3f}"]
         for q, rank, star, label, value in found.head(_SHOWN).itertuples(index=False)
     ]
-    typer.echo("\n".join(aligned(["star", "rank", "object_id", "label", "similarity"], rows)))
+    for line in aligned(["star", "rank", "object_id", "label", "similarity"], rows):
+        term.tell(line)
     if out is not None:
         term.write_table(found, out)
-        typer.echo(f"{len(found):,} neighbours of {len(queries):,} stars: {out}")
+        term.tell(f"{len(found):,} neighbours of {len(queries):,} stars: {out}")
     elif len(found) > _SHOWN:
         term.say(f"note: {len(found) - _SHOWN:,} more are not shown; --out writes all")
 

@@ -35,5 +35,7 @@ def heads(encoder: Encoder, views: list[Tokens]) -> Heads:
 def read_by_heads(encoder: Encoder, pooled: Iterable[Tensor]) -> Heads:
     """What the heads make of embeddings, (views, batch, d_embedding); an encoder of another kind may lack some."""
     description = getattr(encoder, "description", None)
-    readers = encoder.project, encoder.summaries, description and description.view
-    return Heads(*(None if reader is None else torch.stack([reader(p) for p in pooled]) for reader in readers))
+    each = list(pooled)
+    others = (encoder.summaries, description and description.view)
+    found = [None if reader is None else torch.stack([reader(p) for p in each]) for reader in others]
+    return Heads(torch.stack([encoder.project(p) for p in each]), *found)

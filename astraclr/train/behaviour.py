@@ -188,7 +188,7 @@ def _described() -> Part:
     cycle, recipe = best_cycle(whole(data, every)), DESCRIBED
     checkpoint = pretrain(lc, SIZE, recipe, seed=2, device="cpu", progress=False)
     z = torch.linspace(-1, 1, 48).view(3, 4, 4).sin()
-    close = {column: values.dropna() for column, values in checkpoint.history.items()}
+    close: dict[str, Any] = {str(column): values.dropna() for column, values in checkpoint.history.items()}
     close["highest powers"] = _rms(cycle.highest, 0)
     close["folded"] = _rms(folded(cycle), 0)
     close["phases"] = _rms(cycle_inputs(cycle)[:, :4], (0, 1))

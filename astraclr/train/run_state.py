@@ -245,7 +245,7 @@ class Run:
         parameters = list(self.encoder.parameters())
         try:
             columns = {name: tensors[f"history/{name}"].double().tolist() for name in facts["columns"]}
-            rows = [
+            rows: list[dict[str, float]] = [
                 {k: v for k, v in zip(columns, row, strict=True) if not math.isnan(v)}
                 for row in zip(*columns.values(), strict=True)
             ]

@@ -19,7 +19,7 @@ def test_more_stars_get_fewer_points_each():
 def test_too_many_stars_are_refused_before_any_work(stars, monkeypatch):
     monkeypatch.setattr(page_size, "MOST_STARS", 20)
     with pytest.raises(ValueError, match=r"stars are too many .*: at most 20\. .*--max-stars 20 "):
-        explorer(stars, None)
+        explorer(stars, load_checkpoint("tiny"))
 
 
 def test_the_size_of_the_curves_is_foreseen(stars):
@@ -30,7 +30,7 @@ def test_the_size_of_the_curves_is_foreseen(stars):
 
 def test_minutes_are_said_for_many_stars(stars, monkeypatch):
     few = replace(stars[:3], object_id=np.array(["a", "b", "c"]))
-    assert forecast(few, None, 3, 150).startswith("a page of 3 stars, about 0 MB")
+    assert forecast(few, load_checkpoint("tiny"), 3, 150).startswith("a page of 3 stars, about 0 MB")
     monkeypatch.setattr(page_size, "_QUICK", 2)
     said = forecast(few, load_checkpoint("tiny"), 3, 150)
     assert "to embed them takes about 0.0 minutes, then come the map and the neighbours" in said

@@ -63,7 +63,7 @@ def test_ids_of_the_table_on_the_terminal_and_in_a_file(table, tmp_path):
     assert result.exit_code == 0 and f"6 neighbours of 2 stars: {out}" in result.stdout
     found = pd.read_csv(out)
     assert found["query"].tolist() == [n for n in names for _ in range(3)] and found["rank"].tolist() == [1, 2, 3] * 2
-    assert not (found["query"] == found["object_id"]).any()
+    assert not (found["query"].to_numpy() == found["object_id"].to_numpy()).any()
     assert all(name in result.stdout for name in found["object_id"])
 
 

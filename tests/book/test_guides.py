@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -62,7 +63,7 @@ def test_the_guide_to_real_classes_runs_on_a_stand_in(tmp_path, monkeypatch, cap
     monkeypatch.setattr(_published, "_check_reachable", lambda: None)
     monkeypatch.setenv("ASTRACLR_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "guide_real_classes"}
+    names: dict[str, Any] = {"__name__": "guide_real_classes"}
     for number, block in enumerate(blocks(BOOK / "guide_real_classes.md", "python"), start=1):
         exec(compile(block, f"guide_real_classes, block {number}", "exec"), names)  # noqa: S102
     found, stars = names["found"], names["stars"]
@@ -161,7 +162,8 @@ def test_public_ci_binder_and_container_do_what_the_readme_does():
 
 
 def test_the_specimen_project_runs_and_finds_what_it_says(capsys):
-    (code,), names = blocks(BOOK / "teachers" / "specimen_project.md", "python"), {"__name__": "specimen"}
+    (code,) = blocks(BOOK / "teachers" / "specimen_project.md", "python")
+    names: dict[str, Any] = {"__name__": "specimen"}
     exec(compile(code, "specimen", "exec"), names)  # noqa: S102
     assert len(capsys.readouterr().out.splitlines()) == 3
     kept = names["kept"]

@@ -261,11 +261,11 @@ def limited(seconds: int) -> Iterator[None]:
 
 def outcome(path: Path, column: str = "") -> tuple[str, str]:
     """What comes of reading a file: read, refused or one of `FAULTS`, and details of a fault."""
-    bands = {"I": 7980.0} if path.name.startswith("OGLE") else {}
+    how: dict[str, Any] = {"bands": {"I": 7980.0}} if path.name.startswith("OGLE") else {}
     try:
         with warnings.catch_warnings(), limited(SECONDS):
             warnings.simplefilter("ignore")
-            lc = catalogs.read(path, **({"bands": bands} if bands else {}))
+            lc = catalogs.read(path, **how)
     except TimeoutError as error:
         return "hang", str(error)
     except (ValueError, OSError) as error:
@@ -300,6 +300,7 @@ def tried(first: int, n: int, folder: Path, until: float = np.inf) -> tuple[dict
             return counts, faults, k - first
         rng = random.Random(k)
         column: str | None = ""
+        name, path = "", folder / "mutated"
         if rng.random() < 0.4:
             name = rng.choice([w for w in WRITERS if w != "late.csv"])  # it adds a row
             path = folder / "mutated" / f"m_{name}"

@@ -1,5 +1,7 @@
 """A temperature makes confidence honest, one that grows with the distance also under shift, and keeps the class."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -57,7 +59,7 @@ def test_confidence_scores_say_what_a_flag_is_worth():
     flagged = np.arange(400) < 200
     right = rng.random(400) < np.where(flagged, 0.4, 0.8)
     p = np.stack([np.full(400, 0.8), np.full(400, 0.2)], 1)
-    found = confidence_scores(p, right, flagged)
+    found: dict[str, Any] = dict(confidence_scores(p, right, flagged))
     assert found["n"] == 400 and found["flagged"] == 0.5 and found["confidence"] == pytest.approx(0.8)
     assert found["accuracy"] == right.mean() and found["calibration_error"] == pytest.approx(0.8 - right.mean())
     assert 0.25 < found["flag_difference_low"] < found["flag_difference"] < found["flag_difference_high"] < 0.55
