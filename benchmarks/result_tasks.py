@@ -237,13 +237,6 @@ TASKS: tuple[Task, ...] = (
         needs=encoder("laptop"),
         parts=(*PROBE, *FEATURES),
     ),
-    Task(
-        "contrast",
-        "benchmarks/contrast.py",
-        (result("contrast"),),
-        parts=(*METHOD, *READERS),
-        settings=lambda: list(importlib.import_module("contrast").ARMS.values()),
-    ),
     measured("views", parts=(*STARS, "views"), settings=of("tiny", "paper", "corrected")),
     measured("training", " --threads 2 --steps 6", settings=of("paper", "corrected")),
     measured("scaling", settings=of("tiny", "laptop", "corrected")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,7 @@ def _run(
             peak, written = max(peak, facts.pop("peak_mb")), written + facts["rows"]
             table.add(facts)
             bar.update(facts["read"])
+    _remove_left_parts(table, out)
     if catalogue.hats is not None:
         _as_hats(catalogue, table, out)
     return table.finished() | {"peak_mb": peak, "written": written}
@@ -162,6 +164,14 @@ def _client(workers: int, client: Any, n_calls: int) -> Iterator[Any]:
 
 def _folder_of(checkpoint: str) -> Path:
     return Path(checkpoint) if Path(checkpoint).exists() else existing(shipped_file(f"checkpoints/{checkpoint}"))
+
+
+def _remove_left_parts(table: TableParts, out: Path) -> None:
+    """Remove what workers that were killed left of files that others then wrote whole."""
+    for name in table.files:
+        whole = out / name
+        for part in whole.parent.glob(f".{escape(whole.name)}.*.part"):
+            part.unlink(missing_ok=True)
 
 
 def _copy_encoder(source: Path, head: Path | None, folder: Path) -> None:
