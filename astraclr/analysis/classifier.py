@@ -37,7 +37,7 @@ class Head:
     accuracy : on held-out stars from the same source as the training stars; NaN if unknown
     temperature : of its class scores; `analysis.head_calibration` fits it
     real_sky : what its confidence was worth on labelled real stars: ``survey``, and the numbers of
-        `evaluate.calibration.confidence_scores`; empty if not measured
+        `confidence_scores` (`evaluate.calibration`); empty if not measured
     features : names of the hand-crafted features that follow the embedding in its input; none for most heads
     feature_range : (2, n_features) least and largest value of each feature; others count as these
     """

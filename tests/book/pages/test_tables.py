@@ -20,6 +20,15 @@ NOT_YET = {
 }  # fmt: skip
 """Pages whose tables change with the next recipe; they join then."""
 
+AS_THEY_ARE = {
+    "01_light_curves": re.compile(r"object_id|day_alias|\[.*\]"),  # a nested table, as pandas shows it
+    "02_views": re.compile(r"none"),  # no changes
+    "10_scaling_out": re.compile(r"object_id|n_g"),  # columns of a catalogue, as LSDB shows them
+    "appendix_features": re.compile(r"phlippe/uvadlc_notebooks"),  # a book of others
+    "guide_encoder": re.compile(r"\(batch, .*"),  # shapes of an encoder's numbers
+}
+"""By page, cells that show what a reader types or what another tool prints."""
+
 
 class Tables(HTMLParser):
     """Rows of text of each table of a page; words of code are left out, since they name what is typed."""
@@ -56,8 +65,8 @@ class Tables(HTMLParser):
             self.tables[-1][-1][-1] += data
 
 
-def faults(html: str) -> list[str]:
-    """What is not fit to be read in the tables of a page."""
+def faults(html: str, as_they_are: re.Pattern[str] | None = None) -> list[str]:
+    """What is not fit to be read in the tables of a page; cells that match a pattern may stay as they are."""
     article = re.search(r"<article.*?</article>", html, flags=re.DOTALL)
     parser = Tables()
     parser.feed(article[0] if article else html)
@@ -67,13 +76,15 @@ def faults(html: str) -> list[str]:
             names = Counter(name.strip() for name in rows[0])
             found += [f"two columns named {name!r}" for name, n in names.items() if name and n > 1]
         for cell in {cell.strip() for row in rows for cell in row}:
+            if as_they_are and as_they_are.fullmatch(cell):
+                continue
             found += [f"{what}: {cell!r}" for what, pattern in UNREADABLE.items() if pattern.fullmatch(cell)]
     return sorted(found)
 
 
 @pytest.mark.parametrize("page", sorted(set(PAGES) - NOT_YET - {"search", "genindex", "appendix_api"}))
 def test_tables_can_be_read(html: Path, page: str):
-    assert faults((html / f"{page}.html").read_text()) == []
+    assert faults((html / f"{page}.html").read_text(), AS_THEY_ARE.get(page)) == []
 
 
 @pytest.mark.parametrize(
