@@ -143,8 +143,8 @@ def page_model(checkpoint: Checkpoint, head: Head | None = None) -> dict[str, An
     -------
     dict
         To be written as JSON: ``config``, ``windows``, ``wavelengths`` in angstrom, ``weights`` by name, ``rates`` in
-        rad/day where the encoder is told the time, ``folding`` where it reads its window folded, ``head``, and on how many stars it was trained ("" for random
-        weights).
+        rad/day where the encoder is told the time, ``folding`` where it reads its window folded, ``head``, and on how
+        many stars it was trained ("" for random weights).
 
     Raises
     ------
