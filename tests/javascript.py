@@ -19,11 +19,12 @@ needs_node = pytest.mark.skipif(
 
 
 def node(root, tmp_path, code: str, **values) -> dict:
-    """What JavaScript prints as JSON; `E` is the encoder, `L` the light curves, `given` the values."""
+    """What JavaScript prints as JSON; `E` is the encoder, `F` its folding, `L` the light curves, `given` the values."""
     given, program = tmp_path / "given.json", tmp_path / "program.js"
     given.write_text(json.dumps(values))
     program.write_text(
         f"const E = require({str(root / 'book/interactive/encoder.js')!r});\n"
+        f"const F = require({str(root / 'book/interactive/folding.js')!r});\n"
         f"const L = require({str(root / 'book/interactive/lightcurve.js')!r});\n"
         f"const given = JSON.parse(require('fs').readFileSync({str(given)!r}, 'utf8'));\n"
         f"const print = (v) => process.stdout.write(JSON.stringify(v));\n{code}\n"

@@ -1,7 +1,7 @@
 """A trained encoder, its head and its stars written as JavaScript data, so that a page can embed a light curve itself.
 
-The page's own code, ``book/interactive/encoder.js``, computes what `astraclr.embedding.embed` and `Head` compute, from
-a file opened without a server or a network. Numbers are base64 of little-endian arrays.
+The page's own code, ``book/interactive/encoder.js`` and ``folding.js``, computes what `astraclr.embedding.embed` and
+`Head` compute, from a file opened without a server or a network. Numbers are base64 of little-endian arrays.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from astraclr.analysis.classifier import Head
 from astraclr.analysis.explorer import thinned
 from astraclr.config import ZTF_BANDS, Recipe
+from astraclr.data import folding
 from astraclr.data.lightcurves import LightCurves
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.config import EncoderConfig
@@ -27,7 +28,7 @@ KNOWN: dict[str, tuple[Any, ...]] = {
     "inputs": ("paper", "steps"),
     "norm": ("post", "pre"),
     "pooling": ("mean", "mean_std"),
-    "folded_input": ("none",),
+    "folded_input": ("none", "window", "tokens", "both"),
 }
 """Settings of an encoder that the page can compute, and their values."""
 KNOWN_CROPS: dict[str, tuple[str, ...]] = {"centring": ("star", "window"), "middle_crop": ("band", "epoch")}
@@ -115,6 +116,21 @@ def page_config(checkpoint: Checkpoint) -> dict[str, Any]:
     return config
 
 
+def folding_settings() -> dict[str, Any]:
+    """Settings of `astraclr.data.folding` that the page needs: the grid, bins of frequency and phase, and limits.
+
+    Examples
+    --------
+    >>> settings = folding_settings()
+    >>> settings["n_cells"], len(settings["cuts"]), settings["n_phases"]
+    (65536, 33, 16)
+    """
+    names = ("CELLS_PER_DAY", "N_CELLS", "N_PEAKS", "N_BETWEEN", "N_HARMONICS", "N_PHASES")
+    limits = ("LEAST_ERROR", "MOST_APART", "LEAST_POWER")
+    values = {name.lower(): getattr(folding, name) for name in (*names, *limits)}
+    return values | {"cuts": folding.frequency_cuts()}
+
+
 def page_model(checkpoint: Checkpoint, head: Head | None = None) -> dict[str, Any]:
     """Everything with which a page turns a light curve into an embedding, class probabilities and a flag.
 
@@ -127,8 +143,8 @@ def page_model(checkpoint: Checkpoint, head: Head | None = None) -> dict[str, An
     -------
     dict
         To be written as JSON: ``config``, ``windows``, ``wavelengths`` in angstrom, ``weights`` by name, ``rates`` in
-        rad/day where the encoder is told the time, ``head``, and on how many stars it was trained ("" for random
-        weights).
+        rad/day where the encoder is told the time, ``folding`` where it reads its window folded, ``head``, and on how
+        many stars it was trained ("" for random weights).
 
     Raises
     ------
@@ -156,6 +172,8 @@ def page_model(checkpoint: Checkpoint, head: Head | None = None) -> dict[str, An
         "wavelengths": dict(ZTF_BANDS),
         "weights": {k: packed(v.cpu().numpy()) for k, v in state.items() if not k.startswith(_UNUSED)},
     }
+    if config["folded_input"] != "none":
+        model["folding"] = folding_settings()
     if config["time_rates"] != "none":
         model["rates"] = packed(checkpoint.encoder.embedding.rates.cpu().numpy())
     if head is not None:

@@ -137,12 +137,30 @@ def folded_stars(data: Prepared, stars: Tensor) -> Tensor:
     return torch.cat([folded(best_cycle(whole(data, some))) for some in stars.split(_AT_ONCE)])
 
 
+def frequency_cuts() -> list[int]:
+    """First frequency of each bin of the periodogram, in steps of 1/1365 per day, and the end of the last bin.
+
+    A bin begins with the first frequency that is not below its edge, and is not empty.
+
+    Examples
+    --------
+    >>> cuts = frequency_cuts()
+    >>> len(cuts), cuts[:4], cuts[-1]
+    (33, [2, 3, 4, 5], 32768)
+    """
+    edges = np.geomspace(*FREQUENCIES, N_FREQUENCIES + 1) * N_CELLS / CELLS_PER_DAY
+    cuts = [int(c) for c in np.ceil(edges)]
+    for k in range(1, len(cuts)):
+        cuts[k] = max(cuts[k], cuts[k - 1] + 1)
+    return cuts
+
+
 def _log(power: Tensor) -> Tensor:
     return power.clamp(min=LEAST_POWER).log10() + 1.5
 
 
 def _of_some(m: Tensor, w: Tensor, age: Tensor) -> Cycle:
-    rows, cuts = torch.arange(len(m), device=m.device), _cuts()
+    rows, cuts = torch.arange(len(m), device=m.device), frequency_cuts()
     weighted = (w * m).float()
     total = ((w * m * m).sum(1) * w.sum(1)).clamp(min=1e-12).float()
     power = _power(weighted, age)[:, : cuts[-1]] / total[:, None]
@@ -184,12 +202,3 @@ def _waves(frequency: Tensor, age: Tensor) -> Tensor:
     """(batch, n, length) complex64, ``exp(2 pi i f t)``."""
     angle = (2 * math.pi * (frequency[:, :, None] * age[:, None]).remainder(1)).float()
     return torch.polar(torch.ones_like(angle), angle)
-
-
-def _cuts() -> list[int]:
-    """First frequency of each bin; a bin begins with the first that is not below its edge, and is not empty."""
-    edges = np.geomspace(*FREQUENCIES, N_FREQUENCIES + 1) * N_CELLS / CELLS_PER_DAY
-    cuts = [int(c) for c in np.ceil(edges)]
-    for k in range(1, len(cuts)):
-        cuts[k] = max(cuts[k], cuts[k - 1] + 1)
-    return cuts

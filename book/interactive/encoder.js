@@ -1,12 +1,13 @@
 // The shipped encoder in plain JavaScript: from observations to an embedding, class probabilities and a flag.
 //
 // The same steps as astraclr's Python, in double precision on float32 weights: centring, crops, tokens, layers, pooling.
-// Runs in a browser (as window.AstraEncoder) and under node (module.exports). Names are those of the Python package.
+// Runs in a browser (as window.AstraEncoder, after folding.js) and under node (module.exports). Names are those of the
+// Python package.
 "use strict";
 (function (root, make) {
-  if (typeof module === "object" && module.exports) module.exports = make();
-  else root.AstraEncoder = make();
-})(typeof self === "undefined" ? this : self, function () {
+  if (typeof module === "object" && module.exports) module.exports = make(require("./folding.js"));
+  else root.AstraEncoder = make(root.AstraFolding);
+})(typeof self === "undefined" ? this : self, function (Folding) {
   const MJD_ZERO = 58000;
   const ERROR_RANGE = [1e-4, 10];
   const MIN_EPOCHS = 20; // fewer than this in every band: the prediction is flagged
@@ -20,7 +21,7 @@
     centring: ["star", "window"],
     middle_crop: ["band", "epoch"],
     error_input: [true, false],
-    folded_input: ["none"],
+    folded_input: ["none", "window", "tokens", "both"],
   };
   const SIZES = ["d_model", "n_layers", "n_heads", "d_ff", "d_band"];
 
@@ -143,6 +144,7 @@
       ? { dense: [part("embedding.steps.dense.0"), part("embedding.steps.dense.2")] }
       : { magnitude: part("embedding.magnitude"), band: [part("embedding.band.0"), part("embedding.band.2")] };
     if (config.error_input) embedding.error = part("embedding.error");
+    const folds = config.folded_input !== "none", joined = ["window", "both"].includes(config.folded_input);
     const layers = Array.from({ length: config.n_layers }, (_, k) => {
       const of = (name) => part(`layers.${k}.${name}`);
       return {
@@ -158,8 +160,10 @@
     return {
       ...packed, config, embedding, layers, head,
       norm: config.norm === "pre" ? part("norm") : null,
+      folding: folds ? Folding.settings(packed.folding) : null,
+      folded: joined ? [part("folded.0"), part("folded.2")] : null,
       rates: config.time_rates === "none" ? null : unpack(packed.rates),
-      width: config.d_model * (config.pooling === "mean_std" ? 2 : 1),
+      width: config.d_model * ((config.pooling === "mean_std" ? 2 : 1) + (joined ? 1 : 0)),
     };
   }
 
@@ -226,11 +230,12 @@
 
   const clamp = (e) => Math.min(ERROR_RANGE[1], Math.max(ERROR_RANGE[0], e));
 
-  /** (n, 8) numbers of an observation and of the step that led to it. */
-  function stepNumbers(t) {
-    const n = t.mag.length, x = new Float64Array(n * 8);
+  /** (n, 8) numbers of an observation and of the step that led to it; (n, 16) with those of its phase. */
+  function stepNumbers(t, phases) {
+    const n = t.mag.length, width = 8 + (phases ? phases[0].length : 0), x = new Float64Array(n * width);
     for (let i = 0; i < n; i++) {
-      const m = t.mag[i], e = clamp(t.magerr[i]), there = t.follows[i] ? 1 : 0, at = i * 8;
+      const m = t.mag[i], e = clamp(t.magerr[i]), there = t.follows[i] ? 1 : 0, at = i * width;
+      if (phases) x.set(phases[i], at + 8);
       x[at] = Math.asinh(5 * m);
       x[at + 1] = Math.asinh(m / e) / 2;
       x[at + 2] = Math.log10(e) + 1.5;
@@ -256,11 +261,11 @@
     });
   }
 
-  function embedded(model, t) {
+  function embedded(model, t, phases) {
     const n = t.mag.length, d = model.config.d_model, parts = model.embedding;
     let x;
     if (model.config.inputs === "steps") {
-      x = linear(mapped(linear(stepNumbers(t), n, parts.dense[0]), gelu), n, parts.dense[1]);
+      x = linear(mapped(linear(stepNumbers(t, phases), n, parts.dense[0]), gelu), n, parts.dense[1]);
     } else {
       x = linear(t.mag, n, parts.magnitude);
       added(x, linear(mapped(linear(t.band, n, parts.band[0]), relu), n, parts.band[1]));
@@ -327,27 +332,40 @@
   }
 
   function pooled(model, x, n) {
-    const d = model.config.d_model, out = new Float64Array(model.width);
+    const d = model.config.d_model, std = model.config.pooling === "mean_std", out = new Float64Array(std ? 2 * d : d);
     for (let i = 0; i < n; i++) for (let k = 0; k < d; k++) out[k] += x[i * d + k] / n;
-    if (model.config.pooling === "mean_std") {
+    if (std) {
       for (let i = 0; i < n; i++) for (let k = 0; k < d; k++) out[d + k] += (x[i * d + k] - out[k]) ** 2 / n;
       for (let k = 0; k < d; k++) out[d + k] = Math.sqrt(out[d + k] + 1e-4);
     }
     return out;
   }
 
-  /** Embedding of one crop, and on request what every head of every layer attends to. */
-  function crop(star, model, place, seen) {
-    const t = tokens(star, model, place), n = t.mag.length;
-    if (!n) throw new Error("the light curve has no observation to embed");
-    return { tokens: t, embedding: pooled(model, layered(model, embedded(model, t), n, seen), n) };
+  /** Best period of a crop, for an encoder that reads it folded; null for another. */
+  function cycleOf(model, t) {
+    const { config, folding } = model, errors = config.inputs === "steps" || config.error_input;
+    return folding && Folding.bestCycle(t, folding, errors);
   }
 
-  /** Embedding of a star, the mean of its crops at start, middle and end: (width) float64. */
-  function embed(star, model) {
+  /** Embedding of one crop, its best period (or null), and on request what every head of every layer attends to. */
+  function crop(star, model, place, seen) {
+    const t = tokens(star, model, place), n = t.mag.length, { folding, folded } = model;
+    if (!n) throw new Error("the light curve has no observation to embed");
+    const cycle = cycleOf(model, t), phases = cycle && model.config.folded_input !== "window" ? Folding.cycleInputs(cycle, folding) : null;
+    let embedding = pooled(model, layered(model, embedded(model, t, phases), n, seen), n);
+    if (folded) embedding = Float64Array.of(...embedding, ...linear(mapped(linear(Folding.folded(cycle, folding), 1, folded[0]), gelu), 1, folded[1]));
+    return { tokens: t, cycle, embedding };
+  }
+
+  /** Crops of a star: at start, middle and end, or one where it holds the whole light curve. */
+  function crops(star, model) {
     const several = star.bands.some((b) => b.mjd.length > windowOf(model, b.name, b.wavelength));
-    const parts = (several ? [0, 0.5, 1] : [0]).map((place) => crop(star, model, place).embedding);
-    return parts[0].map((_, k) => parts.reduce((sum, p) => sum + p[k], 0) / parts.length);
+    return (several ? [0, 0.5, 1] : [0]).map((place) => crop(star, model, place));
+  }
+
+  /** Embedding of a star, the mean of those of its crops: (width) float64. */
+  function embed(star, model, parts = crops(star, model)) {
+    return parts[0].embedding.map((_, k) => parts.reduce((sum, p) => sum + p.embedding[k], 0) / parts.length);
   }
 
   // --- what the head says ------------------------------------------------------------------------------------------
@@ -391,5 +409,5 @@
     return found.sort((a, b) => b.similarity - a.similarity).slice(0, k);
   }
 
-  return { load, embed, crop, tokens, predict, nearest, unpack, windowOf, softmax, erf, weightedMean, MIN_EPOCHS };
+  return { load, embed, crop, crops, tokens, predict, nearest, unpack, windowOf, softmax, erf, weightedMean, MIN_EPOCHS };
 });

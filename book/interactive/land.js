@@ -9,6 +9,7 @@ const NEAREST = 6, ON_MAP = 7;
 const classNames = Touch.common().classes.map((c) => c.name);
 const models = {}, tables = {};
 let stars = [], chosen = 0, encoder = Touch.common().encoders[0], result = null, period = NaN, task = 0;
+let ofEncoder = false; // whether the period is that of the encoder
 
 async function modelOf(name) {
   if (!models[name]) {
@@ -27,13 +28,15 @@ async function show() {
   try {
     const [model, table] = await modelOf(encoder), star = stars[chosen];
     const began = performance.now();
-    const x = E.embed(star, model);
+    const parts = E.crops(star, model), x = E.embed(star, model, parts);
     state.embedding = Math.round(performance.now() - began);
-    result = { x, star, model, table, ...E.predict(x, star, model), near: E.nearest(x, table.embeddings, Math.max(NEAREST, ON_MAP)) };
+    result = { x, star, model, table, cycles: parts.map((p) => p.cycle).filter(Boolean), ...E.predict(x, star, model), near: E.nearest(x, table.embeddings, Math.max(NEAREST, ON_MAP)) };
     state.predicted = result.predicted;
     state.flags = result.flags.join(", ");
     state.novelty = result.novelty;
     $("all").hidden = false;
+    $("own").hidden = !result.cycles.length;
+    if (!(period > 0) || ofEncoder) foldAsEncoder();
     draw();
     $("wait").textContent = `Embedded in ${state.embedding} ms.`;
     Touch.say(`${star.id}: ${$("verdict").textContent}`);
@@ -105,16 +108,27 @@ function drawMap() {
 
 // --- periods ------------------------------------------------------------------------------------------------------------
 
+const CAUTION = "For an eclipsing binary the true period is often twice as long; periods near 1 day may come from the rhythm of the nights.";
 function drawFold() {
   if (!(period > 0)) { $("fold").replaceChildren(); delete state.period; return; }
   state.period = period;
   Touch.lightCurve($("fold"), result.star.bands, { period, label: `Light curve folded at ${Touch.short(period, 6)} days, two turns` });
 }
 function setPeriod(value, note = "") {
-  period = value;
+  [period, ofEncoder] = [value, false];
   $("period").value = value > 0 ? String(+value.toPrecision(8)) : "";
   $("fold-note").textContent = note || (value > 0 ? "" : "Type a period, or let the periodogram find one.");
   if (result) drawFold();
+}
+/** The period at which the encoder folds the light curve: of several crops the one of the highest power; none if it does not fold. */
+function foldAsEncoder() {
+  const { cycles } = result, days = cycles.map((c) => Touch.short(1 / c.frequency, 6));
+  if (!cycles.length) { setPeriod(NaN); return; }
+  const best = cycles.reduce((a, b) => (b.power > a.power ? b : a));
+  setPeriod(1 / best.frequency, (days.length === 1 ? `The encoder reads this light curve folded at ${days[0]} days, where it fits best.`
+    : `The encoder reads three crops of this light curve, each folded where it fits best: at ${days[0]} days (start), ${days[1]} days (middle) and ${days[2]} days (end). Drawn is the one of the highest power.`) +
+    ` ${CAUTION}`);
+  ofEncoder = true;
 }
 async function search() {
   const mine = ++task, { star } = result, data = L.centred(star.bands), grid = L.frequencies(star.bands);
@@ -134,8 +148,7 @@ async function search() {
   }
   $("search").disabled = false;
   if (mine !== task) return;
-  const text = `Best period ${Touch.short(1 / best.frequency, 6)} days: one sine, the same in all bands, explains ${Math.round(100 * best.power)} % of the variance. ` +
-    "For an eclipsing binary the true period is often twice as long; periods near 1 day may come from the rhythm of the nights.";
+  const text = `Best period ${Touch.short(1 / best.frequency, 6)} days: one sine, the same in all bands, explains ${Math.round(100 * best.power)} % of the variance. ${CAUTION}`;
   setPeriod(1 / best.frequency, text);
   Touch.say(text);
   const points = [...bins.values()].sort((a, b) => a[0] - b[0]);
@@ -184,8 +197,9 @@ for (const kind of ["dragover", "dragleave", "drop"])
     $("drop").classList.toggle("over", kind === "dragover");
     if (kind === "drop" && e.dataTransfer.files[0]) readText(await e.dataTransfer.files[0].text());
   });
-$("period").addEventListener("input", (e) => { period = parseFloat(e.target.value.replace(",", ".")); $("fold-note").textContent = ""; if (result) drawFold(); });
+$("period").addEventListener("input", (e) => { [period, ofEncoder] = [parseFloat(e.target.value.replace(",", ".")), false]; $("fold-note").textContent = ""; if (result) drawFold(); });
 $("half").addEventListener("click", () => { if (period > 0) setPeriod(period / 2); });
 $("twice").addEventListener("click", () => { if (period > 0) setPeriod(period * 2); });
 $("search").addEventListener("click", search);
+$("own").addEventListener("click", () => { task++; foldAsEncoder(); });
 Touch.start(draw);

@@ -6,18 +6,23 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from javascript import as_stars, needs_node, node
 
+from astraclr import catalogs
 from astraclr.analysis import page_model as room
 from astraclr.analysis.classifier import load_head
 from astraclr.analysis.predictions import prediction_table
 from astraclr.config import preset, recipe
+from astraclr.data import folding
 from astraclr.data.lightcurves import LightCurves
+from astraclr.data.tokens import prepare
 from astraclr.files import shipped_file
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint
 from astraclr.model.config import EncoderConfig
 from astraclr.model.embedding import embed
-from astraclr.model.encoder import Encoder
+from astraclr.model.encoder import Encoder, new_encoder
+from astraclr.simulation.simulate import simulate
 
 FOLDER = shipped_file("checkpoints")
 SHIPPED = sorted(f.parent.name for f in FOLDER.glob("*/head.safetensors"))
@@ -57,6 +62,7 @@ SWITCHES = {
     "errors": {"error_input": True, "time_rates": "days"},
     "window": {"centring": "window", "middle_crop": "epoch", "time_rates": "log"},
     "pre": {"norm": "pre", "pooling": "mean_std", "inputs": "steps", "time_rates": "log", "error_input": True},
+    "folded": {"folded_input": "window", "centring": "window"},
 }
 
 
@@ -102,10 +108,13 @@ def test_the_page_refuses_what_it_does_not_know(root, tmp_path):
         model | {"config": model["config"] | {"rotary": 1}},
         model | {"config": model["config"] | {"norm": "rms"}},
         model,
+        model | {"config": model["config"] | {"folded_input": "both"}},
+        model | {"config": model["config"] | {"folded_input": "both"}, "folding": room.folding_settings() | {"x": 1}},
     ]
     code = "print(given.models.map((m) => { try { E.load(m); return ''; } catch (e) { return e.message; } }));"
     said = node(root, tmp_path, code, models=tried)
-    for message, part in zip(said, ("format 2", "does not know: rotary", "norm rms", "lacks weights"), strict=True):
+    parts = ("format 2", "does not know: rotary", "norm rms", "lacks weights", "lacks settings", "does not know: x")
+    for message, part in zip(said, parts, strict=True):
         assert part in message
 
 
@@ -119,6 +128,93 @@ def test_numbers_come_out_as_they_went_in():
         room.packed(np.arange(3))
     with pytest.raises(ValueError, match="'a b' is no name"):
         room.script("a b", 1)
+
+
+# --- windows folded at their best period ------------------------------------------------------------------------------
+
+
+@cache
+def simulated() -> LightCurves:
+    return simulate(64, seed=17)
+
+
+def apart(root, tmp_path, some: LightCurves, how: str) -> np.ndarray:
+    """Largest difference of each star's embedding from torch's, for a small random encoder with windows of `laptop`."""
+    size = replace(preset("laptop"), d_model=16, n_layers=1, n_heads=2, d_ff=32)
+    method = replace(recipe("recommended"), name="mine", folded_input=how)
+    checkpoint = Checkpoint(new_encoder(size, method, 5).eval(), size, method, 5, sha256="0" * 64)
+    found = node(root, tmp_path, EMBED, model=room.page_model(checkpoint), stars=as_stars(some))
+    return np.abs(np.array([f["x"] for f in found]) - embed(some, checkpoint)).max(1)
+
+
+# Where two peaks of the periodogram are equally high within rounding, float32 (torch) and double (the page) may choose
+# different ones, and the embedding is another. So may two processors. Such stars are counted: fewer than one in 100.
+MOST_TIES = 0.01
+
+
+@needs_node
+@pytest.mark.parametrize("how", ["window", "tokens", "both"])
+def test_an_encoder_that_folds_embeds_as_in_python(root, tmp_path, how):
+    assert (apart(root, tmp_path, simulated(), how) > 1e-5).mean() < MOST_TIES
+
+
+@needs_node
+def test_real_stars_are_folded_as_in_python(root, tmp_path, real_data):
+    real = catalogs.read(real_data / "ztf.parquet")[:60]
+    assert (apart(root, tmp_path, real, "both") > 1e-5).mean() < MOST_TIES
+
+
+FOLD = """
+print(given.tokens.map((t) => {
+  const cycle = F.bestCycle(t, given.settings);
+  return [cycle.frequency, ...F.folded(cycle, given.settings), ...F.cycleInputs(cycle, given.settings).flat()];
+}));
+"""
+
+
+@needs_node
+def test_settings_of_the_folding_are_those_of_python(root, tmp_path, monkeypatch):
+    """With all of them changed, the page still finds the same."""
+    changed = {
+        "CELLS_PER_DAY": 32, "N_CELLS": 1 << 14, "N_PEAKS": 2, "N_BETWEEN": 3, "N_PHASES": 8, "LEAST_ERROR": 0.1,
+        "MOST_APART": 0.4, "LEAST_POWER": 0.02, "FREQUENCIES": (1 / 300, 10.0), "N_FREQUENCIES": 20,
+    }  # fmt: skip
+    before = room.folding_settings()
+    for name, value in changed.items():
+        monkeypatch.setattr(folding, name, value)
+    after = room.folding_settings()
+    assert {name for name in before if before[name] == after[name]} == {"n_harmonics"}
+    lc = simulated()[:8]
+    tokens = folding.whole(prepare(lc), torch.arange(8))
+    cycle, there = folding.best_cycle(tokens), ~tokens.mask
+    given = [
+        {"mag": m[k].tolist(), "time": t[k].tolist(), "band": b[k].tolist(), "magerr": e[k].tolist()}
+        for m, t, b, e, k in zip(tokens.mag, tokens.times, tokens.band, tokens.magerr, there, strict=True)
+    ]
+    numbers, phases = folding.folded(cycle).double(), folding.cycle_inputs(cycle).double()
+    for j, star in enumerate(node(root, tmp_path, FOLD, tokens=given, settings=after)):
+        expected = [cycle.frequency[j : j + 1], numbers[j], phases[j][there[j]].ravel()]
+        np.testing.assert_allclose(star, torch.cat(expected), rtol=0, atol=1e-5)
+
+
+@needs_node
+def test_a_transform_of_real_numbers_is_that_of_numpy(root, tmp_path):
+    rng = np.random.default_rng(0)
+    given = [rng.normal(size=n).tolist() for n in (4, 8, 1024)]
+    code = "print(given.x.map((x) => Array.from(F.spectrum(Float64Array.from(x), x.length / 2 + 1))));"
+    for x, found in zip(given, node(root, tmp_path, code, x=given), strict=True):
+        np.testing.assert_allclose(found, np.abs(np.fft.rfft(x)) ** 2, rtol=1e-10)
+
+
+@needs_node
+def test_few_observations_are_folded_too(root, tmp_path):
+    """One, two, and one in each band: every period fits, and the numbers are finite."""
+    tokens = [
+        {"mag": [0.1, -0.1][:n], "time": [200.0, 230.5][:n], "band": [3.7, band][:n], "magerr": [0.02, 0.03][:n]}
+        for n, band in ((1, 3.7), (2, 3.7), (2, 3.8))
+    ]
+    for star in node(root, tmp_path, FOLD, tokens=tokens, settings=room.folding_settings()):
+        assert np.isfinite(np.array(star, float)).all()
 
 
 # --- light curves and periods in JavaScript ---------------------------------------------------------------------------

@@ -1,17 +1,26 @@
 """The pages that one can touch in a real browser, from files and without a network: silent, small, by keyboard."""
 
 import json
+from dataclasses import replace
 
 import chromium
 import numpy as np
 import pytest
+import torch
 import touch
 
+from astraclr.analysis.classifier import fit_head
+from astraclr.analysis.page_model import page_model, page_stars
 from astraclr.analysis.predictions import prediction_table
+from astraclr.config import preset, recipe
+from astraclr.data.folding import best_cycle
 from astraclr.data.lightcurves import LightCurves
+from astraclr.data.tokens import prepare
 from astraclr.files import repository_file
-from astraclr.model.checkpoint import load_checkpoint
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint
+from astraclr.model.crops import CROPS, crop_tokens
 from astraclr.model.embedding import embed
+from astraclr.model.encoder import new_encoder
 
 pytestmark = chromium.needs_browser
 PAGES = sorted(f.stem for f in repository_file("book/interactive").glob("*.html"))
@@ -144,12 +153,37 @@ def test_an_example_is_one_click_away_and_folds_at_its_best_period(opened):
     browser.until("document.documentElement.dataset.shown")
     assert "simulated star" in browser.run("document.getElementById('notes').textContent")
     browser.run("document.getElementById('search').click()")
-    browser.until("document.documentElement.dataset.period")
+    browser.until("document.querySelector('#power svg')")
     true = browser.run("result.star.period")
     ratio = float(state(browser)["period"]) / true
     assert min(abs(ratio - r) for r in (0.5, 1, 2)) < 2e-3
     browser.run("document.getElementById('twice').click()")
     assert float(state(browser)["period"]) == pytest.approx(2 * ratio * true)
+
+
+def test_a_light_curve_is_folded_as_the_encoder_folds_it(opened, stars):
+    """A random encoder that reads its crops folded: the same numbers and the same period as in Python."""
+    size, method = preset("tiny"), replace(recipe("recommended"), name="mine", folded_input="both")
+    checkpoint = Checkpoint(new_encoder(size, method, 0).eval(), size, method, 0, sha256="0" * 64)
+    few = stars[:40]
+    x, data = embed(few, checkpoint), prepare(few)
+    made = page_model(checkpoint, fit_head(x, few.label, checkpoint)), page_stars(few, x, x[:, :2])
+    cycles = [best_cycle(crop_tokens(data, torch.arange(1), size, c, method)) for c in CROPS]
+    best = max(cycles, key=lambda c: c.powers.sum().item())
+    browser = opened("land")
+    browser.run(f"models.mine = E.load({json.dumps(made[0])})")
+    browser.run(f"tables.mine = Touch.starsFrom({json.dumps(made[1])}, E.unpack); encoder = 'mine'")
+    drop(browser, few[:1].to_table().to_csv(index=False))
+    assert browser.run("result.model.name") == checkpoint.name
+    np.testing.assert_allclose(browser.run("Array.from(result.x)"), x[0], atol=1e-5)
+    used = 1 / best.frequency.item()
+    assert float(state(browser)["period"]) == pytest.approx(used, rel=1e-12)
+    note = "document.getElementById('fold-note').textContent"
+    assert "three crops" in browser.run(note) and browser.run(f"Touch.short({used}, 6)") in browser.run(note)
+    browser.run("document.getElementById('twice').click()")
+    assert float(state(browser)["period"]) == pytest.approx(2 * used) and browser.run(note) == ""
+    browser.run("document.getElementById('own').click()")
+    assert float(state(browser)["period"]) == pytest.approx(used)
 
 
 def test_a_supernova_is_flagged_or_not_as_in_python(opened):
