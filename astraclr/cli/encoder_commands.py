@@ -15,6 +15,7 @@ from astraclr.cli._options import (
     DropRepeated,
     DropUnknown,
     File,
+    Licence,
     Preset,
     Seed,
     Threads,
@@ -177,25 +178,42 @@ def export(
         typer.Argument(
             metavar="CHECKPOINT",
             show_default=False,
-            help="Folder that `astraclr pretrain` wrote, or the name of a shipped encoder that can be exported: tiny.",
+            help="Folder that `astraclr pretrain` or `finetune` wrote, or a shipped encoder: laptop or tiny.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="MODEL.onnx", show_default=False, help="ONNX file to write.")],
+    inputs_: Annotated[
+        str,
+        typer.Option(
+            "--inputs",
+            help="exchange: those of light-curve and astra-infer, without errors; own: all that the encoder reads; "
+            "auto: exchange where the recipe allows it, else own.",
+        ),
+    ] = "auto",
+    licence: Licence = None,
 ) -> None:
     """Write an encoder as an ONNX file for other tools.
 
-    light-curve and astra-infer load the file unchanged if its embeddings have 512 numbers; onnxruntime loads any. The
-    file is run once, and kept only if its embeddings agree with those of the encoder.
+    light-curve and astra-infer load a file with the inputs `exchange` unchanged if its embeddings have 512 numbers;
+    onnxruntime loads any. The metadata of the file say what each input is. The file is run once, and kept only if its
+    embeddings agree with those of the encoder.
 
     Example: astraclr export runs/mine model.onnx
     """
     term.check_output(out, [".onnx"])
+    if inputs_ not in ("auto", "exchange", "own"):
+        raise ValueError(f"no inputs {inputs_!r}; choose auto, exchange or own")
     term.need_extra("interop", "onnx", "onnxscript", "onnxruntime")
-    encoder, _ = inputs.find_checkpoint(checkpoint)
+    encoder, folder = inputs.find_checkpoint(checkpoint)
     from astraclr.cli import report
-    from astraclr.interop.onnx_export import export_onnx
+    from astraclr.interop.onnx_export import export_onnx, needs_native
+    from astraclr.interop.onnx_native import export_native
 
-    export_onnx(encoder, out)
+    known = inputs.licence_of(folder, licence)
+    if inputs_ == "own" or (inputs_ == "auto" and needs_native(encoder.recipe)):
+        typer.echo(report.describe_native(encoder, out, export_native(encoder, out, known)))
+        return
+    export_onnx(encoder, out, known)
     typer.echo(report.describe_export(encoder, out))
     for note in report.cautions_on_export(encoder, checkpoint):
         term.say(f"note: {note}")

@@ -583,11 +583,13 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch, tmp_path):
 def test_export_refuses_before_any_work(made, tmp_path, monkeypatch):
     assert "the name must end in .onnx" in refused("export", made / "ck", tmp_path / "model.pt")
     assert "no checkpoint nowhere" in refused("export", "nowhere", tmp_path / "model.onnx")
+    line = refused("export", made / "ck", tmp_path / "model.onnx", "--inputs", "mine")
+    assert "no inputs 'mine'; choose auto, exchange or own" in line
     checkpoint = load_checkpoint(made / "ck")
     recipe = replace(checkpoint.recipe, name="mine", error_input=True)
     encoder = new_encoder(checkpoint.preset, recipe, 0)
     save_checkpoint(Checkpoint(encoder, checkpoint.preset, recipe, 0), tmp_path / "errors")
-    line = refused("export", tmp_path / "errors", tmp_path / "model.onnx")
+    line = refused("export", tmp_path / "errors", tmp_path / "model.onnx", "--inputs", "exchange")
     assert "recipe 'mine'" in line and "error_input" in line and "'corrected'" in line
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnxscript" else name)
     line = refused("export", made / "ck", tmp_path / "model.onnx")
