@@ -1,4 +1,4 @@
-"""The command line: simulate, inspect, pre-train, embed, probe, predict, compare, explore, export, and redraw figures.
+"""The command line: simulate, inspect, train, embed, predict, compare, explore, export, and redraw figures.
 
 Each command checks its input, then calls a few functions of `astraclr` and writes a file. Heavy imports stay inside the
 commands, so that ``astraclr --help`` answers at once.

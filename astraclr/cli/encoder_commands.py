@@ -82,7 +82,7 @@ def pretrain(
     from astraclr import config
 
     size, method = config.preset(preset), config.recipe(recipe)
-    with term.stoppable(lambda: _saved(out)):
+    with term.stoppable(lambda: saved(out)):
         from astraclr.simulation.samples import training_stars
         from astraclr.train.distributed import first_rank
         from astraclr.train.pretrain import pretrain as train
@@ -112,7 +112,7 @@ def pretrain(
     term.tell(f"use it with: astraclr embed FILE --checkpoint {out} --out embeddings.parquet")
 
 
-def _saved(folder: Path) -> str:
+def saved(folder: Path) -> str:
     """What an interrupted training left in its folder, in words."""
     if any((folder / name).exists() for name in ("state.safetensors", "state-previous.safetensors")):
         return f"what was trained so far is in {folder}; run the same command to go on"

@@ -11,6 +11,7 @@ import typer
 from astraclr.cli import inputs, parsing
 from astraclr.cli import terminal as term
 from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknown, File, Label, Seed, Threads
+from astraclr.cli.encoder_commands import saved
 
 _Out = Annotated[
     Path,
@@ -68,7 +69,7 @@ def finetune(
     settings.check_layers(encoder)
     encoder.encoder.to(own_device())
     stars = inputs.read_labelled(file, label, band, drop_unknown_bands, drop_repeated)
-    with term.stoppable(lambda: f"what was trained so far is in {out}; run the same command to go on"):
+    with term.stoppable(lambda: saved(out)):
         metrics = tune(encoder, stars, out, settings, column=label)
     report = describe_tuning(metrics)
     with replacing(out / "report.txt") as part:

@@ -53,7 +53,7 @@ class TuningRun:
     >>> run = TuningRun(load_checkpoint("tiny"), stars[:12], stars[12:], Tuning(passes=1), "{}", None)
     >>> run.train(progress=False)
     >>> [row["epoch"] for row in run.best.rows], run.probe.predict(stars).shape
-    ([0, 1], (12,))
+    ([0, 1], (24,))
     """
 
     def __init__(

@@ -107,8 +107,8 @@ class Transformer:
     --------
     >>> from astraclr.simulation.simulate import simulate
     >>> ours = Transformer("tiny")
-    >>> ours.name, ours.transform(curves(simulate(3, seed=0))).shape
-    ('astraclr-tiny-corrected-0-3f9ff9f6', (3, 64))
+    >>> ours.name.startswith("astraclr-tiny-corrected"), ours.transform(curves(simulate(3, seed=0))).shape
+    (True, (3, 64))
     """
 
     def __init__(self, checkpoint: Checkpoint | str = "laptop", *, bands: Mapping[str, float] = ZTF_BANDS) -> None:
