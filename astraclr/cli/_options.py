@@ -52,3 +52,11 @@ Licence = Annotated[
         help="Licence of the weights, as an SPDX name such as CC-BY-4.0; shipped encoders are MIT.",
     ),
 ]
+PrecisionName = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="Of matrix products: float32 or bfloat16, which is faster where the processor or GPU multiplies it in "
+        "hardware and refused elsewhere; auto takes it on a GPU.",
+    ),
+]

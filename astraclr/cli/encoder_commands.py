@@ -16,6 +16,7 @@ from astraclr.cli._options import (
     DropUnknown,
     File,
     Licence,
+    PrecisionName,
     Preset,
     Seed,
     Threads,
@@ -63,6 +64,7 @@ def pretrain(
     save_every: _SaveEvery = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard scalars.")] = False,
     compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile; for long runs on a GPU.")] = False,
+    precision: PrecisionName = "auto",
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
@@ -81,7 +83,7 @@ def pretrain(
         term.check_apart(out, file)
     from astraclr import config
 
-    size, method = config.preset(preset), config.recipe(recipe)
+    size, method, exact = config.preset(preset), config.recipe(recipe), parsing.precision(precision)
     with term.stoppable(lambda: saved(out)):
         from astraclr.simulation.samples import training_stars
         from astraclr.train.distributed import first_rank
@@ -104,6 +106,7 @@ def pretrain(
             save_every=save_every,
             tensorboard=tensorboard,
             compile=compile,
+            precision=exact,
         )
     if not first_rank():
         return
@@ -135,6 +138,7 @@ def embed(
     workers: catalogues.Workers = None,
     scheduler: catalogues.Scheduler = None,
     threads: Threads = 1,
+    precision: PrecisionName = "float32",
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
@@ -154,10 +158,12 @@ def embed(
     parsing.parse_bands(band)
     if fusion not in ("mean", "concat"):
         raise ValueError(f"no fusion {fusion!r}; choose mean or concat")
+    exact = parsing.precision(precision)
     if in_parts:
         from astraclr.analysis.catalogue import embed_catalogue
 
         how = {"checkpoint": str(inputs.find_checkpoint(checkpoint)[1]), "fusion": fusion, "threads": threads}
+        how["precision"] = exact
         read = (band, drop_unknown_bands, drop_repeated)
         catalogues.run(embed_catalogue, (file, out), (workers, scheduler), read, how)
         return
@@ -166,7 +172,7 @@ def embed(
     term.use_threads(threads)
     encoder, _ = inputs.find_checkpoint(checkpoint)
     stars = inputs.read_stars(file, band, drop_unknown_bands, drop_repeated)
-    table = fused_table(stars, encoder, fusion, progress=True)
+    table = fused_table(stars, encoder, fusion, progress=True, precision=exact)
     term.write_table(table, out)
     lacking = sum(table["missing_bands"] != "")
     term.tell(f"{len(table):,} stars embedded with {encoder.name}, {lacking:,} of them lack a band: {out}")
