@@ -238,6 +238,13 @@ TASKS: tuple[Task, ...] = (
         parts=(*PROBE, *FEATURES),
     ),
     Task(
+        "comparison",
+        "benchmarks/comparison.py",
+        (result("comparison"),),
+        needs=encoder("laptop"),
+        parts=(*PROBE, *FEATURES),
+    ),
+    Task(
         "surveys",
         "benchmarks/surveys.py --real {real} --repeats 1",
         (result("surveys"),),

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from astraclr.evaluate.calibration import Temperature
 from astraclr.evaluate.probes import fit_logistic, raw_coefficients
 from astraclr.files import regular, replacing
 from astraclr.model.checkpoint import Checkpoint
+from astraclr.model.crops import CROPS
+from astraclr.model.embedding import Fusion
 
 NOVELTY_QUANTILE = 0.999
 """A star is flagged if it is farther from the centre than this share of the training stars."""
@@ -40,6 +42,8 @@ class Head:
         `confidence_scores` (`evaluate.calibration`); empty if not measured
     features : names of the hand-crafted features that follow the embedding in its input; none for most heads
     feature_range : (2, n_features) least and largest value of each feature; others count as these
+    fusion : of the embeddings that it reads: "mean", or "concat" of a fine-tuned encoder's three crops, whose mean has
+        the distance
     """
 
     classes: tuple[str, ...]
@@ -54,9 +58,10 @@ class Head:
     real_sky: Mapping[str, Any] = field(default_factory=dict)
     features: tuple[str, ...] = ()
     feature_range: np.ndarray = field(default_factory=lambda: np.zeros((2, 0)))
+    fusion: Fusion = "mean"
 
     def inputs(self, lc: LightCurves, embeddings: np.ndarray) -> np.ndarray:
-        """(n, d) float64 inputs of the head: the stars' embeddings, followed by their features if it reads any.
+        """(n, d) float64 inputs of the head: the stars' embeddings of its `fusion`, followed by features it reads.
 
         Raises
         ------
@@ -90,7 +95,9 @@ class Head:
 
     def novelty(self, x: np.ndarray) -> np.ndarray:
         """(n,) squared Mahalanobis distances of the embeddings in (n, d) `inputs`, divided by the threshold."""
-        away = x[:, : len(self.centre)] - self.centre
+        d = len(self.centre)
+        vectors = x[:, :d] if self.fusion == "mean" else x.reshape(len(x), -1, d).mean(1)
+        away = vectors - self.centre
         return np.einsum("nd,de,ne->n", away, self.precision, away) / self.threshold
 
 
@@ -114,27 +121,35 @@ def fit_head(
     >>> head.classes, head.probabilities(x).shape
     (('ECL', 'RR'), (20, 2))
     """
-    from sklearn.covariance import LedoitWolf
-
     embeddings, rest = x[:, : x.shape[1] - len(features)], x[:, x.shape[1] - len(features) :]
     outer = 1 - NOVELTY_QUANTILE
     inside = np.quantile(rest, [outer, 1 - outer], axis=0) if len(features) else np.zeros((2, 0))
     model = fit_logistic(np.concatenate([embeddings, np.clip(rest, *inside)], axis=1), y, C)
     coefficients, intercepts = raw_coefficients(model)
-    spread = LedoitWolf().fit(embeddings)
-    threshold = float(np.quantile(spread.mahalanobis(embeddings), NOVELTY_QUANTILE))
-    location, precision = np.asarray(spread.location_), np.asarray(spread.get_precision())
     return Head(
         tuple(map(str, model.classes_)),
         coefficients,
         intercepts,
-        location,
-        precision,
-        threshold,
+        *region_of(embeddings),
         checkpoint if isinstance(checkpoint, str) else checkpoint.sha256,
         features=tuple(features),
         feature_range=inside,
     )
+
+
+def region_of(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Centre, precision and threshold of a `Head` whose training stars have these (n, d) embeddings.
+
+    Examples
+    --------
+    >>> [np.shape(part) for part in region_of(np.eye(4))]
+    [(4,), (4, 4), ()]
+    """
+    from sklearn.covariance import LedoitWolf
+
+    spread = LedoitWolf().fit(embeddings)
+    threshold = float(np.quantile(spread.mahalanobis(embeddings), NOVELTY_QUANTILE))
+    return np.asarray(spread.location_), np.asarray(spread.get_precision()), threshold
 
 
 def save_head(head: Head, path: str | Path) -> None:
@@ -160,7 +175,7 @@ def save_head(head: Head, path: str | Path) -> None:
         "temperature": [head.temperature.base, head.temperature.growth],
         "real_sky": dict(head.real_sky),
         "features": head.features,
-    }
+    } | ({} if head.fusion == "mean" else {"fusion": head.fusion})
     with replacing(path) as part:
         part.write_bytes(save(arrays, {"head": json.dumps(facts)}))
 
@@ -191,11 +206,14 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
             made_with, classes, threshold = facts["checkpoint"], tuple(facts["classes"]), float(facts["threshold"])
             temperature = Temperature(*map(float, facts.get("temperature", (1.0, 0.0))))
             real_sky, features = dict(facts.get("real_sky", {})), tuple(facts.get("features", ()))
+            fusion = facts.get("fusion", "mean")
             names = file.keys()
             arrays = {name: file.get_tensor(name) for name in names}
         accuracy = math.nan if facts.get("accuracy") is None else float(facts["accuracy"])
         if not isinstance(made_with, str) or not all(isinstance(c, str) and c for c in (*classes, *features)):
             raise ValueError("its checkpoint, classes and features must be text")
+        if fusion not in get_args(Fusion) or (features and fusion != "mean"):
+            raise ValueError(f"it reads embeddings of fusion {str(fusion)[:50]!r}")
         if missing := set(_ARRAYS) - set(arrays):
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         head = Head(
@@ -206,6 +224,7 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
             temperature=temperature,
             real_sky=real_sky,
             features=features,
+            fusion=fusion,
             **arrays,
         )
         _check_shapes(head)
@@ -229,7 +248,7 @@ def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
 def _check_shapes(head: Head) -> None:
     """Raise ValueError unless the numbers of a head are finite, and as many as its classes and embeddings ask for."""
     n, d = len(head.classes), head.centre.size
-    wide = d + len(head.features)
+    wide = d * (1 if head.fusion == "mean" else len(CROPS)) + len(head.features)
     wanted = {"coefficients": (n, wide), "intercepts": (n,), "centre": (d,), "precision": (d, d)}
     wanted["feature_range"] = (2, len(head.features))
     for name, shape in wanted.items():

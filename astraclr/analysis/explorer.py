@@ -96,7 +96,7 @@ def explorer(
         facts, columns = _facts(lc, thin, x, seed)
         bar.update()
     if head is not None:
-        inputs = head.inputs(lc, x)
+        inputs = head.inputs(lc, x if head.fusion == "mean" else embed(lc, checkpoint, fusion=head.fusion))
         p = head.probabilities(inputs)
         facts["predictions"], columns["predicted"] = legend(head.named(p))
         columns["probability"] = p.max(1).astype("<f4")

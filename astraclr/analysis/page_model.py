@@ -156,6 +156,8 @@ def page_model(checkpoint: Checkpoint, head: Head | None = None) -> dict[str, An
         raise ValueError(f"the head was fitted on {head.checkpoint[:8]}, not on {checkpoint.sha256[:8]}: fit it again")
     if head is not None and head.features:
         raise ValueError("the page computes no hand-crafted features; give a head on embeddings alone")
+    if head is not None and head.fusion != "mean":
+        raise ValueError("the page joins crops by their mean; give a head on embeddings with fusion mean")
     if foreign := [band for band, _ in checkpoint.preset.windows if band not in ZTF_BANDS]:
         raise ValueError(
             f"{checkpoint.name} has windows for {', '.join(foreign)}; the page reads {', '.join(ZTF_BANDS)}"

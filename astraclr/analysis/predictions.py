@@ -73,7 +73,7 @@ def prediction_table(lc: LightCurves, checkpoint: Checkpoint, head: Head, progre
     >>> prediction_table(simulate(4, seed=0), tiny, head).shape
     (4, 17)
     """
-    x = head.inputs(lc, embed(lc, checkpoint, progress=progress))
+    x = head.inputs(lc, embed(lc, checkpoint, fusion=head.fusion, progress=progress))
     p, novelty = head.probabilities(x), head.novelty(x)
     table = pd.DataFrame({"object_id": lc.object_id, "label": lc.label, "predicted": head.named(p)})
     probabilities = pd.DataFrame(p.astype(np.float32), columns=[f"p_{c}" for c in head.classes])

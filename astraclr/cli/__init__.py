@@ -1,4 +1,4 @@
-"""The command line: simulate, inspect, pre-train, embed, probe, predict, compare, explore, export, and redraw figures.
+"""The command line: simulate, inspect, train, embed, predict, compare, explore, export, and redraw figures.
 
 Each command checks its input, then calls a few functions of `astraclr` and writes a file. Heavy imports stay inside the
 commands, so that ``astraclr --help`` answers at once.
@@ -20,6 +20,8 @@ from astraclr.cli.analysis_commands import explore, predict, probe
 from astraclr.cli.data_commands import fetch, info, shards, simulate
 from astraclr.cli.encoder_commands import embed, export, pretrain
 from astraclr.cli.figure_command import figure
+from astraclr.cli.finetune_command import finetune
+from astraclr.cli.publish_command import publish
 from astraclr.cli.similar_command import similar
 
 __all__ = [
@@ -28,11 +30,13 @@ __all__ = [
     "export",
     "fetch",
     "figure",
+    "finetune",
     "info",
     "main",
     "predict",
     "pretrain",
     "probe",
+    "publish",
     "shards",
     "similar",
     "simulate",
@@ -84,5 +88,20 @@ def _astraclr(
 
 
 app.callback(help=term.help_text(_astraclr))(_astraclr)
-for _command in (simulate, info, pretrain, shards, embed, probe, predict, similar, explore, export, fetch, figure):
+for _command in (
+    simulate,
+    info,
+    pretrain,
+    shards,
+    embed,
+    probe,
+    predict,
+    finetune,
+    similar,
+    explore,
+    export,
+    publish,
+    fetch,
+    figure,
+):
     app.command(help=term.help_text(_command))(_command)

@@ -44,6 +44,14 @@ CheckpointName = Annotated[
 ]
 Label = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the light curves that holds their labels.")]
 Preset = Annotated[str, typer.Option(help="Size of the run: tiny, laptop, gpu or paper.")]
+Licence = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        show_default=False,
+        help="Licence of the weights, as an SPDX name such as CC-BY-4.0; shipped encoders are MIT.",
+    ),
+]
 PrecisionName = Annotated[
     str,
     typer.Option(

@@ -15,6 +15,7 @@ from astraclr.cli._options import (
     DropRepeated,
     DropUnknown,
     File,
+    Licence,
     PrecisionName,
     Preset,
     Seed,
@@ -83,7 +84,7 @@ def pretrain(
     from astraclr import config
 
     size, method, exact = config.preset(preset), config.recipe(recipe), parsing.precision(precision)
-    with term.stoppable(lambda: _saved(out)):
+    with term.stoppable(lambda: saved(out)):
         from astraclr.simulation.samples import training_stars
         from astraclr.train.distributed import first_rank
         from astraclr.train.pretrain import pretrain as train
@@ -114,7 +115,7 @@ def pretrain(
     term.tell(f"use it with: astraclr embed FILE --checkpoint {out} --out embeddings.parquet")
 
 
-def _saved(folder: Path) -> str:
+def saved(folder: Path) -> str:
     """What an interrupted training left in its folder, in words."""
     if any((folder / name).exists() for name in ("state.safetensors", "state-previous.safetensors")):
         return f"what was trained so far is in {folder}; run the same command to go on"
@@ -183,25 +184,42 @@ def export(
         typer.Argument(
             metavar="CHECKPOINT",
             show_default=False,
-            help="Folder that `astraclr pretrain` wrote, or the name of a shipped encoder that can be exported: tiny.",
+            help="Folder that `astraclr pretrain` or `finetune` wrote, or a shipped encoder: laptop or tiny.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="MODEL.onnx", show_default=False, help="ONNX file to write.")],
+    inputs_: Annotated[
+        str,
+        typer.Option(
+            "--inputs",
+            help="exchange: those of light-curve and astra-infer, without errors; own: all that the encoder reads; "
+            "auto: exchange where the recipe allows it, else own.",
+        ),
+    ] = "auto",
+    licence: Licence = None,
 ) -> None:
     """Write an encoder as an ONNX file for other tools.
 
-    light-curve and astra-infer load the file unchanged if its embeddings have 512 numbers; onnxruntime loads any. The
-    file is run once, and kept only if its embeddings agree with those of the encoder.
+    light-curve and astra-infer load a file with the inputs `exchange` unchanged if its embeddings have 512 numbers;
+    onnxruntime loads any. The metadata of the file say what each input is. The file is run once, and kept only if its
+    embeddings agree with those of the encoder.
 
     Example: astraclr export runs/mine model.onnx
     """
     term.check_output(out, [".onnx"])
+    if inputs_ not in ("auto", "exchange", "own"):
+        raise ValueError(f"no inputs {inputs_!r}; choose auto, exchange or own")
     term.need_extra("interop", "onnx", "onnxscript", "onnxruntime")
-    encoder, _ = inputs.find_checkpoint(checkpoint)
+    encoder, folder = inputs.find_checkpoint(checkpoint)
     from astraclr.cli import report
-    from astraclr.interop.onnx_export import export_onnx
+    from astraclr.interop.onnx_export import export_onnx, needs_native
+    from astraclr.interop.onnx_native import export_native
 
-    export_onnx(encoder, out)
+    known = inputs.licence_of(folder, licence)
+    if inputs_ == "own" or (inputs_ == "auto" and needs_native(encoder.recipe)):
+        typer.echo(report.describe_native(encoder, out, export_native(encoder, out, known)))
+        return
+    export_onnx(encoder, out, known)
     typer.echo(report.describe_export(encoder, out))
     for note in report.cautions_on_export(encoder, checkpoint):
         term.say(f"note: {note}")

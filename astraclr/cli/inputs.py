@@ -119,6 +119,24 @@ def find_checkpoint(name: str) -> tuple[Checkpoint, Path]:
     return load_checkpoint(name), folder
 
 
+def licence_of(folder: Path, given: str | None) -> str:
+    """The licence of a checkpoint's weights: the one given, MIT of a shipped encoder, else empty.
+
+    Raises
+    ------
+    ValueError
+        If the name given is no SPDX name.
+    """
+    import re
+
+    from astraclr.files import shipped_file
+
+    if given is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}", given):
+        raise ValueError(f"--licence {given[:80]!r}: give an SPDX name, such as MIT, CC-BY-4.0 or Apache-2.0")
+    shipped = folder.parent.resolve() == shipped_file("checkpoints").resolve()
+    return given or ("MIT" if shipped else "")
+
+
 def head_file_of(where: Path | None, sha256: str, fusion: str) -> Path | None:
     """Check where a head is to be saved, and return the file; None if it is not to be saved.
 

@@ -223,6 +223,21 @@ def describe_export(checkpoint: Checkpoint, path: Path) -> str:
     )
 
 
+def describe_native(checkpoint: Checkpoint, path: Path, metadata: Mapping[str, str]) -> str:
+    """Text about a file with the encoder's own inputs: its size, its inputs with units, and its output."""
+    import json
+
+    inputs, outputs = (json.loads(metadata[name]) for name in ("inputs", "outputs"))
+    rows = [[name, f"({i['shape']})", i["type"], i["unit"] or "-"] for name, i in {**inputs, **outputs}.items()]
+    meanings = [f"{name}: {i['meaning']}" for name, i in inputs.items()]
+    first = (
+        f"{for_terminal(checkpoint.name)}, {path.stat().st_size / 1e6:.1f} MB, agrees with torch within 1e-05: "
+        f"{for_terminal(path)}"
+    )
+    listed = aligned(["input or output", "shape", "type", "unit"], rows)
+    return "\n".join([first, "", *listed, "", *meanings, f"licence: {for_terminal(metadata['licence'])}"])
+
+
 def cautions_on_export(checkpoint: Checkpoint, name: str) -> list[str]:
     """Warnings about an exported file: shorter windows in training, and how other tools centre magnitudes."""
     from astraclr.interop.onnx_export import trained_shorter

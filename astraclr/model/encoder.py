@@ -159,10 +159,22 @@ class Encoder(nn.Module):
         if self.config.folded_input == "none":
             return self._seen(tokens)
         cycle = best_cycle(tokens)
-        if self.config.folded_input != "window":
-            tokens = tokens._replace(cycle=cycle_inputs(cycle))
-        seen = self._seen(tokens)
-        return seen if self.folded is None else torch.cat([seen, self.folded(folded(cycle))], dim=-1)
+        of_tokens = None if self.config.folded_input == "window" else cycle_inputs(cycle)
+        return self.with_cycle(tokens, of_tokens, None if self.folded is None else folded(cycle))
+
+    def with_cycle(self, tokens: Tokens, of_tokens: Tensor | None, of_window: Tensor | None) -> Tensor:
+        """Embeddings, (batch, d_embedding), where the best period of each row is known.
+
+        Parameters
+        ----------
+        tokens : of windows
+        of_tokens : (batch, length, 8) `folding.cycle_inputs`, for an encoder that reads phases; else None
+        of_window : (batch, 61) `folding.folded`, for an encoder that reads folded windows; else None
+        """
+        seen = self._seen(tokens if of_tokens is None else tokens._replace(cycle=of_tokens))
+        if self.folded is None or of_window is None:
+            return seen
+        return torch.cat([seen, self.folded(of_window)], dim=-1)
 
     def _seen(self, tokens: Tokens) -> Tensor:
         """Pooled over the tokens."""

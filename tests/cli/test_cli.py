@@ -44,6 +44,8 @@ COMMANDS = (
     "export",
     "fetch",
     "figure",
+    "finetune",
+    "publish",
 )
 
 
@@ -346,6 +348,77 @@ def test_a_drop_in_says_which_tool_centres_otherwise(tmp_path):
         assert note.startswith(tool)
 
 
+def test_an_encoder_with_errors_is_exported_with_its_own_inputs(tmp_path, monkeypatch):
+    from astraclr.interop import onnx_native
+    from astraclr.interop.onnx_graph import metadata_of
+
+    def export(checkpoint, path, licence):
+        path.write_bytes(b"onnx")
+        return metadata_of(
+            checkpoint, onnx_native.CONTRACT, onnx_native.native_inputs(checkpoint.recipe), "embedding", licence
+        )
+
+    monkeypatch.setattr(onnx_native, "export_native", export)
+    said = done("export", "laptop", tmp_path / "model.onnx").stdout
+    assert "agrees with torch within 1e-05" in said and "licence: MIT" in said
+    assert re.search(r"^magerr +\(n,length\) +float32 +mag$", said, flags=re.MULTILINE)
+    assert "times: MJD - 58000" in said and re.search(r"^embedding +\(n,128\)", said, flags=re.MULTILINE)
+    assert "--licence 'not a name': give an SPDX name" in refused(
+        "export", "laptop", tmp_path / "other.onnx", "--licence", "not a name"
+    )
+
+
+def test_finetune_writes_a_checkpoint_that_the_other_commands_take(made, tmp_path):
+    simulate(36, seed=3, classes=["RR", "AGN", "LPV"]).save(tmp_path / "three.parquet")
+    command = ("finetune", tmp_path / "three.parquet", "--checkpoint", made / "ck", "--passes", 1, "--out")
+    said = done(*command, tmp_path / "tuned").stdout
+    assert "24 stars to train, 9 to stop by, 3 to test; 0 without a label left out" in said
+    for row in ("fine-tuned  ", "linear probe  ", "random weights, linear probe", "fine-tuned minus linear probe"):
+        assert row in said
+    assert json.loads((tmp_path / "tuned" / "metrics.json").read_text())["passes"] == 1
+    assert (tmp_path / "tuned" / "report.txt").read_text() in said
+    assert done(*command, tmp_path / "tuned").stdout == said  # it has ended: at once
+    done("predict", tmp_path / "three.parquet", "--checkpoint", tmp_path / "tuned", "--out", tmp_path / "classes.csv")
+    assert set(read_predictions(tmp_path / "classes.csv")["predicted"]) <= {"RR", "AGN", "LPV"}
+    done("embed", tmp_path / "three.parquet", "--checkpoint", tmp_path / "tuned", "--out", tmp_path / "x.parquet")
+
+
+def test_finetune_refuses_before_any_work(made, tmp_path):
+    def line(*words):
+        return refused("finetune", made / "stars.parquet", "--checkpoint", made / "ck", "--out", *words)
+
+    assert "labelled objects; each class needs at least 10" in line(tmp_path / "new")
+    assert "layers 9 must lie in 0 to 2" in line(tmp_path / "new", "--layers", 9)
+    assert "kind" in line(tmp_path / "new", "--label", "kind")
+    assert "learning_rate is 2.0" in line(tmp_path / "new", "--learning-rate", 2)
+    assert "holds the input" in line(made)
+    assert not (tmp_path / "new").exists()
+
+
+def test_publish_refuses_to_upload_and_names_the_command_that_does(made, tmp_path):
+    line = refused("publish", made / "ck", "--out", tmp_path / "hub")
+    assert "add --dry-run" in line and line.endswith(f"hf upload OWNER/NAME {tmp_path / 'hub'}")
+    pytest.importorskip("huggingface_hub")
+    pytest.importorskip("onnxscript")
+    line = refused("publish", made / "ck", "--out", tmp_path / "hub", "--dry-run")
+    assert "name it with --licence" in line and not (tmp_path / "hub").exists()
+
+
+def test_publish_writes_a_checked_folder(tmp_path, monkeypatch):
+    pytest.importorskip("huggingface_hub")
+    from astraclr.interop import model_folder
+    from astraclr.interop.onnx_graph import metadata_of
+
+    def export(checkpoint, path, licence):
+        path.write_bytes(b"onnx")
+        return metadata_of(checkpoint, "", {}, "embedding", licence)
+
+    monkeypatch.setattr(model_folder, "export_native", export)
+    said = done("publish", "tiny", "--out", tmp_path / "hub", "--dry-run").stdout
+    assert "the card read by huggingface_hub's parser" in said and "model.onnx" in said
+    assert 'license: "mit"' in (tmp_path / "hub" / "README.md").read_text()
+
+
 def test_fetch_asks_for_what_was_given(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr("astraclr.catalogs.published", lambda *a, **how: asked.append((a, how)) or simulate(12))
@@ -583,11 +656,13 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch, tmp_path):
 def test_export_refuses_before_any_work(made, tmp_path, monkeypatch):
     assert "the name must end in .onnx" in refused("export", made / "ck", tmp_path / "model.pt")
     assert "no checkpoint nowhere" in refused("export", "nowhere", tmp_path / "model.onnx")
+    line = refused("export", made / "ck", tmp_path / "model.onnx", "--inputs", "mine")
+    assert "no inputs 'mine'; choose auto, exchange or own" in line
     checkpoint = load_checkpoint(made / "ck")
     recipe = replace(checkpoint.recipe, name="mine", error_input=True)
     encoder = new_encoder(checkpoint.preset, recipe, 0)
     save_checkpoint(Checkpoint(encoder, checkpoint.preset, recipe, 0), tmp_path / "errors")
-    line = refused("export", tmp_path / "errors", tmp_path / "model.onnx")
+    line = refused("export", tmp_path / "errors", tmp_path / "model.onnx", "--inputs", "exchange")
     assert "recipe 'mine'" in line and "error_input" in line and "'corrected'" in line
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnxscript" else name)
     line = refused("export", made / "ck", tmp_path / "model.onnx")

@@ -9,7 +9,8 @@ import pytest
 
 from astraclr.config import PRESETS, RECIPES
 from astraclr.interop import onnx_export
-from astraclr.interop.onnx_export import REFUSAL, export_onnx, trained_shorter
+from astraclr.interop.onnx_export import export_onnx, trained_shorter
+from astraclr.interop.onnx_graph import REFUSAL
 from astraclr.interop.onnx_inputs import STRATEGIES, model_inputs
 from astraclr.interop.onnx_runtime import embed_with_onnx, open_onnx, random_nodes, run_onnx
 from astraclr.model.checkpoint import Checkpoint
