@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from astraclr.parts import part_of, remove_dead_parts
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Replace a file as a whole: the block writes to a temporary path, which is renamed to `path` when it ends.
 
-    Where the block raises, the temporary file is removed and the old file stays as it was.
+    Where the block raises, the temporary file is removed and the old file stays as it was. Temporary files of `path`
+    that killed processes of this machine left are removed first.
 
     Raises
     ------
@@ -39,9 +42,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     ['table.csv']
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_dead_parts(path)
         temporary.touch()
     except OSError as error:
         if error.errno in NO_ROOM:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from astraclr.catalogs.partitions import Catalogue, catalogue_of
 from astraclr.config import ZTF_BANDS
 from astraclr.data.table_parts import TableParts
 from astraclr.files import existing, replacing, sha256, shipped_file
+from astraclr.folders import locked
 from astraclr.model.checkpoint import load_checkpoint
 from astraclr.model.embedding import Fusion
 
@@ -67,7 +67,7 @@ def embed_catalogue(
         Without the packages of the extra ``data``.
     FileNotFoundError, ValueError
         If the source or the checkpoint cannot be read, no star is left, or `out` holds the results of another source,
-        checkpoint or setting, or other files.
+        checkpoint or setting, or other files, or another process writes there.
     """
     if fusion not in ("mean", "concat"):
         raise ValueError(f"no fusion {fusion!r}; choose mean or concat")
@@ -116,9 +116,8 @@ def _run(
     options: dict[str, Any],
     how: tuple[int, Any, int, bool],
 ) -> dict[str, Any]:
-    workers, client, threads, progress = how
-    if workers < 1:
-        raise ValueError(f"workers is {workers}; give at least 1")
+    if how[0] < 1:
+        raise ValueError(f"workers is {how[0]}; give at least 1")
     encoder = load_checkpoint(checkpoint)
     if head is not None:
         load_head(head, encoder)  # refused before work starts
@@ -129,6 +128,19 @@ def _run(
         **({"head": sha256(head)} if head is not None else {"fusion": fusion}),
         **options,
     }
+    with locked(out):
+        return _written(catalogue, settings, out, (checkpoint, encoder.sha256, head, fusion), how)
+
+
+def _written(
+    catalogue: Catalogue,
+    settings: dict[str, Any],
+    out: Path,
+    made_with: tuple[str, str, Path | None, Fusion | None],
+    how: tuple[int, Any, int, bool],
+) -> dict[str, Any]:
+    """Write what is missing of a table in parts, whose folder no other process writes."""
+    (workers, client, threads, progress), (checkpoint, sha, head, fusion) = how, made_with
     names = [f"{part.name}.parquet" for part in catalogue.parts]
     table = TableParts(out, settings, names)
     if table.was_complete and not table.left:
@@ -136,7 +148,7 @@ def _run(
 
         return read_manifest(out) | {"peak_mb": 0.0, "written": 0}
     _copy_encoder(_folder_of(checkpoint), head, out / "encoder")
-    job = Job(str(out.absolute()), encoder.sha256, table.key, fusion, threads)
+    job = Job(str(out.absolute()), sha, table.key, fusion, threads)
     left = set(table.left)
     calls = [(job, catalogue.reader, part) for part, name in zip(catalogue.parts, names, strict=True) if name in left]
     peak, written, before = 0.0, 0, sum(facts["read"] for facts in table.done.values())
@@ -146,7 +158,6 @@ def _run(
             peak, written = max(peak, facts.pop("peak_mb")), written + facts["rows"]
             table.add(facts)
             bar.update(facts["read"])
-    _remove_left_parts(table, out)
     if catalogue.hats is not None:
         _as_hats(catalogue, table, out)
     return table.finished() | {"peak_mb": peak, "written": written}
@@ -164,14 +175,6 @@ def _client(workers: int, client: Any, n_calls: int) -> Iterator[Any]:
 
 def _folder_of(checkpoint: str) -> Path:
     return Path(checkpoint) if Path(checkpoint).exists() else existing(shipped_file(f"checkpoints/{checkpoint}"))
-
-
-def _remove_left_parts(table: TableParts, out: Path) -> None:
-    """Remove what workers that were killed left of files that others then wrote whole."""
-    for name in table.files:
-        whole = out / name
-        for part in whole.parent.glob(f".{escape(whole.name)}.*.part"):
-            part.unlink(missing_ok=True)
 
 
 def _copy_encoder(source: Path, head: Path | None, folder: Path) -> None:
