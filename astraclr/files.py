@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from astraclr.parts import part_of, remove_dead_parts
+from astraclr.parts import need_file_name, part_of, remove_dead_parts
 
 
 @contextmanager
@@ -28,7 +28,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     ValueError
-        If the folder does not exist and cannot be made, or cannot be written to, or `path` is a folder.
+        If the folder does not exist and cannot be made, or cannot be written to, or `path` is a folder, a pipe or a
+        device, or too long a name.
     OSError
         If the disk is full or a quota is reached while the block writes; it names `path` and says what to do.
 
@@ -42,6 +43,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     ['table.csv']
     """
     path = Path(path)
+    need_file_name(path)
     temporary = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

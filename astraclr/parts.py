@@ -1,4 +1,4 @@
-"""Files that are being written: how they are named, and which of them a killed process left."""
+"""Files that are being written: their names, where there can be none, and those of killed processes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import hashlib
 import os
 import platform
 import re
+import stat
 from functools import cache
 from glob import escape
 from pathlib import Path
 
+_LONGEST = 255
+"""Bytes of the longest name that the file systems in use take."""
 _PART = re.compile(r"\.(?P<file>.+?)(?:\.(?P<here>[0-9a-f]{8}))?\.(?P<process>\d+)\.part")
 
 
@@ -55,6 +58,34 @@ def remove_dead_parts(path: Path) -> None:
             part.unlink(missing_ok=True)
         except OSError:  # it runs, for another user; or the part cannot be removed, which harms nobody
             continue
+
+
+def need_file_name(path: Path) -> None:
+    """Refuse a name under which no file can appear, before any work starts.
+
+    Raises
+    ------
+    ValueError
+        If it is that of a pipe or a device, which a file would replace, or too long with what is added to it while the
+        file is written.
+
+    Examples
+    --------
+    >>> need_file_name(Path("/dev/null"))
+    Traceback (most recent call last):
+    ValueError: cannot write /dev/null: it is a pipe or a device; name a file
+    """
+    if (longer := len(os.fsencode(part_of(path).name)) - _LONGEST) > 0:
+        raise ValueError(
+            f"cannot write {path.name[:40]}...: the name is too long by {longer} bytes, with what is added to it while "
+            "the file is written; choose a shorter one"
+        )
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # it is not there, or its folder cannot be looked into, of which writing will tell
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError(f"cannot write {path}: it is a pipe or a device; name a file")
 
 
 @cache

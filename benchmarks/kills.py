@@ -9,9 +9,10 @@ and Dask start Python by themselves, keep their own start, and get fewer of the 
 Each command runs once undisturbed. Then it is killed, with every process that it started, and started again in the same
 folder: half of the kills come at a random moment of the whole run, half just after a file that is being written has
 appeared. Of Dask, one trial kills all processes, and another one worker alone, whose work another does again: the
-command then goes on, and must end well. After each kill no file may be half of itself: a file that is written once holds what it held before, or what
-it holds in the end. A command that finishes by itself must have written the bytes of the undisturbed run (of logs, all
-but the times); it then begins anew in an empty folder until its share of kills is used up.
+command then goes on, and must end well. After each kill no file may be half of itself: a file that is written once
+holds what it held before, or what it holds in the end. A command that finishes by itself must have written the bytes of
+the undisturbed run (of logs, all but the times); it then begins anew in an empty folder until its share of kills is
+used up.
 
 The last step trains on a disk of a few megabytes (a tmpfs; this needs root on Linux, else the size of files is
 limited), which other files fill up in the middle: the state before must live, and the run must end with the same bytes
@@ -109,7 +110,7 @@ MADE = ("--checkpoint", "INPUT/ck")
 SLOW, SLOWEST = 0.15, 0.05
 """Weights of commands that start Python, or compile for seconds."""
 COMMANDS = {
-    "simulate": cli("simulate", "--n", "24", "--out", "OUT/s.parquet", once=("s.parquet",)),
+    "simulate": cli("simulate", "--n", "12", "--out", "OUT/s.parquet", once=("s.parquet",)),
     "pretrain": cli("pretrain", "INPUT/stars.parquet", "--steps", "8", *RUN),
     "pretrain shards": cli("pretrain", "INPUT/shards", "--steps", "4", "--recipe", "recommended", *RUN),
     "two ranks": Command((*TWO_RANKS, "pretrain", "INPUT/stars.parquet", "--steps", "6", *RUN), weight=SLOW),
@@ -437,8 +438,8 @@ def make_inputs(folder: Path) -> None:
         if (status := Forked(words, folder, folder / "said.txt").wait(LIMIT)) != 0:
             raise RuntimeError(f"{' '.join(words)} ended with {status}: {(folder / 'said.txt').read_text()[-300:]}")
 
-    done("simulate", "--n", "60", "--seed", "7", "--out", "INPUT/stars.parquet")
-    done("shards", "INPUT/stars.parquet", "--cut", "", "--stars-per-shard", "25", "--out", "INPUT/shards")
+    done("simulate", "--n", "36", "--seed", "7", "--out", "INPUT/stars.parquet")
+    done("shards", "INPUT/stars.parquet", "--cut", "", "--stars-per-shard", "15", "--out", "INPUT/shards")
     done("pretrain", "INPUT/stars.parquet", "--steps", "2", "--out", "INPUT/ck")
     done("embed", "INPUT/stars.parquet", *MADE, "--out", "INPUT/e.parquet")
     done("probe", "INPUT/e.parquet", "--bootstraps", "0", "--save-head", "INPUT/ck")
@@ -464,7 +465,7 @@ def write_hats(folder: Path, stars: LightCurves) -> None:
 
     frame = stars.to_nested()
     frame["ra"], frame["dec"] = [5.9 * k for k in range(len(frame))], 10.0
-    from_dataframe(frame, partition_rows=16, margin_threshold=None).write_catalog(
+    from_dataframe(frame, partition_rows=10, margin_threshold=None).write_catalog(
         folder / "hats", catalog_name="simulated", progress_bar=False
     )
 

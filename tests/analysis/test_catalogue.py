@@ -153,7 +153,7 @@ def test_another_source_checkpoint_or_place_is_refused(hats, alone, tmp_path, st
     assert "holds files that this command did not write" in refused(
         "embed", hats, "--out", tmp_path / "full", "--checkpoint", "tiny"
     )
-    assert "it would lie in the catalogue" in refused("embed", hats, "--out", hats / "out")
+    assert "it would lie among the light curves" in refused("embed", hats, "--out", hats / "out")
     stars[:4].save(tmp_path / "s.parquet")
     assert "a folder is written for a HATS" in refused("embed", tmp_path / "s.parquet", "--out", tmp_path / "new")
     one_file = ("embed", hats, "--out", tmp_path / "e.parquet", "--workers", 2)
