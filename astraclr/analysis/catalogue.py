@@ -19,6 +19,7 @@ from astraclr.data.table_parts import TableParts
 from astraclr.files import existing, replacing, sha256, shipped_file
 from astraclr.folders import locked
 from astraclr.model.checkpoint import load_checkpoint
+from astraclr.model.device import Precision, uses_bfloat16
 from astraclr.model.embedding import Fusion
 
 
@@ -35,6 +36,7 @@ def embed_catalogue(
     drop_unknown_bands: bool = False,
     drop_repeated: bool = False,
     progress: bool = False,
+    precision: Precision = "float32",
 ) -> dict[str, Any]:
     """Embed a catalogue of any size, a partition at a time, and write a table in parts.
 
@@ -54,6 +56,7 @@ def embed_catalogue(
     threads : of torch in each worker
     bands, drop_unknown_bands, drop_repeated : as in `catalogs.read`, for HATS
     progress : show a bar, with stars a second
+    precision : as in `model.embedding.embed`
 
     Returns
     -------
@@ -71,8 +74,11 @@ def embed_catalogue(
     """
     if fusion not in ("mean", "concat"):
         raise ValueError(f"no fusion {fusion!r}; choose mean or concat")
+    if client is None:
+        uses_bfloat16(precision, "cpu")  # refused before work starts
     options = {"bands": dict(bands), "drop_unknown_bands": drop_unknown_bands, "drop_repeated": drop_repeated}
-    return _run(source, Path(out), str(checkpoint), None, fusion, options, (workers, client, threads, progress))
+    made = (fusion, precision)
+    return _run(source, Path(out), str(checkpoint), None, made, options, (workers, client, threads, progress))
 
 
 def predict_catalogue(
@@ -104,7 +110,9 @@ def predict_catalogue(
     """
     options = {"bands": dict(bands), "drop_unknown_bands": drop_unknown_bands, "drop_repeated": drop_repeated}
     head = Path(head) if head is not None else _folder_of(str(checkpoint)) / HEAD
-    return _run(source, Path(out), str(checkpoint), head, None, options, (workers, client, threads, progress))
+    return _run(
+        source, Path(out), str(checkpoint), head, (None, "float32"), options, (workers, client, threads, progress)
+    )
 
 
 def _run(
@@ -112,10 +120,11 @@ def _run(
     out: Path,
     checkpoint: str,
     head: Path | None,
-    fusion: Fusion | None,
+    made: tuple[Fusion | None, Precision],
     options: dict[str, Any],
     how: tuple[int, Any, int, bool],
 ) -> dict[str, Any]:
+    fusion, precision = made
     if how[0] < 1:
         raise ValueError(f"workers is {how[0]}; give at least 1")
     encoder = load_checkpoint(checkpoint)
@@ -126,31 +135,26 @@ def _run(
         "source": catalogue.facts,
         "checkpoint": encoder.sha256,
         **({"head": sha256(head)} if head is not None else {"fusion": fusion}),
+        **({} if precision == "float32" else {"precision": precision}),
         **options,
     }
     with locked(out):
-        return _written(catalogue, settings, out, (checkpoint, encoder.sha256, head, fusion), how)
+        table = TableParts(out, settings, [f"{part.name}.parquet" for part in catalogue.parts])
+        if table.was_complete and not table.left:
+            from astraclr.data.table_parts import read_manifest
+
+            return read_manifest(out) | {"peak_mb": 0.0, "written": 0}
+        _copy_encoder(_folder_of(checkpoint), head, out / "encoder")
+        job = Job(str(out.absolute()), encoder.sha256, table.key, fusion, how[2], precision)
+        return _write(catalogue, table, job, how)
 
 
-def _written(
-    catalogue: Catalogue,
-    settings: dict[str, Any],
-    out: Path,
-    made_with: tuple[str, str, Path | None, Fusion | None],
-    how: tuple[int, Any, int, bool],
-) -> dict[str, Any]:
-    """Write what is missing of a table in parts, whose folder no other process writes."""
-    (workers, client, threads, progress), (checkpoint, sha, head, fusion) = how, made_with
-    names = [f"{part.name}.parquet" for part in catalogue.parts]
-    table = TableParts(out, settings, names)
-    if table.was_complete and not table.left:
-        from astraclr.data.table_parts import read_manifest
-
-        return read_manifest(out) | {"peak_mb": 0.0, "written": 0}
-    _copy_encoder(_folder_of(checkpoint), head, out / "encoder")
-    job = Job(str(out.absolute()), sha, table.key, fusion, threads)
+def _write(catalogue: Catalogue, table: TableParts, job: Job, how: tuple[int, Any, int, bool]) -> dict[str, Any]:
+    """Write what is missing of a table in parts."""
+    workers, client, _, progress = how
     left = set(table.left)
-    calls = [(job, catalogue.reader, part) for part, name in zip(catalogue.parts, names, strict=True) if name in left]
+    parts = zip(catalogue.parts, table.files, strict=True)
+    calls = [(job, catalogue.reader, part) for part, name in parts if name in left]
     peak, written, before = 0.0, 0, sum(facts["read"] for facts in table.done.values())
     bar = tqdm(total=catalogue.n_stars, initial=before, desc="stars", unit=" stars", disable=not progress, smoothing=0)
     with _client(workers, client, len(calls)) as computing, bar:
@@ -159,7 +163,7 @@ def _written(
             table.add(facts)
             bar.update(facts["read"])
     if catalogue.hats is not None:
-        _as_hats(catalogue, table, out)
+        _as_hats(catalogue, table, table.folder)
     return table.finished() | {"peak_mb": peak, "written": written}
 
 
