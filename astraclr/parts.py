@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import stat
+from contextlib import suppress
 from functools import cache
 from glob import escape
 from pathlib import Path
@@ -52,12 +53,9 @@ def remove_dead_parts(path: Path) -> None:
         found = _PART.fullmatch(part.name)
         if found is None or found["file"] != path.name:
             continue
-        try:
-            os.kill(int(found["process"]), 0)
-        except (ProcessLookupError, OverflowError):
-            part.unlink(missing_ok=True)
-        except OSError:  # it runs, for another user; or the part cannot be removed, which harms nobody
-            continue
+        if not _runs(int(found["process"])):
+            with suppress(OSError):  # a part that cannot be removed harms nobody
+                part.unlink()
 
 
 def need_file_name(path: Path) -> None:
@@ -86,6 +84,20 @@ def need_file_name(path: Path) -> None:
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise ValueError(f"cannot write {path}: it is a pipe or a device; name a file")
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this machine runs; one that has ended, but whose parent has not noticed, does not."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is another user's
+        return True
+    try:
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (OSError, IndexError):  # not Linux
+        return True
 
 
 @cache

@@ -329,7 +329,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     for file in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.endswith(".part")):
         content = file.read_bytes()
         if file.suffix == ".jsonl" or file.name == "index.json":
-            lines = [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in _objects(file)]
+            lines = [{k: v for k, v in line.items() if k not in TIMES} for line in _objects(file)]
             content = json.dumps(lines).encode()
         found[str(file.relative_to(folder))] = content
     return found

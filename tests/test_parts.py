@@ -51,6 +51,13 @@ def test_the_part_of_a_killed_process_is_removed_by_the_next(writing, tmp_path):
     assert parts(tmp_path) == []
 
 
+def test_a_killed_process_whose_parent_has_not_noticed_is_dead(writing, tmp_path):
+    os.kill(writing.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, writing.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays in the table of processes
+    with replacing(tmp_path / "e.parquet") as part:
+        assert parts(tmp_path) == [part.name]
+
+
 def test_the_part_of_a_live_process_stays(writing, tmp_path):
     (left,) = parts(tmp_path)
     with replacing(tmp_path / "e.parquet") as part:

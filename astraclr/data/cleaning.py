@@ -216,7 +216,7 @@ def vectors(column: Any, name: str, ids: np.ndarray) -> np.ndarray:
     """
     values, length = flatten(column, name)
     if len(np.unique(length)) != 1 or length[0] == 0:
-        low, high = length.min(initial=0), length.max(initial=0)
+        low, high = (length.min(), length.max()) if len(length) else (0, 0)
         raise ValueError(f"{name}s of {low} to {high} numbers; all must be of one length")
     try:
         with np.errstate(over="ignore", invalid="ignore"):

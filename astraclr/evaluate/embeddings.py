@@ -84,7 +84,8 @@ def read_embeddings(path: str | Path) -> Embeddings:
         )
         x = cleaning.vectors(table["embedding"], "embedding", ids)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}; make the table with `astraclr embed`") from error
+        named = "" if str(error).startswith(str(path)) else f"{path}: "
+        raise ValueError(f"{named}{error}; make the table with `astraclr embed`") from error
     origin = {}
     for column in ("checkpoint", "fusion"):
         found = table[column].unique().to_pylist() if column in table.column_names else [""]

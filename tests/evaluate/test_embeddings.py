@@ -63,7 +63,7 @@ def test_null_labels_are_unlabelled(tmp_path):
         *(
             (
                 lambda t, odd=odd: t.assign(embedding=[[1.0, 2.0]] * 7 + [[1.0, odd]] * (len(t) - 7)),
-                "e.parquet: 113 of 120 embeddings hold NaN or infinity, the first of star 7; leave them out",
+                "e.parquet: 113 of 120 embeddings hold NaN or infinity, the first of star s7; leave them out",
             )
             for odd in (np.nan, np.inf, -np.inf, None, 1e300)
         ),
