@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from astraclr.parts import need_file_name, part_of, remove_dead_parts
+from astraclr.parts import WRITTEN, need_file_name, part_of, remove_dead_parts
 
 
 @contextmanager
@@ -56,6 +56,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+        WRITTEN.append(path)
     except IsADirectoryError as error:
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it") from error
     except OSError as error:

@@ -7,11 +7,14 @@ import os
 import platform
 import re
 import stat
+from collections import deque
 from contextlib import suppress
 from functools import cache
 from glob import escape
 from pathlib import Path
 
+WRITTEN: deque[Path] = deque(maxlen=100)
+"""The files that this process wrote whole, the last ones at the end: what an interrupted command can truly say."""
 _LONGEST = 255
 """Bytes of the longest name that the file systems in use take."""
 _PART = re.compile(r"\.(?P<file>.+?)(?:\.(?P<here>[0-9a-f]{8}))?\.(?P<process>\d+)\.part")

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
+from astraclr.parts import WRITTEN
+
 if TYPE_CHECKING:  # pandas would make `astraclr --help` wait
     import pandas as pd
 
@@ -35,6 +37,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; print each warning once, and errors as one line."""
         printed: set[str] = set()
+        WRITTEN.clear()
 
         def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
             line = one_line(message)
@@ -45,7 +48,7 @@ class Commands(TyperGroup):
         with warnings.catch_warnings(), _sigterm_stops():
             warnings.showwarning = show
             try:
-                with stoppable(lambda: "no output was changed (files appear whole, or not at all)"):
+                with stoppable(_written):
                     return super().invoke(ctx)
             except BrokenPipeError:
                 raise
@@ -118,6 +121,15 @@ def _with_remedy(error: Exception) -> str:
     if isinstance(error, ImportError) and "pip install" not in line:
         line += "; install what is missing with: pip install 'astraclr[all]'"
     return line
+
+
+def _written() -> str:
+    """What a command has written so far, in words."""
+    if not WRITTEN:
+        return "no output was changed (files appear whole, or not at all)"
+    names = [str(path) for path in dict.fromkeys(WRITTEN)]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"written before, and whole: {', '.join(names[:5])}{more}; nothing else was changed"
 
 
 @contextmanager
