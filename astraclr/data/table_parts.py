@@ -128,18 +128,18 @@ def is_parts(path: str | Path) -> bool:
 
 
 def part_files(folder: str | Path) -> list[Path]:
-    """The files of a table in parts, in order; each is there, and of the size that it was written with.
+    """The files of a table in parts, in order; each is there, and as it was written.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If the manifest cannot be read, the run has not ended, or files are missing or of another size.
+        If the manifest cannot be read, the run has not ended, or files are missing or have changed.
     """
     folder, manifest = Path(folder), read_manifest(folder)
     if not manifest["complete"]:
         raise ValueError(f"{folder}: not all written yet; run the command that was writing it again")
     files = [folder / p["file"] for p in manifest["parts"] if p["rows"]]
-    odd = [p["file"] for p in manifest["parts"] if p["rows"] and _size(folder / p["file"]) != p["bytes"]]
+    odd = [p["file"] for p in manifest["parts"] if not _intact(folder, p)]
     if odd:
         raise ValueError(
             f"{folder}: {len(odd)} of {len(files)} files are missing or damaged ({', '.join(odd[:3])}); run the "
