@@ -3,6 +3,8 @@
 Usage: python benchmarks/kills.py --kills 1000 --out benchmarks/results/kills.json
                                                             (most of an hour; --kills 40 takes some five minutes)
 
+With `--out` the counts are added to those that the file holds: calls with other seeds and commands add up.
+
 Commands are forked from a process that has imported torch and the rest, and so start in a tenth of a second; torchrun
 and Dask start Python by themselves, keep their own start, and get fewer of the kills (`Command.weight`).
 
@@ -41,6 +43,7 @@ import numpy as np
 import pandas as pd
 from _forked import Forked
 from _measure import write_results
+from filelock import FileLock
 from tqdm import tqdm
 
 from astraclr.catalogs._published import DATASET, cache_path
@@ -477,10 +480,9 @@ def shares(names: list[str], kills: int) -> dict[str, int]:
     return dict(zip(names, np.diff(ends).tolist(), strict=True))
 
 
-def measured(names: list[str], kills: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Share kills among commands; what they did, after each command."""
+def measured(names: list[str], kills: int, seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Share kills among commands; each command, or the full disk, with what they did."""
     moments = random.Random(seed)
-    found: dict[str, Any] = {"made_with": provenance(), "seed": seed, "total": {}, "commands": {}}
     share = shares([name for name in names if name != FULL_DISK], kills)
     with tempfile.TemporaryDirectory() as temporary, tqdm(total=kills, unit="kill") as bar:
         given = Path(temporary) / "input"
@@ -492,17 +494,31 @@ def measured(names: list[str], kills: int, seed: int) -> Iterator[dict[str, Any]
             bar.set_description(name)
             work = Path(temporary) / f"work-{k}"
             if name == FULL_DISK:
-                found["full_disk"] = row = full_disk(given, work)
+                row = full_disk(given, work)
             else:
                 row = vars(Trial(COMMANDS[name], given, work, moments).kill_times(share[name], bar))
-                found["commands"][name] = row | {"seconds": round(row["seconds"], 1)}
             shutil.rmtree(work)
             if row["faults"]:
                 bar.write(f"{name}: {row['faults'][0]}")
-            rows = found["commands"].values()
-            found["total"] = {what: sum(r[what] for r in rows) for what in ("kills", "while_writing", "runs")}
-            found["total"]["faults"] = sum(len(r["faults"]) for r in [*rows, found.get("full_disk", {"faults": []})])
-            yield found
+            yield name, row
+
+
+def added(found: dict[str, Any], name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Counts of earlier calls, {} if there are none, with those of one more command."""
+    made_with = provenance()
+    revisions = list(dict.fromkeys([*found.get("revisions", []), made_with["revision"]]))
+    commands = dict(found.get("commands", {}))
+    full = {FULL_DISK: found[FULL_DISK]} if FULL_DISK in found else {}
+    if name == FULL_DISK:
+        full = {FULL_DISK: row}
+    else:
+        before = commands.get(name, {})
+        counts = {what: before.get(what, 0) + row[what] for what in ("kills", "while_writing", "runs", "parts_left")}
+        seconds = {"seconds": round(row["seconds"], 1), "faults": [*before.get("faults", []), *row["faults"]]}
+        commands[name] = counts | seconds
+    total = {what: sum(r[what] for r in commands.values()) for what in ("kills", "while_writing", "runs")}
+    total["faults"] = sum(len(r["faults"]) for r in [*commands.values(), *full.values()])
+    return {"made_with": made_with, "revisions": revisions, "total": total, "commands": commands} | full
 
 
 def main() -> int:
@@ -510,7 +526,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=40, help="of all commands together (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=[*COMMANDS, FULL_DISK], help="these; by default all")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--out", type=Path, help="file for the JSON; by default it is printed")
+    parser.add_argument("--out", type=Path, help="JSON to which the counts are added; by default printed")
     parser.add_argument("--others", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.others is not None:
@@ -525,8 +541,12 @@ def main() -> int:
     root = str(Path(__file__).resolve().parents[1])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     found: dict[str, Any] = {}
-    for found in measured(given.only or [*COMMANDS, FULL_DISK], given.kills, given.seed):
-        if given.out is not None:  # what was measured before is not lost with a later command
+    for name, row in measured(given.only or [*COMMANDS, FULL_DISK], given.kills, given.seed):
+        if given.out is None:
+            found = added(found, name, row)
+            continue
+        with FileLock(f"{given.out}.lock"):  # what was measured before is not lost, also by a call beside this one
+            found = added(json.loads(given.out.read_text()) if given.out.exists() else {}, name, row)
             write_results(given.out, found)
     if given.out is None:
         print(json.dumps(found, indent=1))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from _forked import Forked
-from kills import COMMANDS, ENOUGH, Command, Trial, kill, shares
+from kills import COMMANDS, ENOUGH, FULL_DISK, Command, Trial, added, kill, shares
 from tqdm import tqdm
 
 from astraclr.data.shards import Shards
@@ -169,3 +169,18 @@ def test_slow_commands_get_fewer_kills():
         "two ranks",
         *(name for name in COMMANDS if "two workers" in name or "one worker" in name),
     ]
+
+
+def test_counts_of_several_calls_add_up():
+    row = {"kills": 2, "while_writing": 1, "runs": 3, "parts_left": 0, "seconds": 1.234, "faults": []}
+    found = added(added({}, "embed", row), "embed", row | {"faults": ["it hung"]})
+    found = added(added(found, FULL_DISK, {"faults": ["lost"]}), "predict", row)
+    assert found["total"] == {"kills": 6, "while_writing": 3, "runs": 9, "faults": 2}
+    assert found["commands"]["embed"] == row | {
+        "kills": 4,
+        "while_writing": 2,
+        "runs": 6,
+        "seconds": 1.2,
+        "faults": ["it hung"],
+    }
+    assert list(found) == ["made_with", "revisions", "total", "commands", FULL_DISK] and len(found["revisions"]) == 1
