@@ -111,7 +111,7 @@ ALONE, TWO_WORKERS = ("--workers", "1"), ("--workers", "2")
 RUN = ("--save-every", "2", "--out", "OUT/run")
 MADE = ("--checkpoint", "INPUT/ck")
 SLOW, SLOWEST = 0.15, 0.05
-"""Weights of commands that start Python, or compile for seconds."""
+"""Weights of commands that start Python, and that compile, export or run a chapter for seconds."""
 COMMANDS = {
     "simulate": cli("simulate", "--n", "12", "--out", "OUT/s.parquet", once=("s.parquet",)),
     "pretrain": cli("pretrain", "INPUT/stars.parquet", "--steps", "8", *RUN),
@@ -147,7 +147,7 @@ COMMANDS = {
     ),
     "export": cli("export", "INPUT/ck", "OUT/m.onnx", once=("m.onnx",), weight=SLOWEST),
     "fetch": cli("fetch", "--limit", "20", "--out", "OUT/f.parquet", once=("f.parquet",)),
-    "figure": cli("figure", "fig-offsets", "--out", "OUT/f.png", once=("f.png", "f.json")),
+    "figure": cli("figure", "fig-offsets", "--out", "OUT/f.png", once=("f.png", "f.json"), weight=SLOWEST),
 }
 
 
