@@ -152,7 +152,7 @@ def test_links_that_lead_nowhere_are_refused_before_work_starts(tmp_path, link):
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     said = f"{tmp_path / link} is a symbolic link that leads nowhere; choose another place"
     with pytest.raises(ValueError, match=said):
-        terminal.check_output(tmp_path / link / "out.csv", [".csv"], tmp_path)
+        terminal.check_output(tmp_path / link / "out.csv", [".csv"], tmp_path / "stars")
     with pytest.raises(ValueError, match=said):
         terminal.check_folder(tmp_path / link)
     terminal.check_apart(tmp_path / link, tmp_path / "stars")
