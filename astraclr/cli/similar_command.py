@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,12 +120,18 @@ def _search(table: Embeddings, path: Path, folder: Path | None) -> Search | None
             term.say("note: searched exactly; for an index of so many stars: pip install 'astraclr[similar]'")
         return None
     from astraclr.analysis.similar_index import build_index, half_made, load_index
-    from astraclr.folders import locked, need_no_others
+    from astraclr.folders import LOCK, locked, need_no_others
 
     folder = folder or path.with_name(f"{path.name}.index")
     checksum = table_checksum(path)
     if (folder / "index.json").is_file() and not half_made(folder):
         search, facts = load_index(folder, table, checksum)
+        if (folder / LOCK).exists():
+            with (
+                suppress(ValueError),
+                locked(folder),
+            ):  # it is that of a process killed when all was written, or it stays
+                pass
     else:
         term.check_folder(folder)
         term.check_apart(folder, path)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from astraclr.analysis.similar import exact, rows_of, similar, unit
 from astraclr.cli import app
 from astraclr.evaluate.embeddings import Embeddings
-from astraclr.folders import locked
+from astraclr.folders import LOCK, locked
 from astraclr.simulation.simulate import simulate
 
 
@@ -114,6 +115,9 @@ def test_an_index_whose_making_was_killed_is_made_anew(large, tmp_path):
     folder = tmp_path / "index"
     assert run("similar", large, "--to", "s1", "--index", folder).exit_code == 0
     whole = (folder / "index.faiss").read_bytes()
+    (folder / LOCK).write_text(f"99999999\n{socket.gethostname()}\n")  # killed when all was written
+    assert run("similar", large, "--to", "s1", "--index", folder).exit_code == 0
+    assert sorted(p.name for p in folder.iterdir()) == ["index.faiss", "index.json"]
     (folder / "index.faiss").unlink()  # its facts have appeared, it has not
     assert run("similar", large, "--to", "s1", "--index", folder).exit_code == 0
     assert (folder / "index.faiss").read_bytes() == whole
