@@ -15,17 +15,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from astraclr.parts import WRITTEN, need_file_name, part_of, remove_dead_parts
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Replace a file as a whole: the block writes to a temporary path, which is renamed to `path` when it ends.
 
-    Where the block raises, the temporary file is removed and the old file stays as it was.
+    Where the block raises, the temporary file is removed and the old file stays as it was. Temporary files of `path`
+    that killed processes of this machine left are removed first.
 
     Raises
     ------
     ValueError
-        If the folder does not exist and cannot be made, or cannot be written to, or `path` is a folder.
+        If the folder does not exist and cannot be made, or cannot be written to, or `path` is a folder, a pipe or a
+        device, or too long a name.
     OSError
         If the disk is full or a quota is reached while the block writes; it names `path` and says what to do.
 
@@ -39,9 +43,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     ['table.csv']
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    need_file_name(path)
+    temporary = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_dead_parts(path)
         temporary.touch()
     except OSError as error:
         if error.errno in NO_ROOM:
@@ -50,6 +56,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+        WRITTEN.append(path)
     except IsADirectoryError as error:
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it") from error
     except OSError as error:

@@ -1,12 +1,20 @@
 """What SIGKILL leaves behind: every command that writes is killed, started again until done, its bytes are compared.
 
-Usage: python benchmarks/kills.py --kills 1000 --out kills.json        (hours; --kills 40 takes some ten minutes)
+Usage: python benchmarks/kills.py --kills 1000 --out benchmarks/results/kills.json
+                                                            (most of an hour; --kills 40 takes some five minutes)
+
+With `--out` the counts are added to those that the file holds: calls with other seeds and commands add up.
+
+Commands are forked from a process that has imported torch and the rest, and so start in a tenth of a second; torchrun
+and Dask start Python by themselves, keep their own start, and get fewer of the kills (`Command.weight`).
 
 Each command runs once undisturbed. Then it is killed, with every process that it started, and started again in the same
 folder: half of the kills come at a random moment of the whole run, half just after a file that is being written has
-appeared. After each kill no file may be half of itself: a file that is written once holds what it held before, or what
-it holds in the end. A command that finishes by itself must have written the bytes of the undisturbed run (of logs, all
-but the times); it then begins anew in an empty folder until its share of kills is used up.
+appeared. Of Dask, one trial kills all processes, and another one worker alone, whose work another does again: the
+command then goes on, and must end well. After each kill no file may be half of itself: a file that is written once
+holds what it held before, or what it holds in the end. A command that finishes by itself must have written the bytes of
+the undisturbed run (of logs, all but the times); it then begins anew in an empty folder until its share of kills is
+used up.
 
 The last step trains on a disk of a few megabytes (a tmpfs; this needs root on Linux, else the size of files is
 limited), which other files fill up in the middle: the state before must live, and the run must end with the same bytes
@@ -31,17 +39,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from _forked import Forked
 from _measure import write_results
+from filelock import FileLock
 from tqdm import tqdm
 
+from astraclr.catalogs._published import DATASET, cache_path
+from astraclr.data.lightcurves import LightCurves
 from astraclr.files import provenance
 from astraclr.train.state_file import read_state
 
 CLI = (sys.executable, "-m", "astraclr.cli")
 TWO_RANKS = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *CLI[1:])
 FULL_DISK = "full disk"
-TIMES = ("light_curves_per_s", "seconds")
-"""What a log says of the clock."""
+TIMES = ("light_curves_per_s", "seconds", "ms", "ms_exact")
+"""What a log, and the facts of an index, say of the clock."""
 ENOUGH = 20
 """Faults of one command after which it is not killed any more."""
 LIMIT = 600
@@ -56,10 +70,16 @@ class Command:
     ----------
     words : of the command
     once : files of OUT that are written once, and hold ``previous`` before; other files grow from start to start
+    weight : share of the kills, beside that of other commands
+    forked : start it by a fork
+    worker : kill one of the workers that it starts, instead of all of it
     """
 
     words: tuple[str, ...]
     once: tuple[str, ...] = ()
+    weight: float = 1
+    forked: bool = False
+    worker: bool = False
 
     def line(self, given: Path, out: Path) -> list[str]:
         """The command line for two folders."""
@@ -82,21 +102,32 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-def cli(*words: str, once: tuple[str, ...] = ()) -> Command:
-    """A command of the command line."""
-    return Command((*CLI, *words), once)
+def cli(*words: str, once: tuple[str, ...] = (), weight: float = 1, worker: bool = False) -> Command:
+    """A command of the command line; forked, unless it starts Python by itself."""
+    return Command((*CLI, *words), once, weight, forked=words[-2:] != TWO_WORKERS, worker=worker)
 
 
+ALONE, TWO_WORKERS = ("--workers", "1"), ("--workers", "2")
 RUN = ("--save-every", "2", "--out", "OUT/run")
 MADE = ("--checkpoint", "INPUT/ck")
+SLOW, SLOWEST = 0.15, 0.05
+"""Weights of commands that start Python, and that compile, export or run a chapter for seconds."""
 COMMANDS = {
-    "simulate": cli("simulate", "--n", "24", "--out", "OUT/s.parquet", once=("s.parquet",)),
-    "pretrain": cli("pretrain", "INPUT/stars.parquet", "--steps", "16", *RUN),
-    "pretrain shards": cli("pretrain", "INPUT/shards", "--steps", "8", "--recipe", "recommended", *RUN),
-    "two ranks": Command((*TWO_RANKS, "pretrain", "INPUT/stars.parquet", "--steps", "12", *RUN)),
+    "simulate": cli("simulate", "--n", "12", "--out", "OUT/s.parquet", once=("s.parquet",)),
+    "pretrain": cli("pretrain", "INPUT/stars.parquet", "--steps", "8", *RUN),
+    "pretrain shards": cli("pretrain", "INPUT/shards", "--steps", "4", "--recipe", "recommended", *RUN),
+    "two ranks": Command((*TWO_RANKS, "pretrain", "INPUT/stars.parquet", "--steps", "6", *RUN), weight=SLOW),
     "shards": cli("shards", "INPUT/stars.parquet", "--cut", "", "--stars-per-shard", "3", "--out", "OUT/shards"),
-    "shards of HATS": cli("shards", "INPUT/hats", "--cut", "", "--stars-per-shard", "3", "--out", "OUT/shards"),
+    "shards of HATS": cli("shards", "INPUT/hats", "--cut", "", "--stars-per-shard", "3", "--out", "OUT/shards", *ALONE),
+    "shards of HATS, two workers": cli(
+        "shards", "INPUT/hats", "--cut", "", "--stars-per-shard", "3", "--out", "OUT/shards", *TWO_WORKERS, weight=SLOW
+    ),
     "embed": cli("embed", "INPUT/stars.parquet", *MADE, "--out", "OUT/e.parquet", once=("e.parquet",)),
+    "embed a catalogue": cli("embed", "INPUT/hats", *MADE, "--out", "OUT/e", *ALONE),
+    "embed a catalogue, two workers": cli("embed", "INPUT/hats", *MADE, "--out", "OUT/e", *TWO_WORKERS, weight=SLOW),
+    "embed a catalogue, one worker of two": cli(
+        "embed", "INPUT/hats", *MADE, "--out", "OUT/e", *TWO_WORKERS, weight=SLOW, worker=True
+    ),
     "probe": cli(
         "probe",
         "INPUT/e.parquet",
@@ -104,9 +135,19 @@ COMMANDS = {
         once=("m.json", "h.safetensors"),
     ),
     "predict": cli("predict", "INPUT/stars.parquet", *MADE, "--out", "OUT/p.csv", once=("p.csv",)),
-    "explore": cli("explore", "INPUT/stars.parquet", *MADE, "--out", "OUT/map.html", once=("map.html",)),
-    "export": cli("export", "INPUT/ck", "OUT/m.onnx", once=("m.onnx",)),
-    "figure": cli("figure", "fig-offsets", "--out", "OUT/f.png", once=("f.png", "f.json")),
+    "predict a catalogue": cli("predict", "INPUT/hats", *MADE, "--out", "OUT/p", *ALONE),
+    "similar": cli(
+        "similar", "INPUT/e.parquet", "--to", "INPUT/one.parquet", *MADE, "--out", "OUT/n.csv", once=("n.csv",)
+    ),
+    "similar, by an index": cli(
+        "similar", "INPUT/many.parquet", "--to", "1", "--index", "OUT/index", "--out", "OUT/n.csv"
+    ),
+    "explore": cli(
+        "explore", "INPUT/stars.parquet", *MADE, "--out", "OUT/map.html", once=("map.html",), weight=SLOWEST
+    ),
+    "export": cli("export", "INPUT/ck", "OUT/m.onnx", once=("m.onnx",), weight=SLOWEST),
+    "fetch": cli("fetch", "--limit", "20", "--out", "OUT/f.parquet", once=("f.parquet",)),
+    "figure": cli("figure", "fig-offsets", "--out", "OUT/f.png", once=("f.png", "f.json"), weight=SLOWEST),
 }
 
 
@@ -128,7 +169,23 @@ def family(process: int) -> list[int]:
     return found
 
 
-def kill(process: subprocess.Popen) -> None:
+Process = subprocess.Popen | Forked
+
+
+def workers(process: int) -> list[int]:
+    """The Dask workers that a process has started: grandchildren, by what their command lines say."""
+    found = []
+    for each in family(process)[1:]:
+        try:
+            line = Path(f"/proc/{each}/cmdline").read_bytes()
+        except OSError:  # it ended meanwhile
+            continue
+        if b"spawn_main" in line:
+            found.append(each)
+    return found
+
+
+def kill(process: Process) -> None:
     """Send SIGKILL to a process and all that it started; none of them can write after this."""
     known: set[int] = set()
     while new := [p for p in family(process.pid) if p not in known]:  # stopped, they start no others
@@ -188,9 +245,9 @@ class Trial:
         """Kill so often, let the last run end, and compare each finished run with the undisturbed one."""
         self._fresh()
         while self.outcome.kills < kills and len(self.outcome.faults) < ENOUGH:
-            if self._killed():
-                bar.update(1)
-            else:
+            before, again = self.outcome.kills, self._killed()
+            bar.update(self.outcome.kills - before)
+            if not again:
                 self.compare()
                 self._fresh()
         if (status := self.start().wait(LIMIT)) != 0:
@@ -204,8 +261,11 @@ class Trial:
         for name in self.command.once:
             (self.out / name).write_bytes(b"previous")
 
-    def start(self) -> subprocess.Popen:
+    def start(self) -> Process:
         """Start the command in the folder as it is."""
+        if self.command.forked:
+            words = self.command.line(self.given, self.out)[len(CLI) :]
+            return Forked(tuple(words), self.work, self.work / "said.txt")
         with (self.work / "said.txt").open("wb") as said:
             line = self.command.line(self.given, self.out)
             return subprocess.Popen(line, stdout=said, stderr=said, cwd=self.work, start_new_session=True)
@@ -219,7 +279,7 @@ class Trial:
         return self.all_said().strip()[-300:]
 
     def _killed(self) -> bool:
-        """Start the command and kill it; False if it ended before."""
+        """Start the command and kill it; whether it has to be started again."""
         process, began, before = self.start(), time.monotonic(), set(parts(self.out))
         moment, aimed = self.moments.random() * self.outcome.seconds, self.moments.random() < 0.5
         while process.poll() is None and (aimed or time.monotonic() - began < moment):
@@ -234,6 +294,8 @@ class Trial:
             if process.returncode != 0:
                 self.outcome.faults.append(f"it ended with {process.returncode}: {self.end_said()}")
             return False
+        if self.command.worker:
+            return self._worker_killed(process, before)
         kill(process)
         self.outcome.kills += 1
         self.outcome.while_writing += bool(set(parts(self.out)) - before)
@@ -242,6 +304,16 @@ class Trial:
             if found not in (b"previous", self.whole[name]):
                 self.outcome.faults.append(f"kill {self.outcome.kills} left half of {name}")
         return True
+
+    def _worker_killed(self, process: Process, before: set[Path]) -> bool:
+        """Kill one worker, after which the command must end well; False, since no start is needed to go on."""
+        if found := workers(process.pid):
+            _signal(self.moments.choice(found), signal.SIGKILL)
+            self.outcome.kills += 1
+            self.outcome.while_writing += bool(set(parts(self.out)) - before)
+        if (status := process.wait(LIMIT)) != 0:
+            self.outcome.faults.append(f"after a worker was killed it ended with {status}: {self.end_said()}")
+        return False
 
     def compare(self) -> None:
         """Compare what a finished run wrote with what the undisturbed one wrote."""
@@ -259,11 +331,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     found = {}
     for file in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.endswith(".part")):
         content = file.read_bytes()
-        if file.suffix == ".jsonl":
-            lines = [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in content.splitlines()]
+        if file.suffix == ".jsonl" or file.name == "index.json":
+            lines = [{k: v for k, v in line.items() if k not in TIMES} for line in _objects(file)]
             content = json.dumps(lines).encode()
         found[str(file.relative_to(folder))] = content
     return found
+
+
+def _objects(file: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a log, one a line, or the only one of a file."""
+    texts = file.read_text().splitlines() if file.suffix == ".jsonl" else [file.read_text()]
+    return [json.loads(text) for text in texts]
 
 
 # A disk that fills up
@@ -359,56 +437,88 @@ def make_inputs(folder: Path) -> None:
     """Write what the commands read: stars, shards, a HATS catalogue, a checkpoint with a head, embeddings."""
 
     def done(*words: str) -> None:
-        subprocess.run(cli(*words).line(folder, folder), check=True, capture_output=True)
+        words = tuple(cli(*words).line(folder, folder)[len(CLI) :])
+        if (status := Forked(words, folder, folder / "said.txt").wait(LIMIT)) != 0:
+            raise RuntimeError(f"{' '.join(words)} ended with {status}: {(folder / 'said.txt').read_text()[-300:]}")
 
-    done("simulate", "--n", "60", "--seed", "7", "--out", "INPUT/stars.parquet")
-    done("shards", "INPUT/stars.parquet", "--cut", "", "--stars-per-shard", "25", "--out", "INPUT/shards")
+    done("simulate", "--n", "36", "--seed", "7", "--out", "INPUT/stars.parquet")
+    done("shards", "INPUT/stars.parquet", "--cut", "", "--stars-per-shard", "15", "--out", "INPUT/shards")
     done("pretrain", "INPUT/stars.parquet", "--steps", "2", "--out", "INPUT/ck")
     done("embed", "INPUT/stars.parquet", *MADE, "--out", "INPUT/e.parquet")
     done("probe", "INPUT/e.parquet", "--bootstraps", "0", "--save-head", "INPUT/ck")
-    subprocess.run([sys.executable, __file__, "--hats", str(folder)], check=True)
+    subprocess.run([sys.executable, __file__, "--others", str(folder)], check=True)
 
 
-def write_hats(folder: Path) -> None:
-    """Write the stars of a folder as a HATS catalogue of several partitions."""
+def write_others(folder: Path) -> None:
+    """Write inputs that no command makes of the stars of a folder: one star, many embeddings, an answer to `fetch`."""
+    stars = LightCurves.load(folder / "stars.parquet")
+    stars[:1].save(folder / "one.parquet")
+    request = {"data": DATASET, "limit": 20, "near": None, "ids": None, "at_least": None}
+    stars[:20].save(cache_path(request))
+    x = np.random.default_rng(0).normal(size=(1_000, 8)).astype(np.float32)
+    names = [str(k) for k in range(len(x))]
+    table = pd.DataFrame({"object_id": names, "label": "", "embedding": list(x), "checkpoint": "", "fusion": "mean"})
+    table.to_parquet(folder / "many.parquet")
+    write_hats(folder, stars)
+
+
+def write_hats(folder: Path, stars: LightCurves) -> None:
+    """Write stars as a HATS catalogue of several partitions."""
     from lsdb.loaders.dataframe.from_dataframe import from_dataframe
 
-    from astraclr.data.lightcurves import LightCurves
-
-    frame = LightCurves.load(folder / "stars.parquet").to_nested()
+    frame = stars.to_nested()
     frame["ra"], frame["dec"] = [5.9 * k for k in range(len(frame))], 10.0
-    from_dataframe(frame, partition_rows=16, margin_threshold=None).write_catalog(
+    from_dataframe(frame, partition_rows=10, margin_threshold=None).write_catalog(
         folder / "hats", catalog_name="simulated", progress_bar=False
     )
 
 
-def measured(names: list[str], kills: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Share kills among commands; what they did, after each command."""
+def shares(names: list[str], kills: int) -> dict[str, int]:
+    """How many of the kills each command gets, by its weight."""
+    ends = np.cumsum([0.0, *(COMMANDS[name].weight for name in names)])
+    ends = np.round(kills * ends / max(ends[-1], 1e-9)).astype(int)
+    return dict(zip(names, np.diff(ends).tolist(), strict=True))
+
+
+def measured(names: list[str], kills: int, seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Share kills among commands; each command, or the full disk, with what they did."""
     moments = random.Random(seed)
-    found: dict[str, Any] = {"made_with": provenance(), "seed": seed, "total": {}, "commands": {}}
-    killed = [name for name in names if name != FULL_DISK]
+    share = shares([name for name in names if name != FULL_DISK], kills)
     with tempfile.TemporaryDirectory() as temporary, tqdm(total=kills, unit="kill") as bar:
         given = Path(temporary) / "input"
         given.mkdir()
         bar.set_description("inputs")
+        os.environ["ASTRACLR_CACHE"] = str(Path(temporary) / "cache")  # inherited by what is started from now on
         make_inputs(given)
         for k, name in enumerate(names):
             bar.set_description(name)
             work = Path(temporary) / f"work-{k}"
             if name == FULL_DISK:
-                found["full_disk"] = row = full_disk(given, work)
+                row = full_disk(given, work)
             else:
-                n = killed.index(name)
-                share = kills * (n + 1) // len(killed) - kills * n // len(killed)
-                row = vars(Trial(COMMANDS[name], given, work, moments).kill_times(share, bar))
-                found["commands"][name] = row | {"seconds": round(row["seconds"], 1)}
+                row = vars(Trial(COMMANDS[name], given, work, moments).kill_times(share[name], bar))
             shutil.rmtree(work)
             if row["faults"]:
                 bar.write(f"{name}: {row['faults'][0]}")
-            rows = found["commands"].values()
-            found["total"] = {what: sum(r[what] for r in rows) for what in ("kills", "while_writing", "runs")}
-            found["total"]["faults"] = sum(len(r["faults"]) for r in [*rows, found.get("full_disk", {"faults": []})])
-            yield found
+            yield name, row
+
+
+def added(found: dict[str, Any], name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Counts of earlier calls, {} if there are none, with those of one more command."""
+    made_with = provenance()
+    revisions = list(dict.fromkeys([*found.get("revisions", []), made_with["revision"]]))
+    commands = dict(found.get("commands", {}))
+    full = {FULL_DISK: found[FULL_DISK]} if FULL_DISK in found else {}
+    if name == FULL_DISK:
+        full = {FULL_DISK: row}
+    else:
+        before = commands.get(name, {})
+        counts = {what: before.get(what, 0) + row[what] for what in ("kills", "while_writing", "runs", "parts_left")}
+        seconds = {"seconds": round(row["seconds"], 1), "faults": [*before.get("faults", []), *row["faults"]]}
+        commands[name] = counts | seconds
+    total = {what: sum(r[what] for r in commands.values()) for what in ("kills", "while_writing", "runs")}
+    total["faults"] = sum(len(r["faults"]) for r in [*commands.values(), *full.values()])
+    return {"made_with": made_with, "revisions": revisions, "total": total, "commands": commands} | full
 
 
 def main() -> int:
@@ -416,11 +526,11 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=40, help="of all commands together (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=[*COMMANDS, FULL_DISK], help="these; by default all")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--out", type=Path, help="file for the JSON; by default it is printed")
-    parser.add_argument("--hats", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help="JSON to which the counts are added; by default printed")
+    parser.add_argument("--others", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.hats is not None:
-        write_hats(given.hats)
+    if given.others is not None:
+        write_others(given.others)
         return 0
     if given.kills < 1:
         parser.error(f"--kills {given.kills}: at least one")
@@ -431,8 +541,12 @@ def main() -> int:
     root = str(Path(__file__).resolve().parents[1])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     found: dict[str, Any] = {}
-    for found in measured(given.only or [*COMMANDS, FULL_DISK], given.kills, given.seed):
-        if given.out is not None:  # what was measured before is not lost with a later command
+    for name, row in measured(given.only or [*COMMANDS, FULL_DISK], given.kills, given.seed):
+        if given.out is None:
+            found = added(found, name, row)
+            continue
+        with FileLock(f"{given.out}.lock"):  # what was measured before is not lost, also by a call beside this one
+            found = added(json.loads(given.out.read_text()) if given.out.exists() else {}, name, row)
             write_results(given.out, found)
     if given.out is None:
         print(json.dumps(found, indent=1))

@@ -271,6 +271,7 @@ KEPT = {
     "data/others.json": "scores that others published, read from their papers by people",
     "data/README.md": "words",
     "benchmarks/results/contrast_exploration.json": "a log of exploratory runs, of code as it was then",
+    "benchmarks/results/kills.json": "counts of kills, to which `benchmarks/kills.py --out` adds",
     "benchmarks/results/fuzz.json": "counts of mutated inputs, to which `tests/catalogs/fuzzing.py --out` adds slices",
 }
 """Committed files among the results that no command makes, each with the reason. Not among them is `book/figures.json`:

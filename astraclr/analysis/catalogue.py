@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from astraclr.catalogs.partitions import Catalogue, catalogue_of
 from astraclr.config import ZTF_BANDS
 from astraclr.data.table_parts import TableParts
 from astraclr.files import existing, replacing, sha256, shipped_file
+from astraclr.folders import locked
 from astraclr.model.checkpoint import load_checkpoint
 from astraclr.model.device import Precision, uses_bfloat16
 from astraclr.model.embedding import Fusion
@@ -70,7 +70,7 @@ def embed_catalogue(
         Without the packages of the extra ``data``.
     FileNotFoundError, ValueError
         If the source or the checkpoint cannot be read, no star is left, or `out` holds the results of another source,
-        checkpoint or setting, or other files.
+        checkpoint or setting, or other files, or another process writes there.
     """
     if fusion not in ("mean", "concat"):
         raise ValueError(f"no fusion {fusion!r}; choose mean or concat")
@@ -124,9 +124,9 @@ def _run(
     options: dict[str, Any],
     how: tuple[int, Any, int, bool],
 ) -> dict[str, Any]:
-    (fusion, precision), (workers, client, threads, progress) = made, how
-    if workers < 1:
-        raise ValueError(f"workers is {workers}; give at least 1")
+    fusion, precision = made
+    if how[0] < 1:
+        raise ValueError(f"workers is {how[0]}; give at least 1")
     encoder = load_checkpoint(checkpoint)
     if head is not None:
         load_head(head, encoder)  # refused before work starts
@@ -138,16 +138,23 @@ def _run(
         **({} if precision == "float32" else {"precision": precision}),
         **options,
     }
-    names = [f"{part.name}.parquet" for part in catalogue.parts]
-    table = TableParts(out, settings, names)
-    if table.was_complete and not table.left:
-        from astraclr.data.table_parts import read_manifest
+    with locked(out):
+        table = TableParts(out, settings, [f"{part.name}.parquet" for part in catalogue.parts])
+        if table.was_complete and not table.left:
+            from astraclr.data.table_parts import read_manifest
 
-        return read_manifest(out) | {"peak_mb": 0.0, "written": 0}
-    _copy_encoder(_folder_of(checkpoint), head, out / "encoder")
-    job = Job(str(out.absolute()), encoder.sha256, table.key, fusion, threads, precision)
+            return read_manifest(out) | {"peak_mb": 0.0, "written": 0}
+        _copy_encoder(_folder_of(checkpoint), head, out / "encoder")
+        job = Job(str(out.absolute()), encoder.sha256, table.key, fusion, how[2], precision)
+        return _write(catalogue, table, job, how)
+
+
+def _write(catalogue: Catalogue, table: TableParts, job: Job, how: tuple[int, Any, int, bool]) -> dict[str, Any]:
+    """Write what is missing of a table in parts."""
+    workers, client, _, progress = how
     left = set(table.left)
-    calls = [(job, catalogue.reader, part) for part, name in zip(catalogue.parts, names, strict=True) if name in left]
+    parts = zip(catalogue.parts, table.files, strict=True)
+    calls = [(job, catalogue.reader, part) for part, name in parts if name in left]
     peak, written, before = 0.0, 0, sum(facts["read"] for facts in table.done.values())
     bar = tqdm(total=catalogue.n_stars, initial=before, desc="stars", unit=" stars", disable=not progress, smoothing=0)
     with _client(workers, client, len(calls)) as computing, bar:
@@ -155,9 +162,8 @@ def _run(
             peak, written = max(peak, facts.pop("peak_mb")), written + facts["rows"]
             table.add(facts)
             bar.update(facts["read"])
-    _remove_left_parts(table, out)
     if catalogue.hats is not None:
-        _as_hats(catalogue, table, out)
+        _as_hats(catalogue, table, table.folder)
     return table.finished() | {"peak_mb": peak, "written": written}
 
 
@@ -173,14 +179,6 @@ def _client(workers: int, client: Any, n_calls: int) -> Iterator[Any]:
 
 def _folder_of(checkpoint: str) -> Path:
     return Path(checkpoint) if Path(checkpoint).exists() else existing(shipped_file(f"checkpoints/{checkpoint}"))
-
-
-def _remove_left_parts(table: TableParts, out: Path) -> None:
-    """Remove what workers that were killed left of files that others then wrote whole."""
-    for name in table.files:
-        whole = out / name
-        for part in whole.parent.glob(f".{escape(whole.name)}.*.part"):
-            part.unlink(missing_ok=True)
 
 
 def _copy_encoder(source: Path, head: Path | None, folder: Path) -> None:

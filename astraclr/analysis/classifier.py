@@ -180,6 +180,17 @@ def save_head(head: Head, path: str | Path) -> None:
         part.write_bytes(save(arrays, {"head": json.dumps(facts)}))
 
 
+def is_head(path: str | Path) -> bool:
+    """Whether a file says of itself that it is a head, which `save_head` may replace."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(regular(path), framework="np") as file:
+            return "head" in (file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return False
+
+
 def load_head(path: str | Path, checkpoint: Checkpoint) -> Head:
     """Read a head that belongs to a checkpoint.
 

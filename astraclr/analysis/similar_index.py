@@ -21,7 +21,7 @@ import numpy as np
 
 from astraclr.analysis.similar import exact, unit
 from astraclr.evaluate.embeddings import Embeddings
-from astraclr.files import need_known_version, replacing, sha256
+from astraclr.files import need_known_version, read_json, replacing, sha256
 
 FORMAT, VERSION = "astraclr.index", 1
 WANTED_RECALL, MEASURED_ON = 0.99, 200
@@ -93,21 +93,22 @@ def build_index(table: Embeddings, checksum: str, folder: str | Path, seed: int 
     index.train(x[np.sort(some)])
     index.add(x)
     facts = _measured(index, x, rng)
+    # The facts appear first: without their index they are what a killed process left, an index alone may be another's.
     with replacing(folder / "index.faiss") as part:
         faiss.write_index(index, str(part))
-    about = IndexFacts(
-        checksum,
-        table.checkpoint,
-        table.fusion,
-        len(x),
-        x.shape[1],
-        lists,
-        sha256=sha256(folder / "index.faiss"),
-        **facts,
-    )
-    with replacing(folder / "index.json") as part:
-        part.write_text(json.dumps({"format": FORMAT, "version": VERSION, **asdict(about)}, indent=1) + "\n")
+        made_of = checksum, table.checkpoint, table.fusion, len(x), x.shape[1], lists
+        about = IndexFacts(*made_of, sha256=sha256(part), **facts)
+        with replacing(folder / "index.json") as text:
+            text.write_text(json.dumps({"format": FORMAT, "version": VERSION, **asdict(about)}, indent=1) + "\n")
     return _search(index), about
+
+
+def half_made(folder: Path) -> bool:
+    """Whether a folder holds what a process left that was killed while it made an index: facts without their index."""
+    try:
+        return not (folder / "index.faiss").exists() and read_json(folder / "index.json").get("format") == FORMAT
+    except (OSError, ValueError):
+        return False
 
 
 def load_index(folder: str | Path, table: Embeddings, checksum: str) -> tuple[Search, IndexFacts]:
@@ -123,12 +124,12 @@ def load_index(folder: str | Path, table: Embeddings, checksum: str) -> tuple[Se
     faiss, folder = _faiss(), Path(folder)
     remedy = f"remove {folder} to have it made anew, or name another folder with --index"
     try:
-        found = json.loads((folder / "index.json").read_text())
+        found = read_json(folder / "index.json")
         if found.pop("format") != FORMAT:
             raise ValueError("its format is another")
         need_known_version(folder / "index.json", found.pop("version"), VERSION)
         facts = IndexFacts(**found)
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{folder / 'index.json'} is not that of an index ({error}); {remedy}") from error
     if (facts.checkpoint, facts.fusion) != (table.checkpoint, table.fusion):
         raise ValueError(

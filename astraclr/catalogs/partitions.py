@@ -80,8 +80,11 @@ class ShardReader:
     folder: str
 
     def pieces(self, part: Part) -> Iterator[Piece]:
-        """Stars of one shard, in pieces."""
+        """Stars of one shard, in pieces; ValueError if it has changed since it was written."""
         shards = Shards(self.folder)
+        (entry,) = (e for e in shard_manifest.entries(shards.manifest) if Path(e["file"]).stem == part.name)
+        if what := shard_manifest.fault(Path(self.folder), entry, check_hash=True):
+            raise ValueError(f"{self.folder}: {what}. Run the command that wrote it again: it writes only this anew")
         first, stars = part.where
         size = max(1, min(PIECE_STARS, PIECE_BYTES * len(shards) // max(1, 16 * shards.n_obs)))
         for k in range(first, first + stars, size):

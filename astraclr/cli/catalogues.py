@@ -57,10 +57,8 @@ def is_folder(out: Path, suffixes: Sequence[str], source: Path, workers: int | N
             f"cannot write {out}: the name must end in {' or '.join(suffixes)}; a folder is written for a HATS "
             "catalogue or for shards (`astraclr shards` makes them)"
         )
-    if "://" not in str(located(source)) and (
-        out.resolve() == source.resolve() or source.resolve() in out.resolve().parents
-    ):
-        raise ValueError(f"cannot write {out}: it would lie in the catalogue {source}; choose another folder")
+    if "://" not in str(located(source)):
+        term.check_apart(out, source)
     term.check_folder(out)
     term.need_extra("data", "lsdb", "distributed")
     return True

@@ -48,7 +48,22 @@ def figure(
     size, found = config.preset(preset), figure_registry.find(name, book)
     file = out or Path(f"{found.name}.png")
     term.check_output(file, [".png"])
+    _need_own_record(file.with_suffix(".json"))
     term.need_extra("book", "papermill", "ipykernel", "myst_nb")
     term.say(f"running {found.chapter} up to {found.name}, at preset {size.name}, seed {seed}")
     about = figure_registry.redraw(found.name, file, size.name, seed, book)
     term.tell(f"{found.name}: {file}; made from {len(about['inputs'])} files, named in {file.with_suffix('.json')}")
+
+
+def _need_own_record(path: Path) -> None:
+    """Refuse to write a figure where another's file has the name of the one that says what it is made from."""
+    from astraclr.files import read_json
+    from astraclr.parts import need_file_name
+
+    need_file_name(path)
+    try:
+        if not path.exists() or "image_sha256" in read_json(path):
+            return
+    except ValueError:
+        pass
+    raise ValueError(f"cannot write {path}, which tells what a figure is made from: another file has this name")

@@ -152,7 +152,8 @@ def head_file_of(where: Path | None, sha256: str, fusion: str) -> Path | None:
     Raises
     ------
     ValueError
-        If the embeddings are not of that checkpoint, not joined by mean, or the file cannot be written.
+        If the embeddings are not of that checkpoint, not joined by mean, or the file cannot be written, or holds
+        something else.
     """
     if where is None:
         return None
@@ -170,6 +171,10 @@ def head_file_of(where: Path | None, sha256: str, fusion: str) -> Path | None:
     term.check_output(file, [".safetensors"])
     if file.name.startswith("weights-") or file.name in ("state.safetensors", "state-previous.safetensors"):
         raise ValueError(f"cannot write {file}: files of that name hold an encoder; name it {HEAD}")
+    from astraclr.analysis.classifier import is_head
+
+    if file.exists() and not is_head(file):
+        raise ValueError(f"cannot write {file}: the file of this name holds no head; choose another name")
     if where.is_dir():
         found = find_checkpoint(str(where))[0].sha256
         if found != sha256:

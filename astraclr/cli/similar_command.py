@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,18 +119,25 @@ def _search(table: Embeddings, path: Path, folder: Path | None) -> Search | None
         if len(table) > EXACT_UP_TO:
             term.say("note: searched exactly; for an index of so many stars: pip install 'astraclr[similar]'")
         return None
-    from astraclr.analysis.similar_index import build_index, load_index
+    from astraclr.analysis.similar_index import build_index, half_made, load_index
+    from astraclr.folders import LOCK, locked, need_no_others
 
     folder = folder or path.with_name(f"{path.name}.index")
     checksum = table_checksum(path)
-    there = (folder / "index.json").is_file()
-    if not there and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"cannot write an index into {folder}: it holds other files; name an empty or a new folder")
-    if there:
+    if (folder / "index.json").is_file() and not half_made(folder):
         search, facts = load_index(folder, table, checksum)
+        if (folder / LOCK).exists():
+            with (
+                suppress(ValueError),
+                locked(folder),
+            ):  # it is that of a process killed when all was written, or it stays
+                pass
     else:
         term.check_folder(folder)
-        search, facts = build_index(table, checksum, folder)
+        term.check_apart(folder, path)
+        with locked(folder):
+            need_no_others(folder, lambda file: file.name == "index.json" and half_made(folder))
+            search, facts = build_index(table, checksum, folder)
     term.say(
         f"index of {facts.n_stars:,} stars in {folder}: finds {facts.recall:.3f} of the 10 nearest, {facts.ms:.2f} ms "
         f"a query ({facts.ms_exact:.2f} ms exactly)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import inspect
 import os
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
+
+from astraclr.parts import WRITTEN
 
 if TYPE_CHECKING:  # pandas would make `astraclr --help` wait
     import pandas as pd
@@ -34,6 +37,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; print each warning once, and errors as one line."""
         printed: set[str] = set()
+        WRITTEN.clear()
 
         def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
             line = one_line(message)
@@ -44,7 +48,7 @@ class Commands(TyperGroup):
         with warnings.catch_warnings(), _sigterm_stops():
             warnings.showwarning = show
             try:
-                with stoppable(lambda: "no output was changed (files appear whole, or not at all)"):
+                with stoppable(_written):
                     return super().invoke(ctx)
             except BrokenPipeError:
                 raise
@@ -91,11 +95,25 @@ def one_line(message: object) -> str:
     return " ".join(str(message).split())
 
 
+_OF_NAMES = {
+    errno.EACCES: "you may not read or write it; change its permissions, or choose another",
+    errno.EPERM: "you may not change it; choose another",
+    errno.EROFS: "the disk is read-only; choose another place",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ELOOP: "its symbolic links lead in a circle; name the file itself",
+    errno.EMFILE: "too many files are open; close some programs, or raise the limit (ulimit -n)",
+}
+"""What an error of the system that names a file means, and what to do."""
+
+
 def _with_remedy(error: Exception) -> str:
     """Message of an error on one line; a missing package comes with the command that installs it."""
     line = one_line(error) or type(error).__name__
     if isinstance(error, MemoryError):
         return f"out of memory ({line}): give fewer stars at a time"
+    if isinstance(error, OSError) and error.errno in _OF_NAMES:
+        name = str(error.filename)
+        return f"{name if len(name) < 200 else name[:40] + '...'}: {_OF_NAMES[error.errno]}"
     if isinstance(error, FileNotFoundError) and " " not in line:  # some libraries say only the path
         return f"{line} does not exist: is the folder that it belongs to complete?"
     if isinstance(error, EOFError):
@@ -103,6 +121,15 @@ def _with_remedy(error: Exception) -> str:
     if isinstance(error, ImportError) and "pip install" not in line:
         line += "; install what is missing with: pip install 'astraclr[all]'"
     return line
+
+
+def _written() -> str:
+    """What a command has written so far, in words."""
+    if not WRITTEN:
+        return "no output was changed (files appear whole, or not at all)"
+    names = [str(path) for path in dict.fromkeys(WRITTEN)]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"written before, and whole: {', '.join(names[:5])}{more}; nothing else was changed"
 
 
 @contextmanager
@@ -141,6 +168,9 @@ def check_output(path: Path, suffixes: Sequence[str], *inputs: Path | None) -> N
         If `path` is a folder, ends in none of `suffixes`, is an input, lies in the folder of a checkpoint, a training
         run or shards, or lies where nothing can be written.
     """
+    from astraclr.parts import need_file_name
+
+    need_file_name(path)
     if path.is_dir():
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it, ending in {suffixes[0]}")
     if path.suffix not in suffixes:
@@ -148,7 +178,7 @@ def check_output(path: Path, suffixes: Sequence[str], *inputs: Path | None) -> N
     for given in (g for g in inputs if g is not None and g.exists()):
         if path.exists() and path.samefile(given):
             raise ValueError(f"cannot write {path}: it is the input; choose another name")
-        if given.is_dir() and given.resolve() in path.resolve().parents:
+        if given.is_dir() and _real(given) in _real(path).parents:
             raise ValueError(
                 f"cannot write {path}: it would lie among the light curves of {given}; choose another folder"
             )
@@ -180,13 +210,18 @@ def check_apart(folder: Path, given: Path) -> None:
     ValueError
         If so.
     """
-    out, read = folder.resolve(), given.resolve()
+    out, read = _real(folder), _real(given)
     if out == read or read in out.parents:
         raise ValueError(
             f"cannot write {folder}: it would lie among the light curves of {given}; choose another folder"
         )
     if out in read.parents and out == read.parent:
         raise ValueError(f"cannot write {folder}: it holds the input {given}; choose another folder")
+
+
+def _real(path: Path) -> Path:
+    """A path without symbolic links; those that lead in a circle stay."""
+    return Path(os.path.realpath(path))
 
 
 def check_folder(folder: Path, wanted: Path | None = None) -> None:
@@ -197,7 +232,12 @@ def check_folder(folder: Path, wanted: Path | None = None) -> None:
     ValueError
         If so; it names `wanted`, or else the folder.
     """
-    ancestor = next((p for p in (folder, *folder.absolute().parents) if p.exists()), Path("/"))
+    above = [folder, *folder.absolute().parents]
+    ancestor = next((p for p in above if p.exists()), Path("/"))
+    if broken := [p for p in above[: above.index(ancestor)] if p.is_symlink()]:
+        raise ValueError(
+            f"cannot write {wanted or folder}: {broken[0]} is a symbolic link that leads nowhere; choose another place"
+        )
     if not ancestor.is_dir():
         raise ValueError(f"cannot write {wanted or folder}: {ancestor} is a file, not a folder; choose another place")
     if not os.access(ancestor, os.W_OK | os.X_OK):

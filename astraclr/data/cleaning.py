@@ -204,3 +204,27 @@ def flatten(column: Any, name: str) -> tuple[Any, np.ndarray]:
     flat = pc.list_flatten(lists)  # pyright: ignore[reportAttributeAccessIssue] - pyarrow makes these when imported
     length = pc.list_value_length(lists).fill_null(0).to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
     return flat.combine_chunks() if isinstance(flat, pa.ChunkedArray) else flat, length.astype(np.int64)
+
+
+def vectors(column: Any, name: str, ids: np.ndarray) -> np.ndarray:
+    """A column of lists, one a star, as (n, d) float32.
+
+    Raises
+    ------
+    ValueError
+        If lists are empty or differ in length, or hold what is no finite number; it names the first such star.
+    """
+    values, length = flatten(column, name)
+    if len(np.unique(length)) != 1 or length[0] == 0:
+        low, high = (length.min(), length.max()) if len(length) else (0, 0)
+        raise ValueError(f"{name}s of {low} to {high} numbers; all must be of one length")
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = np.asarray(values, np.float32).reshape(len(length), length[0])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"column {name} must hold lists of numbers, found {getattr(values, 'type', '')}") from error
+    if (odd := np.flatnonzero(~np.isfinite(x).all(1))).size:
+        raise ValueError(
+            f"{odd.size:,} of {len(x):,} {name}s hold NaN or infinity, the first of star {ids[odd[0]]}; leave them out"
+        )
+    return x

@@ -204,12 +204,16 @@ def _flat(file: pq.ParquetFile, name: str, kind: type, length: np.ndarray) -> np
 
 def open_parquet(path: str | Path, buffer_size: int = 0) -> pq.ParquetFile:
     """Open a parquet file, or raise FileNotFoundError or ValueError that say what is wrong with it."""
+    if regular(path).is_dir():
+        raise ValueError(f"{path} is a folder, not a parquet file")
     try:
         # Buffering ahead would keep whole columns in memory until the file is closed.
-        return pq.ParquetFile(regular(path), buffer_size=buffer_size, pre_buffer=False)
+        return pq.ParquetFile(path, buffer_size=buffer_size, pre_buffer=False)
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
+        if isinstance(error, PermissionError):
+            raise ValueError(f"{path} cannot be read: you may not; change its permissions") from error
         raise ValueError(f"{path} is not a complete parquet file (cut off while it was copied?): {error}") from error
 
 

@@ -24,13 +24,12 @@ from astraclr.data import cleaning
 from astraclr.data.parquet import header_of
 from astraclr.files import existing, need_known_version, own_name, read_json, replacing, sha256
 from astraclr.folders import locked, need_no_others
+from astraclr.parts import file_of_part
 
 MANIFEST, FORMAT, VERSION = "manifest.json", "astraclr.shards", 1
 _SECONDS_BETWEEN_SAVES = 5.0
 _MOST_BYTES, _MOST = 2**30, 2**53
 _SHARD = re.compile(r"part-\d{5,}-\d{3,}\.arrow")
-_LEFT = re.compile(rf"\.({_SHARD.pattern}|{re.escape(MANIFEST)})\.\d+\.part")
-"""Names of shards, and of what a process leaves that was killed while it wrote one."""
 
 Part = dict[str, Any]
 
@@ -216,7 +215,7 @@ class Book:
             reasons = "; ".join(f"{k}: {n:,}" for k, n in totals["notes"].items()) or "the source is empty"
             raise ValueError(f"no star is left to write ({reasons}); if a cut dropped them, ask for fewer observations")
         for left in self.folder.glob(".*.part"):
-            if _LEFT.fullmatch(left.name):
+            if _SHARD.fullmatch(file := file_of_part(left.name)) or file == MANIFEST:  # of a process that was killed
                 left.unlink()
         return self._save(complete=True)
 

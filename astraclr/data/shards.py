@@ -221,6 +221,8 @@ def map_shard(folder: Path, entry: dict[str, Any], bands: dict[str, float]) -> _
         counts = batch["n_epochs"].values.to_numpy(zero_copy_only=True).reshape(-1, len(bands))
         if [c.dtype for c in columns] != list(COLUMNS.values()) or (counts.sum(axis=1) != np.diff(first)).any():
             raise ValueError("its columns are of other types, or its lists do not fit their counts")
+    except PermissionError as error:
+        raise ValueError(f"{path} cannot be read: you may not; change its permissions") from error
     except (pa.ArrowException, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a shard ({error}); run the command that wrote it again") from error
     own = header_of(batch.schema, path)["bands"]

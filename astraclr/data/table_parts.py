@@ -1,7 +1,7 @@
 """Large tables as parquet files in a folder, one a partition, with a manifest; written by many processes, resumable.
 
 Every file appears whole or not at all, and its header says for which run it was written; so whatever was killed, and
-whenever, the same run finds what is done, and no lock is needed. ``manifest.json`` holds format and version, the
+whenever, the same run finds what is done. ``manifest.json`` holds format and version, the
 settings of the run, whether it has ended (complete), totals (rows, rows read, notes) and, once it has, the parts in
 order (file, rows, bytes, SHA-256, notes). It holds no path and no date: the same run gives the same bytes.
 """
@@ -19,10 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astraclr.data.cleaning import Notes, add_notes
-from astraclr.files import existing, need_known_version, replacing, sha256
+from astraclr.files import existing, need_known_version, read_json, replacing, sha256
+from astraclr.folders import need_no_others
+from astraclr.parts import file_of_part
 
 MANIFEST, FORMAT, VERSION = "manifest.json", "astraclr.tables", 1
 _HEADER = b"astraclr.part"
+_MOST_BYTES = 2**30
 _REMEDY = "choose another folder, or remove this one to start anew"
 
 
@@ -96,7 +99,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     path = existing(existing(folder) / MANIFEST)
     wanted = {"settings": dict, "complete": bool, "parts": list}
     try:
-        manifest = json.loads(path.read_text())
+        manifest = read_json(path, _MOST_BYTES)
         if manifest["format"] != FORMAT:
             raise ValueError(f"its format is {manifest['format']!r}, not {FORMAT!r}")
         version = manifest["version"]
@@ -106,7 +109,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
             p["file"] for p in manifest["parts"] if ".." in Path(p["file"]).parts or Path(p["file"]).is_absolute()
         ]:
             raise ValueError(f"{odd[0]} is no name of a file in this folder")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not the manifest of a table in parts ({error}); {_REMEDY}") from error
     need_known_version(path, version, VERSION)
     return manifest
@@ -114,25 +117,29 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
 
 def is_parts(path: str | Path) -> bool:
     """Whether a path is a folder with the manifest of a table in parts."""
+    manifest = Path(path) / MANIFEST
     try:
-        return FORMAT in (Path(path) / MANIFEST).read_text()[:200]
-    except (OSError, UnicodeDecodeError):
+        if not manifest.is_file():
+            return False
+        with manifest.open("rb") as file:
+            return FORMAT.encode() in file.read(200)
+    except OSError:
         return False
 
 
 def part_files(folder: str | Path) -> list[Path]:
-    """The files of a table in parts, in order; each is there, and of the size that it was written with.
+    """The files of a table in parts, in order; each is there, and as it was written.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If the manifest cannot be read, the run has not ended, or files are missing or of another size.
+        If the manifest cannot be read, the run has not ended, or files are missing or have changed.
     """
     folder, manifest = Path(folder), read_manifest(folder)
     if not manifest["complete"]:
         raise ValueError(f"{folder}: not all written yet; run the command that was writing it again")
     files = [folder / p["file"] for p in manifest["parts"] if p["rows"]]
-    odd = [p["file"] for p in manifest["parts"] if p["rows"] and _size(folder / p["file"]) != p["bytes"]]
+    odd = [p["file"] for p in manifest["parts"] if not _intact(folder, p)]
     if odd:
         raise ValueError(
             f"{folder}: {len(odd)} of {len(files)} files are missing or damaged ({', '.join(odd[:3])}); run the "
@@ -167,8 +174,8 @@ class TableParts:
             self.was_complete = found["complete"]
             known = {p["file"]: p for p in found["parts"]}
             self.done = {f: known[f] for f in self.files if f in known and _intact(folder, known[f])}
-        elif folder.exists() and any(folder.iterdir()):
-            raise ValueError(f"cannot write {folder}: it holds other files; choose an empty or a new folder")
+        else:
+            need_no_others(folder)
         if not self.was_complete:
             self.done = {f: facts for f in self.files if (facts := part_facts(folder, f, self.key))}
             self._save([], complete=False)
@@ -192,8 +199,10 @@ class TableParts:
         if not any(p["rows"] for p in parts):
             reasons = "; ".join(f"{k}: {n}" for k, n in add_notes(*(p["notes"] for p in parts)).items())
             raise ValueError(f"no star is left to write ({reasons or 'the source is empty'})")
-        for left in self.folder.glob("**/.*.part"):  # of processes that were killed
-            left.unlink()
+        ours = {*self.files, MANIFEST}
+        for left in self.folder.rglob(".*.part"):  # of processes that were killed
+            if str(left.relative_to(self.folder).with_name(file_of_part(left.name) or left.name)) in ours:
+                left.unlink(missing_ok=True)
         return self._save(parts, complete=True)
 
     def _save(self, parts: list[dict[str, Any]], complete: bool) -> dict[str, Any]:

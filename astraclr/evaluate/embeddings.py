@@ -57,8 +57,8 @@ def read_embeddings(path: str | Path) -> Embeddings:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, it is truncated or empty, a column is missing, vectors differ in length, or the
-        table mixes the embeddings of several checkpoints.
+        If there is no such file, it is truncated or empty, a column is missing, vectors differ in length or hold what
+        is no finite number, or the table mixes the embeddings of several checkpoints.
 
     Examples
     --------
@@ -77,13 +77,15 @@ def read_embeddings(path: str | Path) -> Embeddings:
             cleaning.need(file.schema_arrow.names, wanted[:3])
             pieces.append(file.read(columns=[c for c in wanted if c in file.schema_arrow.names]))
         table = pa.concat_tables(pieces)
-        values, length = cleaning.flatten(table["embedding"], "embedding")
+        if len(table) == 0:
+            raise ValueError("it holds no stars")
+        ids, labels = (
+            np.array(["" if v is None else v for v in table[c].to_pylist()], dtype=str) for c in ("object_id", "label")
+        )
+        x = cleaning.vectors(table["embedding"], "embedding", ids)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}; make the table with `astraclr embed`") from error
-    if len(length) == 0:
-        raise ValueError(f"{path} holds no stars")
-    if len(np.unique(length)) > 1 or length[0] == 0:
-        raise ValueError(f"{path}: embeddings of {length.min()} to {length.max()} numbers; all must be of one length")
+        named = "" if str(error).startswith(str(path)) else f"{path}: "
+        raise ValueError(f"{named}{error}; make the table with `astraclr embed`") from error
     origin = {}
     for column in ("checkpoint", "fusion"):
         found = table[column].unique().to_pylist() if column in table.column_names else [""]
@@ -93,10 +95,6 @@ def read_embeddings(path: str | Path) -> Embeddings:
                 "cannot be compared: embed all stars in the same way"
             )
         origin[column] = str(found[0])
-    x = np.asarray(values, np.float32).reshape(len(length), length[0])
-    ids, labels = (
-        np.array(["" if v is None else v for v in table[c].to_pylist()], dtype=str) for c in ("object_id", "label")
-    )
     return Embeddings(ids, labels, x, **origin)
 
 

@@ -20,6 +20,7 @@ from astraclr.config import Preset, Recipe, to_dict
 from astraclr.folders import need_no_others
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from astraclr.model.encoder import Encoder
+from astraclr.parts import file_of_part
 from astraclr.train.run_log import RunLog
 from astraclr.train.run_settings import need_same_run, settings_of
 from astraclr.train.state_file import (
@@ -108,7 +109,7 @@ class Run:
         if self._saved < 0:
             self._write(self.folder)
         for left in self.folder.glob(f".{STATE}.*.part"):  # of a process that was killed while it wrote
-            if left.name.split(".")[-2].isdecimal():
+            if file_of_part(left.name) == STATE:
                 left.unlink(missing_ok=True)
         self.log.begin(self.history)
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from astraclr.analysis.similar import exact, rows_of, similar, unit
 from astraclr.cli import app
 from astraclr.evaluate.embeddings import Embeddings
+from astraclr.folders import LOCK, locked
 from astraclr.simulation.simulate import simulate
 
 
@@ -106,6 +108,23 @@ def test_an_index_finds_the_nearest_and_is_kept(large, tmp_path):
     assert len(both) >= 0.98 * len(true) == 0.98 * 500
     facts = json.loads((folder / "index.json").read_text())
     assert facts["recall"] >= 0.98 and facts["probes"] <= facts["lists"] == 54
+
+
+def test_an_index_whose_making_was_killed_is_made_anew(large, tmp_path):
+    pytest.importorskip("faiss", reason="needs the extra similar")
+    folder = tmp_path / "index"
+    assert run("similar", large, "--to", "s1", "--index", folder).exit_code == 0
+    whole = (folder / "index.faiss").read_bytes()
+    (folder / LOCK).write_text(f"99999999\n{socket.gethostname()}\n")  # killed when all was written
+    assert run("similar", large, "--to", "s1", "--index", folder).exit_code == 0
+    assert sorted(p.name for p in folder.iterdir()) == ["index.faiss", "index.json"]
+    (folder / "index.faiss").unlink()  # its facts have appeared, it has not
+    assert run("similar", large, "--to", "s1", "--index", folder).exit_code == 0
+    assert (folder / "index.faiss").read_bytes() == whole
+    (folder / "index.json").unlink()  # this is no state that a kill leaves: the index may be another's
+    assert "did not write (index.faiss)" in refused("similar", large, "--to", "s1", "--index", folder)
+    with locked(tmp_path / "new"):
+        assert "is being written by process" in refused("similar", large, "--to", "s1", "--index", tmp_path / "new")
 
 
 def test_an_index_of_another_table_or_encoder_is_refused(large, tmp_path):

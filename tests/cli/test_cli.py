@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -632,6 +633,16 @@ def test_heads_that_do_not_belong(made, tmp_path):
     assert "--fusion mean" in refused("probe", tmp_path / "concat.parquet", "--save-head", tmp_path / "h.safetensors")
     table.drop(columns="checkpoint").to_parquet(tmp_path / "whose.parquet")
     assert "does not say which checkpoint" in refused("probe", tmp_path / "whose.parquet", "--save-head", made / "ck")
+
+
+def test_a_head_or_a_figure_replaces_nothing_of_another_kind(made, tmp_path):
+    weights = shutil.copy(next((made / "ck").glob("weights-*.safetensors")), tmp_path / "theirs.safetensors")
+    before = Path(weights).read_bytes()
+    line = refused("probe", made / "embeddings.parquet", "--bootstraps", 0, "--save-head", weights)
+    assert "theirs.safetensors: the file of this name holds no head" in line and Path(weights).read_bytes() == before
+    (tmp_path / "notes.json").write_text('{"mine": 1}')
+    line = refused("figure", "fig-offsets", "--out", tmp_path / "notes.png")
+    assert f"cannot write {tmp_path / 'notes.json'}, which tells what a figure is made from" in line
 
 
 def test_fetch_without_a_request_or_a_network(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Options are read strictly, and places that cannot be written are refused."""
 
+import errno
 import os
 import re
 import subprocess
@@ -11,6 +12,8 @@ import typer
 from typer.testing import CliRunner
 
 from astraclr.cli import parsing, terminal
+from astraclr.files import replacing
+from astraclr.parts import part_of
 
 
 def test_bands():
@@ -124,6 +127,51 @@ def test_a_config_of_something_else_is_no_checkpoint(tmp_path):
         terminal.check_output(tmp_path / "new.csv", [".csv"])
 
 
+@pytest.mark.parametrize("name", ["pipe.csv", "device.csv"])
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path, name):
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "device.csv").symlink_to("/dev/null")
+    with pytest.raises(ValueError, match=f"cannot write .*{name}: it is a pipe or a device; name a file"):
+        terminal.check_output(tmp_path / name, [".csv"])
+    with pytest.raises(ValueError, match="pipe or a device"), replacing(tmp_path / name):
+        pass
+    assert (tmp_path / "pipe.csv").is_fifo() and (tmp_path / "device.csv").is_char_device()
+
+
+def test_a_name_that_is_too_long_while_the_file_is_written_is_refused_before(tmp_path):
+    fits = 255 - len(os.fsencode(part_of(Path("x.csv")).name)) + 1
+    terminal.check_output(tmp_path / f"{'x' * fits}.csv", [".csv"])
+    for name in ("x" * (fits + 1), "x" * 300, "é" * 130):
+        with pytest.raises(ValueError, match="the name is too long by .* bytes.*choose a shorter one"):
+            terminal.check_output(tmp_path / f"{name}.csv", [".csv"])
+
+
+@pytest.mark.parametrize("link", ["loop", "dangling"])
+def test_links_that_lead_nowhere_are_refused_before_work_starts(tmp_path, link):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    said = f"{tmp_path / link} is a symbolic link that leads nowhere; choose another place"
+    with pytest.raises(ValueError, match=said):
+        terminal.check_output(tmp_path / link / "out.csv", [".csv"], tmp_path / "stars")
+    with pytest.raises(ValueError, match=said):
+        terminal.check_folder(tmp_path / link)
+    terminal.check_apart(tmp_path / link, tmp_path / "stars")
+
+
+def test_a_stopped_command_says_what_it_has_written(tmp_path):
+    app = typer.Typer(cls=terminal.Commands)
+    app.callback()(lambda: None)
+
+    @app.command()
+    def write(out: Path) -> None:
+        terminal.write_json({}, out)
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(app, ["write", str(tmp_path / "m.json")])
+    assert result.exit_code == 130
+    assert result.stderr == f"stopped: written before, and whole: {tmp_path / 'm.json'}; nothing else was changed\n"
+
+
 def test_a_folder_to_write_lies_apart_from_the_input(tmp_path):
     (tmp_path / "stars").mkdir()
     (tmp_path / "stars" / "a.csv").write_text("")
@@ -169,6 +217,13 @@ app()
         (EOFError("Compressed file ended"), "a file ends too early (Compressed file ended); is it complete?"),
         (FileNotFoundError("a/b.parquet"), "a/b.parquet does not exist: is the folder that it belongs to complete?"),
         (MemoryError("37 GiB"), "out of memory (37 GiB): give fewer stars at a time"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a.csv"),
+            "a.csv: you may not read or write it; change its permissions, or choose another",
+        ),
+        (OSError(errno.EROFS, "", "a.csv"), "a.csv: the disk is read-only; choose another place"),
+        (OSError(errno.ENAMETOOLONG, "", "a" * 300), f"{'a' * 40}...: the name is too long; choose a shorter one"),
+        (OSError(errno.ELOOP, "", "a"), "a: its symbolic links lead in a circle; name the file itself"),
     ],
 )
 def test_errors_of_files_and_memory_are_one_line(error, said):

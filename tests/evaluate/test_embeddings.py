@@ -59,6 +59,14 @@ def test_null_labels_are_unlabelled(tmp_path):
             "1 to 2 numbers; all must be of one length",
         ),
         (lambda t: t.assign(embedding=[None] + [[1.0, 2.0]] * (len(t) - 1)), "0 to 2 numbers"),
+        (lambda t: t.assign(embedding=[["a", "b"]] * len(t)), "e.parquet: .*must hold lists of numbers, found string"),
+        *(
+            (
+                lambda t, odd=odd: t.assign(embedding=[[1.0, 2.0]] * 7 + [[1.0, odd]] * (len(t) - 7)),
+                "e.parquet: 113 of 120 embeddings hold NaN or infinity, the first of star s7; leave them out",
+            )
+            for odd in (np.nan, np.inf, -np.inf, None, 1e300)
+        ),
         (lambda t: t.assign(checkpoint=["a"] + ["b"] * (len(t) - 1)), r"mixes .* several kinds \(checkpoint a, b\)"),
     ],
 )
