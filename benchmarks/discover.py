@@ -77,7 +77,7 @@ def searches(n_stars: int, seed: int, checkpoint: Checkpoint) -> dict[str, tuple
 def asked(x: np.ndarray, odd: np.ndarray, method: str, seed: int) -> np.ndarray:
     """(max(SHOWN),) bool: whether each star that the expert sees, in her order, is an oddity."""
     answers, seen = np.full(len(x), UNKNOWN), []
-    while len(seen) < max(SHOWN):
+    while len(seen) < min(max(SHOWN), len(x)):
         rows = next_asked(active_scores(x, answers, method, seed), answers, A_ROUND)
         answers[rows] = np.where(odd[rows], ODD, ORDINARY)
         seen += rows.tolist()
