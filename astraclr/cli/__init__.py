@@ -18,11 +18,13 @@ except ModuleNotFoundError:  # the console script imports this module: only here
 from astraclr.cli import terminal as term
 from astraclr.cli.analysis_commands import explore, predict, probe
 from astraclr.cli.data_commands import fetch, info, shards, simulate
+from astraclr.cli.discover_command import discover
 from astraclr.cli.encoder_commands import embed, export, pretrain
 from astraclr.cli.figure_command import figure
 from astraclr.cli.similar_command import similar
 
 __all__ = [
+    "discover",
     "embed",
     "explore",
     "export",
@@ -84,5 +86,19 @@ def _astraclr(
 
 
 app.callback(help=term.help_text(_astraclr))(_astraclr)
-for _command in (simulate, info, pretrain, shards, embed, probe, predict, similar, explore, export, fetch, figure):
+for _command in (
+    simulate,
+    info,
+    pretrain,
+    shards,
+    embed,
+    probe,
+    predict,
+    similar,
+    explore,
+    discover,
+    export,
+    fetch,
+    figure,
+):
     app.command(help=term.help_text(_command))(_command)
