@@ -21,6 +21,7 @@ from astraclr.cli.data_commands import fetch, info, shards, simulate
 from astraclr.cli.discover_command import discover
 from astraclr.cli.encoder_commands import embed, export, pretrain
 from astraclr.cli.figure_command import figure
+from astraclr.cli.report_command import report as _report  # the name is taken by the module of texts
 from astraclr.cli.similar_command import similar
 
 __all__ = [
@@ -97,6 +98,7 @@ for _command in (
     similar,
     explore,
     discover,
+    _report,
     export,
     fetch,
     figure,
