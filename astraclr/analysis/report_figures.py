@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 INK, GRID, PAPER = "#010203", "#040506", "#070809"
 """Colours that stand for those of the page."""
 _OF_PAGE = {INK: "currentColor", GRID: "var(--line)", PAPER: "var(--bg)"}
+_OF_PAGE |= {BAND_COLOURS[band]: f"var(--band-{band})" for band in ("i", "z")}  # too dark for a dark page
 _MARKS, _LINES = "osv^D<>pPX*h", ("-", "--", ":", "-.")
 _SHOWN = 2_000
 """Observations of a band drawn in the figure of errors, evenly among all."""
@@ -49,7 +50,7 @@ def canvas(width: float = 4.1, height: float = 2.7) -> tuple[Figure, Axes]:
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(INK)
-    ax.tick_params(colors=INK, labelsize=9)
+    ax.tick_params(which="both", colors=INK, labelsize=9)
     return figure, ax
 
 
@@ -64,7 +65,9 @@ def labelled(ax: Axes, x: str, y: str, legend: bool = False) -> None:
             "bbox_to_anchor": (0.5, 1.0),
             "ncols": min(4, len(handles) or 1),
         }
-        ax.legend(labelcolor=INK, fontsize=8, frameon=False, handletextpad=0.3, columnspacing=1.0, **place)
+        ax.legend(
+            labelcolor=INK, fontsize=9, frameon=False, markerscale=1.5, handletextpad=0.3, columnspacing=1.0, **place
+        )
 
 
 def svg(figure: Figure, alt: str, number: int) -> str:

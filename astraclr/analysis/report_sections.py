@@ -260,5 +260,5 @@ def nearest(lc: LightCurves, found: Findings, figures: Figures) -> str:
         cards = [_card(lc, found, figures, star, name_of(lc, star))]
         for other, cosine in zip(found.near[star].tolist(), found.similarity[star].tolist(), strict=True):
             cards.append(_card(lc, found, figures, other, f"near it: {name_of(lc, other)}, cosine {cosine:.3f}"))
-        parts.append(f'<div class="grid">{"".join(cards)}</div><p></p>')
+        parts.append(f'<div class="grid">{"".join(cards)}</div>')
     return "".join(parts)
