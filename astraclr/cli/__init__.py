@@ -18,13 +18,16 @@ except ModuleNotFoundError:  # the console script imports this module: only here
 from astraclr.cli import terminal as term
 from astraclr.cli.analysis_commands import explore, predict, probe
 from astraclr.cli.data_commands import fetch, info, shards, simulate
+from astraclr.cli.discover_command import discover
 from astraclr.cli.encoder_commands import embed, export, pretrain
 from astraclr.cli.figure_command import figure
 from astraclr.cli.finetune_command import finetune
 from astraclr.cli.publish_command import publish
+from astraclr.cli.report_command import report as _report  # the name is taken by the module of texts
 from astraclr.cli.similar_command import similar
 
 __all__ = [
+    "discover",
     "embed",
     "explore",
     "export",
@@ -99,6 +102,8 @@ for _command in (
     finetune,
     similar,
     explore,
+    discover,
+    _report,
     export,
     publish,
     fetch,
