@@ -7,17 +7,12 @@ no difference.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from astraclr.catalogs._flux_formats import OBJECT_IDS, OF_FLUX_SURVEYS, OF_FLUXES
 from astraclr.catalogs._format import Format
-from astraclr.catalogs._photometry import alert, fluxes, forced_ztf, gaia
-from astraclr.catalogs._quality import bad_atlas, bad_fink, bad_gaia, bad_procstatus
-from astraclr.config import RUBIN_BANDS
+from astraclr.catalogs._photometry import UNITS, alert, fluxes, forced_ztf, gaia
+from astraclr.catalogs._quality import bad_atlas, bad_fink, bad_gaia, bad_procstatus, bad_skypatrol
 from astraclr.data.names import ZTF_NAMES
 from astraclr.data.quality import Quality, in_magnitudes
-
-OBJECT_IDS = ("object_id", "Source", "objID", "objectid")
-"""Columns that may hold the object id, the first that is there is taken (Source is Gaia DR3's, the others PS1's)."""
 
 EPOCH = ("mjd", "mag", "magerr", "band")
 """Roles that every light curve needs."""
@@ -27,50 +22,26 @@ ZTF_FILTERS = {"1": "g", "2": "r", "3": "i", **ZTF_NAMES}
 
 
 _TIDY = {
-    "object_id": (*OBJECT_IDS, "oid"),
-    **{c: (c,) for c in EPOCH},
-    "mjd": ("mjd", "hmjd", "jd", "hjd", "bjd"),
-    "label": ("label",),
-    "period": ("period",),
+    "object_id": (*OBJECT_IDS, "oid", "source_id"),
+    "mjd": ("mjd", "hmjd", "jd", "hjd", "bjd", "obsmjd"),
+    "mag": ("mag",),
+    "magerr": ("magerr", "mag_err", "e_mag"),
+    "band": ("band", "filter", "filtercode", "passband"),
 }
 
+_WHOLE = Format("tidy", "tidy table", tuple(_TIDY.values()), _TIDY, "README of Astra-CLR")
+"""A table of magnitudes is read as such although fluxes stand beside them."""
 
-MICROJANSKY, NANOJANSKY = 23.9, 31.4
-"""Zero points of AB magnitudes of fluxes in uJy and nJy (Oke & Gunn 1983, ApJ 266, 713: 3631 Jy)."""
+ASASSN_BANDS = {"V": 5448.0, "g": 4770.0}
 
 _BROKER = {"object_id": ("oid", "object_id"), "mjd": ("mjd",), "band": ("fid",)}
-
-_FLUXES = {
-    "object_id": OBJECT_IDS,
-    "mjd": ("mjd", "hmjd", "jd", "hjd", "bjd", "time"),
-    "flux": ("flux",),
-    "fluxerr": ("fluxerr", "flux_err", "flux_error"),
-    "zero_point": ("zero_point", "zeropoint", "zp", "magzp"),
-    "band": ("band",),
-    "label": ("label",),
-    "period": ("period",),
-}
-
-_FLUX = {role: also for role, also in _FLUXES.items() if role != "zero_point"}
-
-SNANA = 27.5
-"""Zero point of SNANA's FLUXCAL, which PLAsTiCC uses too (Kessler et al. 2009, PASP 121, 1028)."""
-
-_FLUX_TABLE = Format(
-    "fluxes",
-    "table of fluxes with their zero point",
-    ("flux", ("fluxerr", "flux_err", "flux_error"), ("mjd", "time", "jd"), "band"),
-    _FLUXES,
-    "README of Astra-CLR",
-    photometry=fluxes(None),
-)
 
 FORMATS = (
     Format(
         "zubercal",
         "Zubercal",
         ("info", "flag", "mjd", "mag", "magerr"),
-        {"object_id": OBJECT_IDS, **{c: (c,) for c in EPOCH}, "label": ("label", "Class"), "period": ("period",)},
+        {"object_id": OBJECT_IDS, **{c: (c,) for c in EPOCH}, "label": ("label", "Class")},
         "readme of the Zubercal release, IPAC (magerr in units of 1e-4 mag; info and flag are 0 for good detections)",
         scale=in_magnitudes,
     ),
@@ -82,13 +53,11 @@ FORMATS = (
             "mjd": ("mjd", "hmjd"),
             "mag": ("mag",),
             "magerr": ("magerr",),
-            "band": ("filtercode", "filterid", "band"),
+            "band": ("filtercode", "filterid", "band", "filter"),
             "object_id": ("object_id",),
             "oid": ("oid", "objectid"),
             "ra": ("ra", "objra"),
             "dec": ("dec", "objdec"),
-            "label": ("label",),
-            "period": ("period",),
         },
         "ZTF public data release notes and light-curve service, IPAC (hmjd is heliocentric, within 8.3 minutes of mjd)",
         ZTF_FILTERS,
@@ -141,7 +110,6 @@ FORMATS = (
             "refmagerr": ("nearestrefmagunc",),
         },
         "Masci et al. 2023, arXiv:2305.16279",
-        {"ZTF_g": "g", "ZTF_r": "r", "ZTF_i": "i"},
         photometry=forced_ztf,
         quality=(Quality(("procstatus",), bad_procstatus, text=True),),
         one_star=True,
@@ -149,11 +117,11 @@ FORMATS = (
     Format(
         "atlas",
         "ATLAS forced photometry",
-        ("uJy", "duJy", "F"),
-        {"mjd": ("MJD",), "band": ("F",), "flux": ("uJy",), "fluxerr": ("duJy",)},
+        ("uJy", "duJy", ("F", "filter")),
+        {"mjd": ("MJD",), "band": ("F", "filter"), "flux": ("uJy",), "fluxerr": ("duJy",)},
         "output of the ATLAS forced photometry server; bands: Tonry et al. 2018, PASP 130, 064505, with the effective "
         "wavelengths in common use for them",
-        photometry=fluxes(MICROJANSKY),
+        photometry=fluxes(UNITS["uJy"]),
         quality=(Quality(("err",), bad_atlas),),
         bands={"c": 5330.0, "o": 6790.0},
         one_star=True,
@@ -165,7 +133,24 @@ FORMATS = (
         {"mjd": ("HJD",), "mag": ("mag",), "magerr": ("mag_err",), "band": ("Filter",)},
         "ASAS-SN Sky Patrol: Kochanek et al. 2017, PASP 129, 104502 (a magnitude that begins with > is a limit); "
         "wavelength of V: Bessell et al. 1998, A&A 333, 231; of g: that of SDSS, whose filter is like it",
-        bands={"V": 5448.0, "g": 4770.0},
+        bands=ASASSN_BANDS,
+        one_star=True,
+        limits=True,
+    ),
+    Format(
+        "skypatrol",
+        "ASAS-SN Sky Patrol 2",
+        ("jd", "mag", ("mag_err", "Mag Error"), ("phot_filter", "Filter"), "quality", "camera"),
+        {
+            "object_id": ("asas_sn_id", "object_id"),
+            "mjd": ("jd",),
+            "mag": ("mag",),
+            "magerr": ("mag_err", "Mag Error"),
+            "band": ("phot_filter", "Filter"),
+        },
+        "ASAS-SN Sky Patrol 2: Hart et al. 2023, arXiv:2304.03791 (quality is G for good, B for bad); bands as above",
+        bands=ASASSN_BANDS,
+        quality=(Quality(("quality",), bad_skypatrol, text=True),),
         one_star=True,
         limits=True,
     ),
@@ -188,67 +173,9 @@ FORMATS = (
         time_zero=55_197.0,
         bands={"G": 5822.39, "BP": 5035.75, "RP": 7619.96},
     ),
-    Format(
-        "plasticc",
-        "PLAsTiCC",
-        ("passband", "flux", "flux_err", ("detected", "detected_bool")),
-        {**_FLUX, "band": ("passband",), "fluxerr": ("flux_err",)},
-        "PLAsTiCC data note, arXiv:1810.00001 (zero point 27.5, passband 0 to 5 is ugrizy)",
-        {str(k): band for k, band in enumerate("ugrizy")},
-        photometry=fluxes(SNANA),
-        bands=RUBIN_BANDS,
-    ),
-    Format(
-        "rubin",
-        "Rubin forced sources or sources",
-        ("psfFlux", "psfFluxErr", "band"),
-        {
-            "object_id": ("objectId", "diaObjectId", "object_id"),
-            "mjd": ("midpointMjdTai", "expMidptMJD", "mjd"),
-            "flux": ("psfFlux",),
-            "fluxerr": ("psfFluxErr",),
-            "band": ("band",),
-            "label": ("label",),
-        },
-        "Rubin data products definition document, LSE-163 (fluxes in nJy)",
-        photometry=fluxes(NANOJANSKY),
-        bands=RUBIN_BANDS,
-    ),
-    Format(
-        "fluxes_njy",
-        "table of fluxes in nJy",
-        (("flux_njy", "flux_nJy"), ("fluxerr_njy", "fluxerr_nJy", "flux_err_njy", "flux_err_nJy")),
-        {**_FLUX, "flux": ("flux_njy", "flux_nJy"), "fluxerr": ("fluxerr_njy", "flux_err_njy")},
-        "README of Astra-CLR",
-        photometry=fluxes(NANOJANSKY),
-    ),
-    Format(
-        "fluxes_ujy",
-        "table of fluxes in uJy",
-        (("flux_ujy", "flux_uJy"), ("fluxerr_ujy", "flux_err_ujy")),
-        {**_FLUX, "flux": ("flux_ujy",), "fluxerr": ("fluxerr_ujy", "flux_err_ujy")},
-        "README of Astra-CLR",
-        photometry=fluxes(MICROJANSKY),
-    ),
-    replace(_FLUX_TABLE, signs=(*_FLUX_TABLE.signs, _FLUXES["zero_point"])),
-    Format(
-        "mmu",
-        "Multimodal Universe light curves",
-        ("object_id", "band", "time", "flux", "flux_err", ("obj_type", "spec_class")),
-        {
-            "object_id": ("object_id",),
-            "mjd": ("time",),
-            "flux": ("flux",),
-            "fluxerr": ("flux_err",),
-            "band": ("band",),
-            "label": ("obj_type", "spec_class"),
-        },
-        "scripts of the Multimodal Universe, arXiv:2412.02527 (flux is FLUXCAL of SNANA, -99 and 0 pad); zero point "
-        "27.5: Kessler et al. 2009, PASP 121, 1028",
-        photometry=fluxes(SNANA),
-        said="converted: flux to mag (zero point 27.5, as FLUXCAL of SNANA)",
-    ),
-    _FLUX_TABLE,
+    *OF_FLUX_SURVEYS,
+    _WHOLE,
+    *OF_FLUXES,
     Format(
         "ogle",
         "OGLE light curve",
@@ -268,8 +195,6 @@ FORMATS = (
             "object_id": ("object_id",),
             **{c: (c,) for c in EPOCH},
             "magerr": ("errmag",),
-            "label": ("label",),
-            "period": ("period",),
         },
         "Astromer: Donoso-Oliva et al. 2023, A&A 670, A54 (one file a star, one band)",
         one_star=True,

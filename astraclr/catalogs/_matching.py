@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,13 +13,25 @@ from astraclr.catalogs._formats import FORMATS
 from astraclr.catalogs._open import Table
 from astraclr.data.quality import QUALITY
 
-LABEL_NAMES = ("label", "class", "type", "vartype", "var_type", "classification", "kind")
-"""Names, in lower case, of columns that look like labels: where such a column is not read, that is said."""
+_LABELS = re.compile(
+    r"(^|.*[_:. ]|.*[a-z](?=[A-Z]))(?i:(label|class|classification|type|vartype|kind)s?([_. ](name|id))?)"
+)
+"""Columns that look like labels, such as var_type or Class: where such a column is not read, that is said."""
 
+_LABELS_TOO = ("target", "true_target", "ground_truth")
+_NO_LABELS = ("dtype", "filetype", "file_type", "programtype")
+
+_OF_EVERY = {"object_id": ("object_id",), "label": ("label",), "period": ("period",)}
+"""Roles that columns of these names play in every format that does not say otherwise."""
 
 _NO_ZERO_POINT = (
     "; fluxes need their zero point: add a column zero_point, the mag of a flux of 1 (23.9 where fluxes are in uJy, "
     "31.4 in nJy, 27.5 in SNANA's unit)"
+)
+
+_DIFFERENCE = (
+    ", because psfFlux of these tables is that of the difference image; if yours is not, take diaSourceId and "
+    "diaForcedSourceId out"
 )
 
 _OWN = (
@@ -27,25 +40,17 @@ _OWN = (
 )
 
 _LIKE = {
-    "object_id": (
-        "id",
-        "source_id",
-        "sourceid",
-        "objid",
-        "obj_id",
-        "name",
-        "star",
-        "star_id",
-        "target",
-        "gaia_id",
-        "__index_level_0__",
-    ),
-    "mjd": ("time", "t", "date", "obsmjd", "mjd_tai", "mjd_utc", "bjd_tdb", "hjd_utc", "jd_utc", "epoch"),
-    "mag": ("magnitude", "psfmag", "magpsf"),
-    "magerr": ("errmag", "mag_err", "e_mag", "magnitude_error", "err", "error", "sigma", "sigmapsf", "dm"),
-    "band": ("filter", "passband", "fid", "filt", "filtercode"),
+    "object_id": "id sourceid objid objectid oid name star starid starname target targetid targetname object "
+    "objectname objname source sourcename gaiaid gaia ztfid ztfoid ztfname asassnid asassnname atlasid ticid tic kic "
+    "kicid epic epicid ogleid psid lcid uid uuid snid iauname matchid diaobjectid indexlevel0",
+    "mjd": "time t date obsmjd mjdobs mjdtai mjdutc midpointmjdtai expmidptmjd bjdtdb hjdutc jdutc jdtdb epoch obstime "
+    "obsdate dateobs datetime timestamp unixtime btjd bkjd hmjd timebjd obsjd",
+    "mag": "magnitude psfmag magpsf magauto",
+    "magerr": "errmag magerr emag magnitudeerror magerror err error sigma sigmapsf dm uncertainty magunc",
+    "band": "filter passband fid filt filtercode filterid photfilter bandname filtername",
 }
-"""Columns that probably play a role under another name: they are named, not taken."""
+"""Columns that probably play a role under another name, in small letters and digits alone: they are named, not taken.
+"""
 
 
 KNOWN = (
@@ -107,7 +112,7 @@ def recognised(table: Table) -> Format:
         if all(_column(names, (sign,) if isinstance(sign, str) else sign) for sign in one.signs):
             return one
     found = _listed(sorted(names)) or "(none)"
-    raise ValueError(f"unknown layout: found the columns {found}. Known are {KNOWN}")
+    raise ValueError(f"unknown layout: found the columns {found}{_hint(_LIKE, names)}. Known are {KNOWN}")
 
 
 def matched(
@@ -131,7 +136,7 @@ def matched(
         If a needed column is missing, or one of its name is there twice.
     """
     names = columns(schema)
-    wanted = {**fmt.roles, **{role: (name,) for role, name in (chosen or {}).items()}}
+    wanted = {**_OF_EVERY, **fmt.roles, **{role: (name,) for role, name in (chosen or {}).items()}}
     roles = {role: column for role, also in wanted.items() if (column := _column(names, also))}
     missing = [role for role in fmt.needed if role not in roles and not (role == "band" and one_band)]
     signs = [sign for sign in fmt.signs if isinstance(sign, str) and quality and not _column(names, (sign,))]
@@ -148,8 +153,24 @@ def matched(
         found = {name: _column(names, (name,)) for name in rule.columns}
         flags |= {name: column for name, column in found.items() if column and None not in found.values()}
     used = {c.name for c in roles.values()}
-    unread = tuple(n for n in names if n.lower().split(":")[-1] in LABEL_NAMES and n not in used)
-    return Match(fmt, roles, flags, unread)
+    return Match(fmt, roles, flags, tuple(n for n in names if looks_like_labels(n) and n not in used))
+
+
+def looks_like_labels(name: str) -> bool:
+    """Whether a column of this name probably holds classes.
+
+    Examples
+    --------
+    >>> [looks_like_labels(name) for name in ("Class", "var_type", "v:classification", "class_star", "dtype")]
+    [True, True, True, False, False]
+    """
+    lower = name.lower()
+    return lower in _LABELS_TOO or (_LABELS.fullmatch(name) is not None and lower not in _NO_LABELS)
+
+
+def _plain(name: str) -> str:
+    """A name in small letters and digits alone, without what stands in brackets: MJD-OBS [d] as mjdobs."""
+    return re.sub(r"[^a-z0-9]", "", re.sub(r"[\[(].*[\])]", "", name.lower()))
 
 
 def _one_band(fmt: Format, roles: Mapping[str, Column]) -> str:
@@ -163,7 +184,7 @@ def _one_band(fmt: Format, roles: Mapping[str, Column]) -> str:
 
 def _refuse_unused_ids(fmt: Format, roles: Mapping[str, Column], names: Mapping[str, list[Column]]) -> None:
     """Raise ValueError where a file would be one star although a column of it looks like ids."""
-    like = [n for n in names if n.lower() in _LIKE["object_id"] and not n.startswith("__")]  # __: numbers of rows
+    like = [n for n in names if _plain(n) in _LIKE["object_id"].split() and not n.startswith("__")]  # __: rows
     if like and not {"object_id", "oid"} & set(roles):
         raise ValueError(
             f"no column of object ids is known, but {like[0]} may be one: rename it to object_id, or remove it if the "
@@ -194,11 +215,13 @@ def _column(names: Mapping[str, list[Column]], also: Iterable[str]) -> Column | 
 
 
 def _hint(missing: Iterable[str], names: Mapping[str, list[Column]]) -> str:
-    lower = {name.lower(): name for name in names}
-    like = {role: lower[n] for role in missing for n in _LIKE.get(role, ()) if n in lower}
+    plain = {_plain(name): name for name in reversed(names)}
+    like = {role: plain[n] for role in missing for n in (role, *_LIKE.get(role, "").split()) if n in plain}
     renames = ", ".join(f"{name} to {role}" for role, name in like.items())
+    fluxes = "zero_point" in missing or ("mag" in missing and any("flux" in name for name in plain))
     return (
-        (f" (rename {renames}, if that is what it holds)" if like else "")
-        + (_NO_ZERO_POINT if "zero_point" in missing else "")
+        (f" (rename {renames}, if that is what it holds)" if renames else "")
+        + (_NO_ZERO_POINT if fluxes else "")
+        + (_DIFFERENCE if "flux" in missing and "psfflux" in plain else "")
         + (_OWN if "n_epochs" in names and "band" in missing else "")
     )

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import ZipFile
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pa_dataset
 
 from astraclr.catalogs import _text
-from astraclr.catalogs._sources import about, is_dataset, regular, walk
+from astraclr.catalogs._photometry import UNITS
+from astraclr.catalogs._sources import about, is_dataset, parts_of, regular, skipped
 from astraclr.data.columns import arrow, columns_of
 from astraclr.data.parquet import is_own, open_parquet
 
@@ -137,7 +139,8 @@ def _by_position(file: Any, schema: pa.Schema, wanted: Sequence[int]) -> pa.Tabl
 
 def _dataset(path: Path) -> Table:
     """One table in several parquet files; folders such as ``band=g`` are columns."""
-    files = [str(p) for p in walk(path, datasets=False)]
+    found, others = parts_of(path)
+    files = [str(p) for p in found]
     if not files:
         raise ValueError("holds no parquet file")
     schemas = [open_parquet(name).schema_arrow for name in files]
@@ -146,13 +149,18 @@ def _dataset(path: Path) -> Table:
     whole = _joined(schemas, files)
     for key in sorted(keys - set(whole.names)):
         whole = whole.append(pa.field(key, pa.string()))  # text, or star 001 would be star 1
-    found = pa_dataset.dataset(files, whole, format="parquet", partitioning=text, partition_base_dir=str(path))
-    names = found.schema.names
-    own = b"astraclr.lightcurves" in (found.schema.metadata or {})
+    joined = pa_dataset.dataset(files, whole, format="parquet", partitioning=text, partition_base_dir=str(path))
+    names = joined.schema.names
+    own = b"astraclr.lightcurves" in (joined.schema.metadata or {})
     if own:
         raise ValueError("holds files of LightCurves.save: rename the folder so that it has no suffix")
-    container = f"parquet in {len(files)} files"
-    return Table(path, container, found.schema, lambda wanted, _: found.to_table(columns=[names[k] for k in wanted]))
+    notes = {note.encode(): str(n).encode() for note, n in skipped(others, path).items()}
+
+    def read(wanted: Sequence[int], _: Sequence[int]) -> pa.Table:
+        table = joined.to_table(columns=[names[k] for k in wanted])
+        return table.replace_schema_metadata({**(table.schema.metadata or {}), **notes})
+
+    return Table(path, f"parquet in {len(files)} files", joined.schema, read)
 
 
 def _joined(schemas: Sequence[pa.Schema], files: Sequence[str]) -> pa.Schema:
@@ -199,6 +207,8 @@ def _of_astronomy(path: Path, head: bytes, stream: Callable[[], BinaryIO]) -> Ta
         _text.refuse_failure(head)
     elif (start.startswith(b"|") and _is_ipac(head)) or (start.startswith(b"\\") and b"\n|" in head):
         kind, form = "IPAC table", "ascii.ipac"
+    elif start.startswith(b"# %ECSV"):
+        kind, form = "ECSV table", "ascii.ecsv"
     else:
         return None
     try:
@@ -208,14 +218,23 @@ def _of_astronomy(path: Path, head: bytes, stream: Callable[[], BinaryIO]) -> Ta
     try:
         with stream() as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about headers and units, which are not used
-            source = file.read().decode() if form == "ascii.ipac" else file
-            found = AstropyTable.read(source, format=form)
+            source = file.read().decode() if form.startswith("ascii") else file
+            named = {"use_names_over_ids": True} if form == "votable" else {}  # ids hold no blank and no colon
+            found = AstropyTable.read(source, format=form, **named)
     except Exception as error:  # each format has errors of its own
         raise ValueError(
             f"is a {kind} that cannot be read ({type(error).__name__}: {error}); is it complete?"
         ) from error
     table = pa.table({name: arrow(column) for name, column in columns_of(found).items()})
+    table = _with_zero_point(table, str(found["flux"].unit) if "flux" in found.colnames else "")
     return Table(path, kind, table.schema, lambda wanted, _: table.select(list(wanted)))
+
+
+def _with_zero_point(table: pa.Table, unit: str) -> pa.Table:
+    """A table whose column flux has a unit of flux density, with the column zero_point that belongs to it."""
+    if unit not in UNITS or {"zero_point", "zeropoint", "zp"} & set(table.column_names):
+        return table
+    return table.append_column("zero_point", pa.array(np.full(len(table), UNITS[unit])))
 
 
 def _of_snad(path: Path, head: bytes, stream: Callable[[], BinaryIO]) -> Table | None:

@@ -6,8 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from astraclr.data.cleaning import SENTINEL_MAG
+
 SIGNIFICANCE = 3.0
 """Fluxes below so many times their error are dropped: their magnitudes would be biased, their errors not symmetric."""
+
+UNITS = {"Jy": 8.9, "mJy": 16.4, "uJy": 23.9, "nJy": 31.4}
+"""Zero points of AB magnitudes of fluxes in these units (Oke & Gunn 1983, ApJ 266, 713: 3631 Jy)."""
 
 MAG_PER_FRACTION = 2.5 / np.log(10)
 """1.0857: the error in mag of a relative error of flux."""
@@ -61,9 +66,16 @@ def alert(value: Values) -> Photometry:
     ``F = 10**(-0.4 magnr) + sign 10**(-0.4 magpsf)``; the error is that of the difference alone, as in ALeRCE's
     sigmapsf_corr_ext (Forster et al. 2021, AJ 161, 242).
     """
-    difference = 10 ** (-0.4 * value("magpsf"))
-    flux = 10 ** (-0.4 * value("magnr")) + np.where(value("sign") > 0, 1, -1) * difference
-    return from_flux(flux, difference * value("sigmapsf") / MAG_PER_FRACTION, 0.0)
+    difference, sign = _fraction(value("magpsf")), value("sign")
+    flux = _fraction(value("magnr")) + sign * difference
+    mag, magerr, bad = from_flux(flux, difference * value("sigmapsf") / MAG_PER_FRACTION, 0.0)
+    return mag, magerr, {"dropped: isdiffpos is neither true nor false": np.isnan(sign)} | bad
+
+
+def _fraction(mag: np.ndarray, zero: float | np.ndarray = 0.0) -> np.ndarray:
+    """Flux in units of that of magnitude `zero`; NaN where a magnitude is a mark for "no value", as -999."""
+    difference = np.where(np.abs(mag) < SENTINEL_MAG, zero - mag, np.nan)
+    return 10 ** (0.4 * np.clip(difference, -200, 200))
 
 
 def forced_ztf(value: Values) -> Photometry:
@@ -73,7 +85,7 @@ def forced_ztf(value: Values) -> Photometry:
     arXiv:2305.16279, section on absolute photometry of variable sources).
     """
     zero = value("zpdiff")
-    reference = 10 ** (0.4 * (zero - value("refmag")))
+    reference = _fraction(value("refmag"), zero)
     error = np.hypot(value("fluxerr"), reference * value("refmagerr") / MAG_PER_FRACTION)
     return from_flux(value("flux") + reference, error, zero)
 

@@ -24,6 +24,9 @@ from astraclr.data.times import JD_OF_MJD, days
 
 _TEXT_ROLES = ("object_id", "oid", "band", "label", "sign")
 
+MOST_APART = 60.0
+"""Arcseconds between the rows of one id; stars that move so far are no stars."""
+
 LIMIT = "dropped: limit, not a measurement"
 
 
@@ -94,7 +97,7 @@ def observations(found: pa.Table, match: Match, options: Options, one_band: str 
     unit = flat.each(row)
     notes: dict[str, int] = {}
     for reason, n in (found.schema.metadata or {}).items():
-        if reason.startswith(b"dropped: "):  # of text tables: comments, repeated headers
+        if reason.startswith((b"dropped: ", b"not read: ")):  # comments, repeated headers; files of a data set
             notes[reason.decode()] = int(n)
     if flat.length is not None and "object_id" in match.roles and len(row) > len(units):
         notes["joined: row of a star that has several"] = len(row) - len(units)
@@ -159,8 +162,9 @@ def _words(values: pa.Array, column: str) -> np.ndarray:
 
 
 def _signs(values: pa.Array) -> np.ndarray:
-    """1 where a difference is positive, as ZTF's alerts say it: t, 1 or true; else -1."""
-    return np.where(np.isin(_words(values, "isdiffpos"), ["t", "1", "true", "True"]), 1, -1)
+    """1 where a difference is positive, as ZTF's alerts say it: t, 1 or true; -1 for f, 0, -1, false; else NaN."""
+    meant = {"t": 1.0, "1": 1.0, "true": 1.0, "f": -1.0, "0": -1.0, "-1": -1.0, "false": -1.0}
+    return np.array([meant.get(word.lower(), np.nan) for word in _words(values, "isdiffpos")])
 
 
 def _limits(values: pa.Array) -> tuple[np.ndarray, pa.Array]:
@@ -184,15 +188,31 @@ def _units(flat: Flat, match: Match) -> tuple[np.ndarray, pd.DataFrame]:
     if not len(found):
         row, found = _by_position(flat, match)
     units: dict[str, Any] = {"name": found, "ra": np.nan, "dec": np.nan, "label": None, "period": np.nan}
-    for c in ("ra", "dec"):
-        if c in match.roles:
-            units[c] = pd.Series(numbers(flat.row(c), c)).groupby(row).first().reindex(range(len(found))).to_numpy()
+    sky = {c: numbers(flat.row(c), match.roles[c].name) for c in ("ra", "dec") if c in match.roles}
+    units |= {c: pd.Series(x).groupby(row).first().reindex(range(len(found))).to_numpy() for c, x in sky.items()}
+    if len(sky) == 2:
+        _refuse_far_apart(sky, units, row, found)
     if "label" in match.roles:
         column = match.roles["label"].name
         units["label"] = cleaning.one_a_star(labels(flat.row("label"), column), row, found, column)
     if "period" in match.roles:
         units["period"] = cleaning.one_a_star(numbers(flat.row("period"), "period"), row, found, "period")
     return row, pd.DataFrame(units, index=range(len(found)))
+
+
+def _refuse_far_apart(
+    sky: Mapping[str, np.ndarray], units: Mapping[str, Any], row: np.ndarray, found: np.ndarray
+) -> None:
+    """Raise ValueError if rows of one id lie at different places: then a tool that rounded ids has merged stars."""
+    dec = sky["dec"] - units["dec"][row]
+    ra = ((sky["ra"] - units["ra"][row] + 180) % 360 - 180) * np.cos(np.radians(sky["dec"]))
+    apart = np.nan_to_num(np.hypot(ra, dec)) * 3600
+    if apart.max(initial=0) > MOST_APART:
+        k = int(np.argmax(apart))
+        raise ValueError(
+            f"id {found[row[k]]} is given for places {apart[k]:,.0f} arcsec apart, at most {MOST_APART:.0f} are one "
+            "star: were the ids rounded? Make the file again, and import ids as text"
+        )
 
 
 def _by_position(flat: Flat, match: Match) -> tuple[np.ndarray, np.ndarray]:

@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from astraclr.files import regular
 
-SUFFIXES = (".csv", ".tsv", ".tbl", ".parquet", ".parq", ".pq", ".fits", ".xml", ".vot")
+SUFFIXES = (".csv", ".tsv", ".tab", ".tbl", ".parquet", ".parq", ".pq", ".fits", ".fit", ".xml", ".vot")
 """Files of a folder with these suffixes are read, in any case; compressed ones too."""
 
+_PARQUET = (".parquet", ".parq", ".pq")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 _NOT_DATA = ("_metadata", "_common_metadata", "_SUCCESS")
 _DAMAGED = (EOFError, zlib.error, lzma.LZMAError, BadZipFile)
@@ -70,17 +71,31 @@ def is_dataset(path: Path) -> bool:
     """
     if not path.is_dir():
         return False
-    if path.suffix.lower() in (".parquet", ".parq", ".pq"):
+    if path.suffix.lower() in _PARQUET:
         return True
     inner = [p.name for p in path.iterdir() if not p.name.startswith((".", "_"))]
-    return bool(inner) and all("=" in name and (path / name).is_dir() for name in inner)
+    named = bool(inner) and all("=" in name and (path / name).is_dir() for name in inner)
+    return named and bool(parts_of(path)[0])
 
 
-_PERHAPS = (".txt", ".dat", ".json")
+def parts_of(path: Path) -> tuple[list[Path], list[Path]]:
+    """The files of a data set: those that are parquet by suffix or first bytes, and others."""
+    files: tuple[list[Path], list[Path]] = [], []
+    for one in walk(path, datasets=False):
+        files[not (one.suffix.lower() in _PARQUET or _begins(one, b"PAR1"))].append(one)
+    return files
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
+
+
+_PERHAPS = (".txt", ".dat", ".json", ".part", ".data", ".lc", ".asc", ".ascii", ".ipac", ".ecsv", ".votable", "")
 
 
 def perhaps(path: Path) -> bool:
-    """Whether a file has a suffix of text that may hold a table or not: it is read if its format is known."""
+    """Whether a file has a suffix of text that may hold a table, or none: it is read if its format is known."""
     return _suffix(path) in _PERHAPS
 
 

@@ -7,18 +7,18 @@ import csv
 import io
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from astraclr.catalogs._encodings import BLOCK, encoding_of, is_utf8
 from astraclr.data.columns import MISSING, call, shown
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 HEAD = 2**16
-_BLOCK = 2**24  # bytes read at once; a row must fit
 _COMMENT = ("#", "\\", "%", "//")
 """Lines before the header that begin so are comments."""
 
@@ -44,27 +44,6 @@ class Dialect:
         commas = ", decimal commas" if self.decimal == "," else ""
         encoding = "" if self.encoding == "utf-8" else f", {self.encoding.upper()}"
         return ("CSV" if self.separator == "," else f"text, {between}") + commas + encoding
-
-
-def encoding_of(head: bytes) -> str | None:
-    """utf-8, utf-16, utf-32, cp1252 or latin-1, judged by the first bytes; None if they are no text."""
-    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return "utf-32"
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    even, odd = head[0:2000:2].count(0), head[1:2000:2].count(0)
-    if even + odd:
-        for zeros, rest, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
-            if zeros > 0.8 * len(head[:2000]) / 2 and rest < 0.1 * zeros:
-                return name
-        return None
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        if re.search(rb"[\x00-\x08\x0e-\x1f]", head):
-            return None
-        return "cp1252" if re.search(rb"[\x80\x82-\x8c\x8e\x91-\x9c\x9e\x9f]", head) else "latin-1"
-    return "utf-8"
 
 
 def dialect(head: bytes, names_of: tuple[str, ...] = ()) -> Dialect:
@@ -96,10 +75,16 @@ def dialect(head: bytes, names_of: tuple[str, ...] = ()) -> Dialect:
     values = _split(row, separator)
     if names_of and len(names) == len(names_of) and all(_NUMBER.fullmatch(name) for name in names):
         return Dialect(encoding, separator, names_of, first, ".", False)
-    if all(_NUMBER.fullmatch(name) for name in names):
+    numeric = [bool(_NUMBER.fullmatch(name)) for name in names]
+    if all(numeric):
         raise ValueError(
             f"no header: {len(names)} columns of numbers ({shown(header)}), perhaps time, magnitude, error; "
             "name its columns in a first line"
+        )
+    if sum(numeric) > 1:
+        raise ValueError(
+            f"no header: its first line holds values ({shown(header, 60)}), no names; name its columns in a first "
+            "line, for example object_id,mjd,mag,magerr,band"
         )
     if len(values) != len(names) and len(row.split()) == len([n for n in names if n]):
         separator, names = "", [n for n in names if n]  # names separated by commas, values by blanks
@@ -125,7 +110,7 @@ def _refuse_other_text(text: str) -> None:
     start = text.lstrip()[:400].lower()
     if not start:
         raise ValueError("is empty: nothing was written to it, or the download failed")
-    if start.startswith(("<!doctype html", "<html")):
+    if start.startswith("<") and re.search(r"<(!doctype\s+)?html\b", start):
         raise ValueError("is a web page, not a table: the download failed; look at it in a browser for the reason")
     if start.startswith("<"):
         raise ValueError("is XML, but no VOTable; ask the archive for CSV or VOTable")
@@ -162,6 +147,8 @@ def read(stream: Callable[[], BinaryIO], how: Dialect, wanted: Collection[int], 
     ValueError
         For a row with more or fewer values than the header: it names the line.
     """
+    if how.encoding == "utf-8" and not is_utf8(stream):
+        how = replace(how, encoding="latin-1")
     names = [str(k) for k in range(len(how.header))]
     types: dict[str, pa.DataType] = {str(k): pa.large_string() for k in text}
     types |= {str(k): pa.string() for k, name in enumerate(how.header) if name == "" and str(k) not in types}
@@ -169,7 +156,7 @@ def read(stream: Callable[[], BinaryIO], how: Dialect, wanted: Collection[int], 
     ragged = _Ragged()
     options = {
         "read_options": pa_csv.ReadOptions(
-            use_threads=False, column_names=names, skip_rows=how.skip, encoding=how.encoding, block_size=_BLOCK
+            use_threads=False, column_names=names, skip_rows=how.skip, encoding=how.encoding, block_size=BLOCK
         ),
         "parse_options": pa_csv.ParseOptions(
             delimiter=how.separator or "\t", newlines_in_values=True, invalid_row_handler=ragged
@@ -188,8 +175,6 @@ def read(stream: Callable[[], BinaryIO], how: Dialect, wanted: Collection[int], 
         except pa.ArrowInvalid as error:
             if "Empty CSV" in str(error) or "Could not skip initial" in str(error):  # a header alone
                 return pa.table({name: pa.array([], pa.large_string()) for name in names if int(name) in wanted})
-            if "UTF8" in str(error) and how.encoding == "utf-8":
-                return read(stream, Dialect("latin-1", *list(vars(how).values())[1:]), wanted, text)
             raise
     ragged.refuse(stream, how)
     table = _with_note(table, "dropped: comment after the header", ragged.comments)

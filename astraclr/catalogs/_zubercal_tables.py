@@ -38,6 +38,8 @@ class Layout:
     drop_unknown_bands: bool
     drop_repeated: bool
     at_least: dict[str, int]
+    unread: tuple[str, ...] = ()
+    """Columns that look like labels and are not read."""
 
     @property
     def options(self) -> Options:
@@ -85,7 +87,7 @@ def layout_of(
     read = [f"{where}.{c.field}" if c.field else schema.field(c.position).name for c in used]
     object_id = match.roles["object_id"].name if "object_id" in match.roles else None
     label_column = match.roles["label"].name if "label" in match.roles else None
-    return Layout(fmt.name, where, object_id, label_column, read, **options)
+    return Layout(fmt.name, where, object_id, label_column, read, **options, unread=match.unread)
 
 
 def need_quality(fields: Iterable[str]) -> None:
@@ -121,7 +123,10 @@ def observed(table: pa.Table, layout: Layout) -> Observations:
     """Cleaned observations of one table that may hold more columns than are needed."""
     match = layout.match(table.schema)
     used = sorted({c.position for c in (*match.roles.values(), *match.flags.values())})
-    return observations(table.select(used), match, layout.options)
+    found = observations(table.select(used), match, layout.options)
+    for name in set(layout.unread) - set(match.unread):  # of these the table holds no column
+        found.notes[f"not read: column {name}, which looks like labels (rename it to label)"] = len(table)
+    return found
 
 
 def finished(found: Observations, layout: Layout) -> tuple[LightCurves | None, dict[str, int]]:

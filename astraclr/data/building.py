@@ -125,6 +125,10 @@ def _holds_lists(column: Any) -> bool:
 def rows_of_nested(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """One row a star with list columns, from a nested-pandas frame; the object_id is that column, or the index."""
     cleaning.need(frame.columns, [column])
+    if type(frame[column].dtype).__name__ != "NestedDtype":
+        raise TypeError(
+            f"column {column} is not nested but {frame[column].dtype}; columns of lists are read by from_rows"
+        )
     lists = frame[column].nest.to_lists()
     cleaning.need(lists.columns, (*COLUMNS, "band"))
     rows = lists[[*COLUMNS, "band", *quality.flags_in(lists.columns)]].reset_index(drop=True)

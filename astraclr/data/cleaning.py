@@ -159,6 +159,8 @@ def warn_unless_mjd(mjd: np.ndarray) -> None:
         guess = "they look like years, so give dates or MJD instead"
     elif julian or short:
         guess = "they look like Julian dates" + (", so subtract 2400000.5" if julian else " - 2450000, so add 49999.5")
+        if short and low < 5_000:
+            guess += " (56999.5 if they are TESS's BTJD, 54832.5 if they are Kepler's BKJD)"
     warnings.warn(
         f"times run from {low:.8g} to {high:.8g}, not MJD ({MJD_RANGE[0]:.0f} to {MJD_RANGE[1]:.0f} days): {guess}. "
         "Embeddings may depend on the absolute time",
@@ -187,12 +189,27 @@ def add_notes(*notes: Mapping[str, int]) -> Notes:
     return total
 
 
+def _lists(column: Any) -> pa.Array:
+    """A column of lists, tuples or arrays; what an array masks is null."""
+    if isinstance(column, np.ndarray) and column.ndim > 1:
+        column = list(column)
+    if not isinstance(column, pa.Array) and any(isinstance(one, np.ndarray) for one in column):
+        column = [_native(one) for one in column]
+    return pa.array(column, from_pandas=True)
+
+
+def _native(one: Any) -> Any:
+    """Numbers in the order of bytes of this machine; a list with None where an array masks."""
+    if isinstance(one, np.ma.MaskedArray):
+        return one.tolist()
+    return one.astype(one.dtype.newbyteorder("=")) if isinstance(one, np.ndarray) else one
+
+
 def flatten(column: Any, name: str) -> tuple[Any, np.ndarray]:
     """A column of lists as (all values in a row, length of each list); null counts as empty."""
     try:
-        arrow = isinstance(column, pa.ChunkedArray)
-        lists = column if arrow else pa.chunked_array([pa.array(column, from_pandas=True)])
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        lists = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([_lists(column)])
+    except (pa.ArrowException, TypeError) as error:
         raise ValueError(f"column {name} must hold one list of like values a star: {error}") from error
     if not (is_list_type(lists.type) or pa.types.is_null(lists.type)):
         raise ValueError(

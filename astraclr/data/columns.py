@@ -99,6 +99,11 @@ def _from_python(values: Any) -> pa.Array:
     if isinstance(values, np.ma.MaskedArray):
         values, mask = np.asarray(values.data), np.ma.getmaskarray(values)
     if isinstance(values, pd.Series | pd.Index):
+        if isinstance(values.dtype, pd.SparseDtype):
+            values = values.to_numpy()
+        elif isinstance(values.dtype, pd.PeriodDtype):
+            raise TypeError("found spans of time (Period); give their starts: table[column].dt.start_time")
+    if isinstance(values, pd.Series | pd.Index):
         extended = isinstance(values.dtype, pd.api.extensions.ExtensionDtype)
         values = values.array if extended else values.to_numpy()
     if isinstance(values, np.ndarray):

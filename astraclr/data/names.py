@@ -19,12 +19,13 @@ from astraclr.data.columns import MISSING, as_arrow, is_text, shown, texts
 LONGEST_NAME = 500
 """Characters of an object id or label; every name of a table takes as much memory as its longest."""
 
-ZTF_NAMES = {"zg": "g", "zr": "r", "zi": "i", "ztfg": "g", "ztfr": "r", "ztfi": "i"}
+ZTF_NAMES = {f"{before}{band}": band for before in ("z", "ztf", "ztf_", "ZTF_", "ztf-", "ZTF-") for band in "gri"}
 """Other spellings of the bands of ZTF."""
 
 _OF_RUBIN = "; those of Rubin are astraclr.config.RUBIN_BANDS (--band rubin)"
 
-_ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+\d+")
+_ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+\d+|\d[.,]\d+[eE]\d+")
+_SHOWN_BY_EXCEL = re.compile(r"(?=\d{12,})[1-9](?!0{11})\d{1,5}0{6,}(\.0+)?")
 
 
 def names(values: Any, column: str, what: str = "object_id") -> tuple[np.ndarray, np.ndarray]:
@@ -118,15 +119,19 @@ def _name(value: Any, column: str) -> str:
 
 
 def _check_ids(text: list[str], column: str) -> None:
-    """Refuse ids that a spreadsheet rounded: 7.18103E+14, or whole numbers whose digits after the 15th are all 0."""
+    """Refuse ids that a spreadsheet rounded: 7.18103E+14, or whole numbers with 0 after the 6th or 15th digit."""
     remedy = "make the file again, and import this column as text"
     if odd := next((t for t in text if _ROUNDED.fullmatch(t)), None):
         raise ValueError(f"column {column} holds {odd}, an id that a spreadsheet rounded: stars would merge; {remedy}")
     long = [t for t in text if t.isdigit() and len(t) > 15]
-    if sum(len(t) - 15 for t in long) >= 4 and not any(t[15:].strip("0") for t in long):
+    fifteen = sum(len(t) - 15 for t in long) >= 4 and not any(t[15:].strip("0") for t in long)
+    given = [t for t in text if t not in MISSING]
+    six = bool(given) and all(map(_SHOWN_BY_EXCEL.fullmatch, given))
+    if fifteen or six:
+        place = "15th" if fifteen else "6th"
         raise ValueError(
-            f"column {column} holds ids such as {long[0]} whose digits after the 15th are all 0: a spreadsheet "
-            f"rounded them, and stars would merge; {remedy}"
+            f"column {column} holds ids such as {(long or given)[0]} whose digits after the {place} "
+            f"are all 0: a spreadsheet rounded them, and stars would merge; {remedy}"
         )
 
 

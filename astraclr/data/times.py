@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from astraclr.data.cleaning import MJD_RANGE, SENTINEL_TIMES, Notes
-from astraclr.data.columns import MISSING, as_arrow, is_text, numbers, texts
+from astraclr.data.columns import MISSING, as_arrow, is_text, numbers, shown, texts
 
 JD_OF_MJD = 2_400_000.5
 """JD = MJD + 2,400,000.5 (IAU 1973)."""
@@ -96,8 +96,13 @@ def _dates(found: pa.Array, column: str) -> pa.Array:
     text = texts(found, column).to_pandas().replace(dict.fromkeys(MISSING))
     try:
         return pa.array(pd.to_datetime(text, format="ISO8601", utc=True))
-    except ValueError as error:
-        raise ValueError(f"column {column} must hold times, found a date that cannot be read ({error})") from error
+    except ValueError:
+        good = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").notna() | text.isna()
+        row = int(np.argmin(good.to_numpy()))
+        raise ValueError(
+            f"column {column} must hold times, found {shown(text.iloc[row])} in row {row + 1} among dates; write all "
+            "times as MJD, or all as dates of ISO 8601 (2018-10-08T01:02:03)"
+        ) from None
 
 
 def _from_dates(found: pa.Array) -> np.ndarray:

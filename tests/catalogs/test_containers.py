@@ -183,7 +183,7 @@ def test_the_same_rows_give_the_same_stars(tmp_path, name):
         (b"object_id,mjd,mag,magerr,band\na,58000,15,0.1,g\n" + b"a,1\n" * 3, r"line 3 .*and 2 more such lines"),
         (b"object_id,mjd,mag,mag,magerr,band\na,58000,15,16,0.1,g\n", "column mag is there 2 times"),
         (b"object_id,mjd,mag,magerr,band\na,58000,TRUE,0.1,g\na,58001,,0.1,g\n", "found true and false"),
-        (b"a,58000,15,0.1,g\na,58001,15,0.1,g\n", "unknown layout"),
+        (b"a,58000,15,0.1,g\na,58001,15,0.1,g\n", "no header: its first line holds values"),
         (b"1,58000,15,0.1\n1,58001,15,0.1\n", "no header: 4 columns of numbers .*name its columns"),
         (b"<!DOCTYPE html><html><body>busy</body></html>", "is a web page, not a table: the download failed"),
         (b"<?xml version='1.0'?><a/>", "is XML, but no VOTable"),
