@@ -135,6 +135,7 @@
     if (strange.length) throw new Error(`the model has settings that this page does not know: ${strange.join(", ")}`);
     for (const [key, values] of Object.entries(KNOWN))
       if (!values.includes(config[key])) throw new Error(`${key} ${config[key]}: this page knows ${values.join(", ")}`);
+    const folding = config.folded_input === "none" ? null : Folding.settings(packed.folding), joined = ["window", "both"].includes(config.folded_input);
     const weights = Object.fromEntries(Object.entries(packed.weights).map(([name, w]) => [name, Float64Array.from(unpack(w))])); // doubles: no conversion in the inner loops
     const part = (name) => {
       if (!weights[`${name}.weight`] || !weights[`${name}.bias`]) throw new Error(`the model lacks weights ${name}`);
@@ -144,7 +145,6 @@
       ? { dense: [part("embedding.steps.dense.0"), part("embedding.steps.dense.2")] }
       : { magnitude: part("embedding.magnitude"), band: [part("embedding.band.0"), part("embedding.band.2")] };
     if (config.error_input) embedding.error = part("embedding.error");
-    const folds = config.folded_input !== "none", joined = ["window", "both"].includes(config.folded_input);
     const layers = Array.from({ length: config.n_layers }, (_, k) => {
       const of = (name) => part(`layers.${k}.${name}`);
       return {
@@ -158,9 +158,8 @@
       centre: unpack(packed.head.centre), precision: unpack(packed.head.precision),
     };
     return {
-      ...packed, config, embedding, layers, head,
+      ...packed, config, embedding, layers, head, folding,
       norm: config.norm === "pre" ? part("norm") : null,
-      folding: folds ? Folding.settings(packed.folding) : null,
       folded: joined ? [part("folded.0"), part("folded.2")] : null,
       rates: config.time_rates === "none" ? null : unpack(packed.rates),
       width: config.d_model * ((config.pooling === "mean_std" ? 2 : 1) + (joined ? 1 : 0)),

@@ -186,10 +186,11 @@ def test_settings_of_the_folding_are_those_of_python(root, tmp_path, monkeypatch
     assert {name for name in before if before[name] == after[name]} == {"n_harmonics"}
     lc = simulated()[:8]
     tokens = folding.whole(prepare(lc), torch.arange(8))
-    cycle, there = folding.best_cycle(tokens), ~tokens.mask
+    cycle, there, errors = folding.best_cycle(tokens), ~tokens.mask, tokens.magerr
+    assert errors is not None
     given = [
         {"mag": m[k].tolist(), "time": t[k].tolist(), "band": b[k].tolist(), "magerr": e[k].tolist()}
-        for m, t, b, e, k in zip(tokens.mag, tokens.times, tokens.band, tokens.magerr, there, strict=True)
+        for m, t, b, e, k in zip(tokens.mag, tokens.times, tokens.band, errors, there, strict=True)
     ]
     numbers, phases = folding.folded(cycle).double(), folding.cycle_inputs(cycle).double()
     for j, star in enumerate(node(root, tmp_path, FOLD, tokens=given, settings=after)):
