@@ -1,6 +1,6 @@
 """Embeddings of several kinds in one table: the same probe, the same stars, the same epochs, as JSON.
 
-Usage: python benchmarks/comparison.py [--checkpoint laptop] [--fit 1500 --choose 500 --test 1000] [--seed 0]
+Usage: python benchmarks/comparison.py [--checkpoint laptop] [--fit 750 --choose 250 --test 500] [--seed 0]
            [--model NAME=MODULE:ATTRIBUTE ...] [--skip features-period ...] [--real FOLDER] [--out FILE]
 
 Built in are the encoder, the same with random weights, hand-crafted features without and with the best period, and a
@@ -11,7 +11,7 @@ transform as of ROCKET (random convolutions of the light curve on a grid). --mod
 test stars are also counted in a brighter and a fainter half, and damaged as other surveys would damage them (with
 the probe of the undamaged ones). --real adds folds on real stars of each survey in FOLDER.
 
-Some ten CPU minutes with the defaults, most of them for periods; writes benchmarks/results/comparison.json.
+Some five CPU minutes with the defaults, most of them for periods; writes benchmarks/results/comparison.json.
 """
 
 import argparse
@@ -181,7 +181,7 @@ def on_real(models: dict[str, Vectors], folder: Path) -> dict[str, Any]:
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="laptop", help="folder or shipped name (default %(default)s)")
-    for name, n in (("fit", 1_500), ("choose", 500), ("test", 1_000)):
+    for name, n in (("fit", 750), ("choose", 250), ("test", 500)):
         parser.add_argument(f"--{name}", type=int, default=n, help="simulated stars of this set (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", action="append", default=[], metavar="NAME=MODULE:ATTRIBUTE")

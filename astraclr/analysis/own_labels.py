@@ -102,7 +102,7 @@ def parts_of_labels(known: LightCurves, settings: Tuning) -> Splits:
     >>> from astraclr.simulation.simulate import simulate
     >>> stars = simulate(40, seed=0, classes=["RR", "LPV"])
     >>> [len(part) for part in parts_of_labels(stars, Tuning(labels_per_class=5))]
-    [10, 8, 4]
+    [10, 9, 3]
     """
     train, validation, test = split_objects(known.object_id, known.label, settings.seed)
     kept = train[cap_labels(known.label[train], settings.labels_per_class, settings.seed)]
@@ -154,7 +154,7 @@ def tune(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     found = tune(load_checkpoint("tiny"), stars, folder, Tuning(passes=1), progress=False)
     ...     load_checkpoint(folder).sha256 == found["checkpoint"], found["stars"]
-    (True, {'train': 16, 'validation': 6, 'test': 2, 'unlabelled': 0})
+    (True, {'train': 17, 'validation': 5, 'test': 2, 'unlabelled': 0})
     """
     settings, folder = settings or Tuning(), Path(out)
     settings.check_layers(checkpoint)
