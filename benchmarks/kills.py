@@ -69,7 +69,7 @@ class Command:
     Parameters
     ----------
     words : of the command
-    once : files of OUT that are written once, and hold ``previous`` before; other files grow from start to start
+    once : files of OUT that are written once, and hold something else before; other files grow from start to start
     weight : share of the kills, beside that of other commands
     forked : start it by a fork
     worker : kill one of the workers that it starts, instead of all of it
@@ -259,7 +259,12 @@ class Trial:
         shutil.rmtree(self.out, ignore_errors=True)
         self.out.mkdir(parents=True)
         for name in self.command.once:
-            (self.out / name).write_bytes(b"previous")
+            (self.out / name).write_bytes(self._previous(name))
+
+    def _previous(self, name: str) -> bytes:
+        """What a file that is written once holds before; that of a head is one, which alone may be replaced."""
+        head = self.given / "ck" / "head.safetensors"
+        return head.read_bytes() if name.endswith(".safetensors") and head.exists() else b"previous"
 
     def start(self) -> Process:
         """Start the command in the folder as it is."""
@@ -301,7 +306,7 @@ class Trial:
         self.outcome.while_writing += bool(set(parts(self.out)) - before)
         for name in self.command.once:
             found = (self.out / name).read_bytes() if (self.out / name).exists() else b""
-            if found not in (b"previous", self.whole[name]):
+            if found not in (self._previous(name), self.whole[name]):
                 self.outcome.faults.append(f"kill {self.outcome.kills} left half of {name}")
         return True
 
