@@ -41,6 +41,8 @@ COMMANDS = (
     "predict",
     "similar",
     "explore",
+    "discover",
+    "report",
     "export",
     "fetch",
     "figure",
