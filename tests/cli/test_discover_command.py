@@ -40,8 +40,8 @@ def test_rounds_of_answers(made, tmp_path):
     shutil.copytree(made / "search", search)
     order = pd.read_csv(search / "ranking.csv", dtype=str)["object_id"]
     assert len(order) == 30 and "5 of 30 stars" in (search / "discover.html").read_text()
+    answers = tmp_path / "answers.csv"
     for number, said in enumerate(("yes", "no"), start=1):
-        answers = tmp_path / f"answers{number}.csv"
         pd.DataFrame({"object_id": [order[number]], "answer": [said]}).to_csv(answers, index=False)
         result = run(search, "--answers", answers)
         assert result.exit_code == 0 and f"with {number} answer" in result.stdout, result.output
