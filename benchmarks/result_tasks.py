@@ -245,6 +245,13 @@ TASKS: tuple[Task, ...] = (
         parts=(*PROBE, *FEATURES),
     ),
     Task(
+        "discover",
+        "benchmarks/discover.py",
+        (result("discover"),),
+        needs=encoder("laptop"),
+        parts=(*EMBED, *FEATURES),
+    ),
+    Task(
         "surveys",
         "benchmarks/surveys.py --real {real} --repeats 1",
         (result("surveys"),),

@@ -56,7 +56,7 @@ def discovery_page(search: Discovery, table: pd.DataFrame, top: int = 100) -> st
     """
     if not 1 <= top <= MOST_ASKED:
         raise ValueError(f"a page asks about 1 to {MOST_ASKED:,} stars, not {top:,}")
-    asked = table[table["answer"] == ""].head(top)
+    asked = table.loc[table["answer"] == ""].head(top)
     title = f"{len(asked):,} of {len(table):,} stars: oddities?"
     facts: dict[str, Any] = {
         "key": search.key,

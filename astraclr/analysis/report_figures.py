@@ -142,7 +142,7 @@ def light_curve(lc: LightCurves, star: int, points: int = 150) -> Figure:
         )  # fmt: skip
     ax.invert_yaxis()
     ax.ticklabel_format(useOffset=False, style="plain")
-    ax.xaxis.get_major_locator().set_params(nbins=4)
+    ax.locator_params(axis="x", nbins=4)
     labelled(ax, "MJD (days)", "magnitude", legend=True)
     return figure
 
@@ -196,7 +196,9 @@ def star_map(xy: np.ndarray, names: np.ndarray, colours: dict[str, str], numbere
         )  # fmt: skip
     for number, row in enumerate(numbered, start=1):
         box = {"boxstyle": "circle,pad=0.15", "fc": PAPER, "ec": INK, "lw": 0.8}
-        ax.text(*xy[row], str(number), color=INK, fontsize=8, ha="center", va="center", bbox=box)
+        ax.text(
+            float(xy[row, 0]), float(xy[row, 1]), str(number), color=INK, fontsize=8, ha="center", va="center", bbox=box
+        )
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(visible=False)

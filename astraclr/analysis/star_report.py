@@ -130,14 +130,14 @@ def _findings(lc: LightCurves, x: np.ndarray, head: Head | None, seed: int) -> F
 
 def _page(title: str, lead: str, parts: Iterable[tuple[str, str]]) -> str:
     """Fill the template."""
-    parts = [(name, name.lower().replace(" ", "-"), body) for name, body in parts]
+    named = [(name, name.lower().replace(" ", "-"), body) for name, body in parts]
     values = {
         "TITLE": escaped(title),
         "LEAD": escaped(lead),
-        "NAV": "".join(f'<li><a href="#{key}">{escaped(name)}</a></li>' for name, key, _ in parts),
+        "NAV": "".join(f'<li><a href="#{key}">{escaped(name)}</a></li>' for name, key, _ in named),
         "BODY": "\n".join(
             f'<section aria-labelledby="{key}">\n<h2 id="{key}">{escaped(name)}</h2>\n{body}\n</section>'
-            for name, key, body in parts
+            for name, key, body in named
         ),
     }
     template = (Path(__file__).parent / "star_report.html").read_text(encoding="utf-8")

@@ -42,6 +42,8 @@ COMMANDS = (
     "predict",
     "similar",
     "explore",
+    "discover",
+    "report",
     "export",
     "fetch",
     "figure",
