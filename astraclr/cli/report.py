@@ -227,12 +227,14 @@ def describe_native(checkpoint: Checkpoint, path: Path, metadata: Mapping[str, s
     """Text about a file with the encoder's own inputs: its size, its inputs with units, and its output."""
     import json
 
+    from astraclr.interop.onnx_native import TOLERANCE
+
     inputs, outputs = (json.loads(metadata[name]) for name in ("inputs", "outputs"))
     rows = [[name, f"({i['shape']})", i["type"], i["unit"] or "-"] for name, i in {**inputs, **outputs}.items()]
     meanings = [f"{name}: {i['meaning']}" for name, i in inputs.items()]
     first = (
-        f"{for_terminal(checkpoint.name)}, {path.stat().st_size / 1e6:.1f} MB, agrees with torch within 1e-05: "
-        f"{for_terminal(path)}"
+        f"{for_terminal(checkpoint.name)}, {path.stat().st_size / 1e6:.1f} MB, agrees with torch within "
+        f"{TOLERANCE:.0e}: {for_terminal(path)}"
     )
     listed = aligned(["input or output", "shape", "type", "unit"], rows)
     return "\n".join([first, "", *listed, "", *meanings, f"licence: {for_terminal(metadata['licence'])}"])
