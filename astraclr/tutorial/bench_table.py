@@ -67,3 +67,43 @@ def _line(scores: list[dict[str, Any]]) -> dict[str, float]:
         "calibration_error": float(np.mean([s.get("calibration_error", np.nan) for s in scores])),
         "natural": float(np.mean(natural)),
     }
+
+
+SEARCHES = {"isolation forest": "isolation forest", "aad": "AAD", "pine": "Pine Forest"}
+"""Ways to rank of benchmarks/discover.py, as its table names them."""
+
+
+def discovery_table(committed: Mapping[str, Any]) -> pd.DataFrame:
+    """Tabulate the oddities that an expert sees among the first stars of a search.
+
+    Parameters
+    ----------
+    committed : mapping
+        A result of benchmarks/discover.py.
+
+    Returns
+    -------
+    DataFrame
+        Index ``search`` and ``ranked by``; a column for each of `SEARCHES`. A cell holds the means over seeds among the
+        first stars, as few as 30 and as many as 100, then the interval of the latter where there are several seeds.
+
+    Examples
+    --------
+    >>> cell = {"30": {"mean": 2.0}, "100": {"mean": 5.5, "low": 4.1, "high": 6.9}}
+    >>> ways = dict.fromkeys(SEARCHES, cell)
+    >>> discovery_table({"searches": {"events": {"any": {}, "windows": ways}}})["AAD"].iloc[0]
+    '2.0 / 5.5 (4.1 to 6.9)'
+    """
+
+    def text(cell: Mapping[str, Any]) -> str:
+        few, many = cell["30"], cell["100"]
+        interval = "" if many["low"] is None else f" ({many['low']:.1f} to {many['high']:.1f})"
+        return f"{few['mean']:.1f} / {many['mean']:.1f}{interval}"
+
+    rows = {
+        (search, kind): {name: text(ways[way]) for way, name in SEARCHES.items()}
+        for search, kinds in committed["searches"].items()
+        for kind, ways in kinds.items()
+        if kind != "any"
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index=["search", "ranked by"])
