@@ -5,7 +5,7 @@ const state = document.documentElement.dataset; // what a test, or a curious rea
 const wavelengths = Object.fromEntries(Object.entries(Touch.common().bands).map(([b, { wavelength }]) => [b, wavelength]));
 const colourOf = Object.fromEntries(Touch.common().classes.map((c) => [c.name, c.colour]));
 const meaningOf = Object.fromEntries(Touch.common().classes.map((c) => [c.name, c.meaning]));
-const NEAREST = 6, ON_MAP = 7;
+const NEAREST = 6, ON_MAP = 7, FEWEST = 10; // neighbours; observations for a period
 const classNames = Touch.common().classes.map((c) => c.name);
 const models = {}, tables = {};
 let stars = [], chosen = 0, encoder = Touch.common().encoders[0], result = null, period = NaN, task = 0;
@@ -124,6 +124,7 @@ function setPeriod(value, note = "") {
 function foldAsEncoder() {
   const { cycles } = result, days = cycles.map((c) => Touch.short(1 / c.frequency, 6));
   if (!cycles.length) { setPeriod(NaN); return; }
+  if (result.star.bands.reduce((n, b) => n + b.mjd.length, 0) < FEWEST) { setPeriod(NaN, "Too few observations for a period."); return; }
   const best = cycles.reduce((a, b) => (b.power > a.power ? b : a));
   setPeriod(1 / best.frequency, (days.length === 1 ? `The encoder reads this light curve folded at ${days[0]} days, where it fits best.`
     : `The encoder reads three crops of this light curve, each folded where it fits best: at ${days[0]} days (start), ${days[1]} days (middle) and ${days[2]} days (end). Drawn is the one of the highest power.`) +
@@ -132,7 +133,7 @@ function foldAsEncoder() {
 }
 async function search() {
   const mine = ++task, { star } = result, data = L.centred(star.bands), grid = L.frequencies(star.bands);
-  if (data.t.length < 10 || !grid.n) { $("fold-note").textContent = "Too few observations for a periodogram."; return; }
+  if (data.t.length < FEWEST || !grid.n) { $("fold-note").textContent = "Too few observations for a periodogram."; return; }
   const piece = Math.max(200, Math.floor(2e6 / data.t.length)), bins = new Map();
   let best = { power: -1, frequency: 0 };
   $("search").disabled = true;

@@ -149,6 +149,7 @@ def apart(root, tmp_path, some: LightCurves, how: str) -> np.ndarray:
 
 # Where two peaks of the periodogram are equally high within rounding, float32 (torch) and double (the page) may choose
 # different ones, and the embedding is another. So may two processors. Such stars are counted: fewer than one in 100.
+# Up to about five observations of a light curve fit many periods equally well; such a star is flagged "few epochs".
 MOST_TIES = 0.01
 
 
