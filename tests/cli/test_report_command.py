@@ -13,6 +13,8 @@ def run(*args):
 
 @pytest.fixture(autouse=True)
 def no_umap(monkeypatch):
+    monkeypatch.setattr("astraclr.analysis.star_report.ODDITIES", 2)
+    monkeypatch.setattr("astraclr.analysis.star_report.NEAREST", 1)
     monkeypatch.setattr("astraclr.analysis.star_report.umap_map", lambda x, seed: np.ascontiguousarray(x[:, :2]))
 
 
