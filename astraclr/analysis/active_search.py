@@ -18,7 +18,7 @@ from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.crops import CROPS
 from astraclr.model.embedding import embed
 
-METHODS = ("aad", "pine")
+METHODS = ("pine", "aad")
 USES = ("embeddings", "windows", "features")
 """What stars can be ranked by: their embedding, how much their windows disagree, hand-crafted features."""
 ODD, ORDINARY, UNKNOWN = 1, -1, 0
@@ -66,7 +66,7 @@ def vectors(lc: LightCurves, checkpoint: Checkpoint, use: tuple[str, ...], progr
 
 
 def active_scores(
-    x: np.ndarray, answers: np.ndarray | None = None, method: str = "aad", seed: int = 0, n_trees: int = N_TREES
+    x: np.ndarray, answers: np.ndarray | None = None, method: str = "pine", seed: int = 0, n_trees: int = N_TREES
 ) -> np.ndarray:
     """Scores of stars by a forest that heeds the answers of an expert; a larger score is more likely an oddity to her.
 
@@ -74,7 +74,7 @@ def active_scores(
     ----------
     x : (n, d) vectors of the stars, finite, of any scale
     answers : (n,) `ODD`, `ORDINARY` or `UNKNOWN`; by default nothing is known, and the forest is an isolation forest
-    method : "aad" or "pine"
+    method : "pine" or "aad"
     seed, n_trees : of the forest; equal input gives equal scores on a machine
 
     Returns

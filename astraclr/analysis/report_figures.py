@@ -54,8 +54,8 @@ def canvas(width: float = 4.1, height: float = 2.7) -> tuple[Figure, Axes]:
     return figure, ax
 
 
-def labelled(ax: Axes, x: str, y: str, legend: bool = False) -> None:
-    """Name the axes and, where wanted, show the legend above the panel."""
+def labelled(ax: Axes, x: str, y: str, legend: bool = False, scale: float = 1.5) -> None:
+    """Name the axes and, where wanted, show the legend above the panel, its marks so many times as large."""
     ax.set_xlabel(x, color=INK, fontsize=9)
     ax.set_ylabel(y, color=INK, fontsize=9)
     if legend:
@@ -66,7 +66,7 @@ def labelled(ax: Axes, x: str, y: str, legend: bool = False) -> None:
             "ncols": min(4, len(handles) or 1),
         }
         ax.legend(
-            labelcolor=INK, fontsize=9, frameon=False, markerscale=1.5, handletextpad=0.3, columnspacing=1.0, **place
+            labelcolor=INK, fontsize=9, frameon=False, markerscale=scale, handletextpad=0.3, columnspacing=1.0, **place
         )
 
 
@@ -181,7 +181,7 @@ def errors(lc: LightCurves) -> Figure:
             rasterized=True, label=for_figure(band),
         )  # fmt: skip
     ax.set_yscale("log")
-    labelled(ax, "magnitude", "stated error (mag)", legend=True)
+    labelled(ax, "magnitude", "stated error (mag)", legend=True, scale=4)
     return figure
 
 

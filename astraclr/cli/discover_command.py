@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # torch would make `astraclr --help` wait
     from astraclr.data.lightcurves import LightCurves
 
 USES = ("embeddings", "windows", "features", "both")
-_DEFAULT = ("embeddings", "windows")
+_DEFAULT = ("windows", "features")
 
 
 def discover(
@@ -47,8 +47,8 @@ def discover(
             metavar="WHAT",
             show_default=False,
             help="What to rank by: embeddings, windows (how much the windows of a star disagree, good for short "
-            "events), features, or both (embeddings and features); repeat it to join several. By default embeddings "
-            "and windows; of a table its embeddings.",
+            "events), features, or both (embeddings and features); repeat it to join several. By default windows "
+            "and features; of a table its embeddings.",
         ),
     ] = None,
     curves: Annotated[
@@ -56,8 +56,8 @@ def discover(
         typer.Option(show_default=False, help="Light curves of the stars of EMBEDDINGS, to show them."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="aad (active anomaly detection) or pine (Pine Forest), both of coniferest.")
-    ] = "aad",
+        str, typer.Option(help="pine (Pine Forest) or aad (active anomaly detection), both of coniferest.")
+    ] = "pine",
     top: Annotated[int, typer.Option(min=1, max=1_000, help="Ask about so many stars in the page.")] = 100,
     checkpoint: CheckpointName = "laptop",
     label: Label = "label",

@@ -79,7 +79,7 @@ def test_vectors_that_cannot_be_ranked(cloud, change, reason):
 
 
 def test_settings_that_cannot_be(cloud):
-    with pytest.raises(ValueError, match="no method 'svm'; choose aad or pine"):
+    with pytest.raises(ValueError, match="no method 'svm'; choose pine or aad"):
         active_scores(cloud, method="svm")
     with pytest.raises(ValueError, match="3 answers for 210 stars"):
         active_scores(cloud, np.zeros(3, int))

@@ -31,7 +31,7 @@ def made(tmp_path_factory, stars):
     embedding_table(few, load_checkpoint("tiny")).to_parquet(folder / "embeddings.parquet")
     result = run(folder / "stars.parquet", "--checkpoint", "tiny", "--out", folder / "search", "--top", 5)
     assert result.exit_code == 0, result.output
-    assert "30 stars ranked by active anomaly detection on embeddings and windows, with no answers yet" in result.stdout
+    assert "30 stars ranked by Pine Forest on windows and features, with no answers yet" in result.stdout
     return folder
 
 
@@ -57,8 +57,10 @@ def test_rounds_of_answers(made, tmp_path):
 
 
 def test_a_table_of_embeddings(made, tmp_path):
-    result = run(made / "embeddings.parquet", "--out", tmp_path / "s", "--method", "pine")
-    assert result.exit_code == 0 and "ranked by Pine Forest on embeddings, with no" in result.stdout, result.output
+    result = run(made / "embeddings.parquet", "--out", tmp_path / "s", "--method", "aad")
+    assert result.exit_code == 0 and "ranked by active anomaly detection on embeddings, with no" in result.stdout, (
+        result.output
+    )
     assert "No light curves were given" in (tmp_path / "s" / "discover.html").read_text()
     how = ("--curves", made / "stars.parquet", "--use", "both", "--out", tmp_path / "t")
     result = run(made / "embeddings.parquet", *how)
@@ -71,7 +73,7 @@ def test_what_is_refused(made, tmp_path):
     assert "needs a folder: --out DIR" in refused(stars)
     assert "is no folder of a search" in refused(stars, "--answers", stars)
     assert "--use colour: choose" in refused(stars, "--out", out, "--use", "colour")
-    assert "--method svm: choose aad or pine" in refused(stars, "--out", out, "--method", "svm")
+    assert "--method svm: choose pine or aad" in refused(stars, "--out", out, "--method", "svm")
     assert "--use windows needs light curves" in refused(table, "--out", out, "--use", "windows")
     assert "name their file with --curves" in refused(table, "--out", out, "--use", "both")
     assert "holds a search already" in refused(stars, "--out", made / "search")

@@ -13,6 +13,8 @@ def run(*args):
 
 @pytest.fixture(autouse=True)
 def no_umap(monkeypatch):
+    monkeypatch.setattr("astraclr.analysis.star_report.ODDITIES", 2)
+    monkeypatch.setattr("astraclr.analysis.star_report.NEAREST", 1)
     monkeypatch.setattr("astraclr.analysis.star_report.umap_map", lambda x, seed: np.ascontiguousarray(x[:, :2]))
 
 
@@ -37,9 +39,9 @@ def test_what_is_refused(stars, tmp_path):
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["ztf", "macho"])
-def test_report_of_real_stars(real_data, tmp_path, name):
+@pytest.mark.parametrize(("name", "bands"), [("ztf", ()), ("macho", ("--band", "B=5200", "--band", "R=6900"))])
+def test_report_of_real_stars(real_data, tmp_path, name, bands):
     out = tmp_path / "report.html"
-    result = run(real_data / f"{name}.parquet", "--checkpoint", "tiny", "--max-stars", 12, "--out", out)
+    result = run(real_data / f"{name}.parquet", "--checkpoint", "tiny", "--max-stars", 12, "--out", out, *bands)
     assert result.exit_code == 0, result.output
     assert ("come from another survey" in out.read_text()) == (name == "macho")
