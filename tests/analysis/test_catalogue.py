@@ -21,7 +21,7 @@ from astraclr.catalogs import _dask, partitions
 from astraclr.cli import app
 from astraclr.data.shard_writer import write_shards
 from astraclr.data.table_parts import part_files, read_manifest
-from astraclr.evaluate.embeddings import read_embeddings
+from astraclr.evaluate.embedding_tables import read_embeddings
 from astraclr.model.embedding import embed
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")  # LSDB and nested-pandas under pandas 3.1

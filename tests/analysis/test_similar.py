@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from astraclr.analysis.similar import exact, rows_of, similar, unit
 from astraclr.cli import app
-from astraclr.evaluate.embeddings import Embeddings
+from astraclr.evaluate.embedding_tables import Embeddings
 from astraclr.simulation.simulate import simulate
 
 

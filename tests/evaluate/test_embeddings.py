@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from astraclr.evaluate.embeddings import Embeddings, evaluate, labelled, read_embeddings, train_and_test
+from astraclr.evaluate.embedding_tables import Embeddings, read_embeddings
+from astraclr.evaluate.embeddings import evaluate, labelled, train_and_test
 from astraclr.evaluate.metrics import score, with_intervals
 from astraclr.evaluate.probes import linear_probe
 from astraclr.evaluate.splits import split_by_object
