@@ -83,6 +83,7 @@ class ShardReader:
         """Stars of one shard, in pieces."""
         shards = Shards(self.folder)
         first, stars = part.where
+        shards.verify_one(part.name)
         size = max(1, min(PIECE_STARS, PIECE_BYTES * len(shards) // max(1, 16 * shards.n_obs)))
         for k in range(first, first + stars, size):
             rows = np.arange(k, min(k + size, first + stars))
