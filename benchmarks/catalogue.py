@@ -36,7 +36,7 @@ from astraclr import load_checkpoint
 from astraclr.analysis.catalogue import embed_catalogue
 from astraclr.analysis.similar_index import build_index
 from astraclr.data.lightcurves import LightCurves, concatenate
-from astraclr.evaluate.embeddings import Embeddings
+from astraclr.evaluate.embedding_tables import Embeddings
 from astraclr.files import provenance
 from astraclr.model.crops import CROPS, window_lengths
 from astraclr.model.embedding import embed

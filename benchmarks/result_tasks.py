@@ -264,6 +264,13 @@ TASKS: tuple[Task, ...] = (
     measured("scaling", settings=of("tiny", "laptop", "corrected")),
     measured("embedding", " --threads 2", EMBED, settings=of("tiny", "laptop", "paper", "corrected")),
     measured("shards", parts=(*STARS, "numbers", "views"), settings=of("gpu", "corrected")),
+    measured(
+        "catalogue",
+        " --stars 20000 --rows 2000 --vectors 200000",
+        EMBED,
+        needs=encoder("laptop"),
+        settings=of("laptop", "recommended"),
+    ),
     measured("gpu", settings=of("paper", "gpu", "laptop", "corrected"), requires="cuda"),
 )
 

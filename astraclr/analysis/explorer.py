@@ -13,7 +13,6 @@ import re
 import warnings
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,20 @@ from tqdm import tqdm
 
 from astraclr.analysis.classifier import Head
 from astraclr.analysis.latent_space import neighbours, umap_map
+from astraclr.analysis.packed_curves import POINTS, brightest, first_times, packed, thinned
 from astraclr.analysis.page_size import need_few_enough, points_a_star
 from astraclr.analysis.predictions import flags
-from astraclr.data.lightcurves import LightCurves
+from astraclr.analysis.similar import exact, unit
+from astraclr.data.lightcurves import LightCurves, concatenate
 from astraclr.data.taxonomy import BAND_COLOURS, CLASSES, COLOURS, to_class
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.embedding import embed
 
 FEWEST = 16
 """Smallest number of stars: UMAP uses 15 neighbours of each."""
-POINTS = 150
-"""Largest number of observations of a star in the page: 5,000 stars are then about 8 MB."""
 NEIGHBOURS = 10
-DAY, MAGNITUDE = 1e-4, 1e-3
-"""Units of the times and magnitudes in the page."""
+MOST_FOREIGN = 1_000
+"""Largest number of stars that are not in the table: they are drawn larger than the others."""
 
 _GREY = "#bbbbbb"
 _SPARE = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#9d755d", "#e45756", "#72b7b2", "#d6a5c9", "#8c8c00", "#5e6bd8")
@@ -47,6 +46,7 @@ def explorer(
     checkpoint: Checkpoint,
     head: Head | None = None,
     *,
+    foreign: LightCurves | None = None,
     max_stars: int = 5_000,
     seed: int = 42,
     points: int = POINTS,
@@ -58,6 +58,8 @@ def explorer(
     ----------
     lc : light curves; the page shows labels and periods where they are known
     checkpoint, head : embeds the stars, and adds predicted classes
+    foreign : stars that are to be compared with those of the map, in the same bands: they change neither the map nor
+        the scores, have neighbours among its stars alone, and stand at the mean place of these
     max_stars : if there are more stars, so many are drawn at random
     seed, points : of that choice, map and outlier scores; and largest number of observations per light curve, fewer
         for many stars
@@ -70,8 +72,9 @@ def explorer(
     Raises
     ------
     ValueError
-        For fewer than `FEWEST` stars or more than `page_size.MOST_STARS`, identifiers that repeat, or a light curve
-        that spans more than 1,000 years. Without coniferest it warns, and the page has no outlier scores.
+        For fewer than `FEWEST` stars or more than `page_size.MOST_STARS`, more than `MOST_FOREIGN` foreign ones,
+        identifiers that repeat, other bands, or a light curve that spans more than 1,000 years. Without coniferest it
+        warns, and the page has no outlier scores.
 
     Examples
     --------
@@ -83,6 +86,8 @@ def explorer(
     """
     need_few_enough(min(len(lc), max_stars))
     lc, notes = _drawn(lc, max_stars, seed)
+    n_own = len(lc)
+    lc = lc if foreign is None else _with_foreign(lc, foreign, notes)
     points = points_a_star(len(lc), points, len(lc.bands))
     thin = thinned(lc, points)
     curves = packed(thin)  # refuses impossible times before the long work
@@ -90,10 +95,10 @@ def explorer(
         notes.append(f"Points were left out of {n:,} light curves: the page holds at most {points} a star.")
     x = embed(lc, checkpoint, progress=progress)
     with tqdm(total=2, desc="outlier scores", unit="step", disable=not progress) as bar:
-        scores = _outlier_scores(x, seed, notes)
+        scores = _outlier_scores(x[:n_own], seed, notes)
         bar.update()
         bar.set_description("neighbours and map")  # a bar that is moved is drawn only now and then: this draws it
-        facts, columns = _facts(lc, thin, x, seed)
+        facts, columns = _facts(lc, thin, x, seed, n_own)
         bar.update()
     if head is not None:
         inputs = head.inputs(lc, x if head.fusion == "mean" else embed(lc, checkpoint, fusion=head.fusion))
@@ -101,10 +106,30 @@ def explorer(
         facts["predictions"], columns["predicted"] = legend(head.named(p))
         columns["probability"] = p.max(1).astype("<f4")
         facts["flags"] = flags(lc, head.novelty(inputs), p)
-    if scores is not None:
-        columns["score"] = scores.astype("<f4")
+    if scores is not None:  # the page shows none for foreign stars
+        columns["score"] = np.pad(scores, (0, len(lc) - n_own), constant_values=scores.min()).astype("<f4")
     facts["columns"] = {name: [f"{c.dtype.kind}{c.dtype.itemsize}", _base64(c)] for name, c in columns.items()}
-    return filled({"encoder": checkpoint.name, "notes": notes} | facts, curves)
+    return filled({"encoder": checkpoint.name, "notes": notes, "foreign": len(lc) - n_own} | facts, curves)
+
+
+def _with_foreign(lc: LightCurves, foreign: LightCurves, notes: list[str]) -> LightCurves:
+    """The stars of the map and, after them, those that are compared with them, under names that differ."""
+    if len(foreign) > MOST_FOREIGN:
+        raise ValueError(
+            f"{len(foreign):,} stars to compare with the map; at most {MOST_FOREIGN:,}: take fewer, or use `astraclr "
+            "similar`, which has no such limit"
+        )
+    known, names = set(lc.object_id.tolist()), []
+    for name in foreign.object_id.tolist():
+        while name in known:
+            name += " (other file)"
+        known.add(name)
+        names.append(name)
+    notes.append(
+        f"{len(foreign):,} stars (diamonds) are not of the map: each stands, approximately, at the mean place of its "
+        f"{NEIGHBOURS} nearest neighbours."
+    )
+    return concatenate([lc, replace(foreign, object_id=np.array(names), notes={})])
 
 
 def _drawn(lc: LightCurves, max_stars: int, seed: int) -> tuple[LightCurves, list[str]]:
@@ -119,13 +144,23 @@ def _drawn(lc: LightCurves, max_stars: int, seed: int) -> tuple[LightCurves, lis
     return lc[rows], [f"{max_stars:,} of {len(lc):,} stars, drawn at random (seed {seed})."]
 
 
-def _facts(lc: LightCurves, thin: LightCurves, x: np.ndarray, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the page holds of the stars besides their light curves: facts, and columns with a value per star."""
-    near, similarity = neighbours(x, NEIGHBOURS)
+def _facts(
+    lc: LightCurves, thin: LightCurves, x: np.ndarray, seed: int, n_own: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the page holds of the stars besides their light curves: facts, and columns with a value per star.
+
+    Those from number `n_own` on are foreign.
+    """
+    near, similarity = neighbours(x[:n_own], NEIGHBOURS)
+    xy = umap_map(x[:n_own], seed)
+    if n_own < len(x):
+        more, alike = exact(unit(x[:n_own]), unit(x[n_own:]), NEIGHBOURS)
+        xy = np.concatenate([xy, xy[more].mean(axis=1)])
+        near, similarity = np.concatenate([near, more]), np.concatenate([similarity, alike])
     names, labels = np.unique(lc.label, return_inverse=True)
     classes, of_class = legend(lc.label)
     columns: dict[str, np.ndarray] = {
-        "xy": umap_map(x, seed).astype("<f4"),
+        "xy": xy.astype("<f4"),
         "neighbours": near.astype("<u4"),
         "similarity": similarity.astype("<f4"),
         "shown": thin.counts.astype("<u4"),
@@ -170,7 +205,7 @@ def filled(facts: dict[str, Any], curves: str) -> str:
     >>> "Map of 1 light curves, tiny" in filled({"ids": ["1"], "encoder": "tiny"}, "")
     True
     """
-    title = f"Map of {len(facts['ids']):,} light curves, {facts['encoder']}"
+    title = f"Map of {len(facts['ids']) - facts.get('foreign', 0):,} light curves, {facts['encoder']}"
     parts = {
         "TITLE": html.escape(title),
         "CURVES": curves,
@@ -178,84 +213,6 @@ def filled(facts: dict[str, Any], curves: str) -> str:
     }
     template = (Path(__file__).parent / "explorer.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(TITLE|DATA|CURVES)\}\}", lambda found: parts[found[1]], template)
-
-
-def thinned(lc: LightCurves, points: int = POINTS) -> LightCurves:
-    """Keep at most `points` observations per star, evenly along each band, in proportion to the bands' observations.
-
-    Raises
-    ------
-    ValueError
-        For fewer points than bands.
-
-    Examples
-    --------
-    >>> from astraclr.simulation.simulate import simulate
-    >>> int(thinned(simulate(4, seed=0), points=30).counts.sum(1).max()) <= 30
-    True
-    """
-    n_bands = len(lc.bands)
-    if points < n_bands:
-        raise ValueError(f"{points} points for {n_bands} bands; allow at least one per band")
-    counts, total = lc.counts, lc.counts.sum(1, keepdims=True)
-    share = np.where(counts > 0, counts * (points - n_bands) // np.maximum(total, 1) + 1, 0)
-    kept = np.where(total > points, share, counts)
-    length, few = np.diff(lc.offsets)[lc.segment], kept.ravel()[lc.segment]
-    place = np.arange(lc.n_obs) - lc.offsets[lc.segment]
-    keep = place * few % length < few  # as many as `few`, where place * few / length reaches the next whole number
-    return replace(
-        lc,
-        mjd=lc.mjd[keep],
-        mag=lc.mag[keep],
-        magerr=lc.magerr[keep],
-        notes={},
-        offsets=np.concatenate([[0], np.cumsum(kept)]),
-    )
-
-
-def packed(lc: LightCurves) -> str:
-    """Encode light curves as base64, one piece per star, so that a page can decode a single star.
-
-    A piece holds, bands in order: times since the star's first day as uint32 in units of `DAY`, magnitudes minus the
-    brightest as uint16 in units of `MAGNITUDE`, and errors as uint16 in units of `MAGNITUDE`: 8 m bytes for m
-    observations.
-
-    Raises
-    ------
-    ValueError
-        If a light curve spans more than 1,000 years.
-
-    Examples
-    --------
-    >>> from astraclr.simulation.simulate import simulate
-    >>> star = simulate(1, seed=0)
-    >>> len(base64.b64decode(packed(star))) == 8 * star.n_obs
-    True
-    """
-    star = lc.segment // len(lc.bands)
-    times = np.round((lc.mjd - np.floor(first_times(lc))[star]) / DAY)
-    if (far := times > np.iinfo(np.uint32).max).any():
-        raise ValueError(f"star {lc.object_id[star[far][0]]}: its times span more than 1,000 years; give MJD in days")
-    mags = _small(np.round(lc.mag.astype(np.float64) / MAGNITUDE) - brightest(lc)[star])
-    columns = times.astype("<u4"), mags, _small(np.round(lc.magerr.astype(np.float64) / MAGNITUDE))
-    ends = lc.offsets[:: len(lc.bands)]
-    return "".join(base64.b64encode(b"".join(c[a:b].tobytes() for c in columns)).decode() for a, b in pairwise(ends))
-
-
-def first_times(lc: LightCurves) -> np.ndarray:
-    """(n_stars,) times of the first observation of every star, days."""
-    return np.minimum.reduceat(lc.mjd, lc.offsets[:: len(lc.bands)][:-1])
-
-
-def brightest(lc: LightCurves) -> np.ndarray:
-    """(n_stars,) int, smallest magnitude of every star in units of `MAGNITUDE`."""
-    least = np.minimum.reduceat(lc.mag, lc.offsets[:: len(lc.bands)][:-1]).astype(np.float64)
-    return np.round(least / MAGNITUDE).astype(int)
-
-
-def _small(values: np.ndarray) -> np.ndarray:
-    """Units of `MAGNITUDE` as uint16, cut off at 65 magnitudes, which no observation reaches."""
-    return np.minimum(values, np.iinfo(np.uint16).max).astype("<u2")
 
 
 def _base64(column: np.ndarray) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from astraclr.analysis.classifier import Head
-from astraclr.analysis.explorer import thinned
+from astraclr.analysis.packed_curves import thinned
 from astraclr.config import ZTF_BANDS, Recipe
 from astraclr.data import folding
 from astraclr.data.lightcurves import LightCurves

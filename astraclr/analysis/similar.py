@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from astraclr.evaluate.embeddings import Embeddings
+from astraclr.evaluate.embedding_tables import Embeddings
 from astraclr.files import sha256
 
 if TYPE_CHECKING:  # torch is needed only for light curves

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from astraclr.analysis.similar import exact, unit
-from astraclr.evaluate.embeddings import Embeddings
+from astraclr.evaluate.embedding_tables import Embeddings
 from astraclr.files import need_known_version, read_json, replacing, sha256
 
 FORMAT, VERSION = "astraclr.index", 1

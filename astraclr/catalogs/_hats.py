@@ -110,12 +110,28 @@ def opened(path: str) -> Any:
         raise ValueError(f"{path} points to another place ({away[:100]}): open that address, or copy it here")
     lsdb = _lsdb()
     try:
-        return lsdb.open_catalog(path)
+        found = lsdb.open_catalog(path)
     except Exception as error:
         if "://" in path or isinstance(error, ImportError):
             raise
         what = f"{type(error).__name__}: {error}"[:300]  # LSDB, hats, pyarrow and pandas each have errors of their own
         raise ValueError(f"{path} is a HATS catalogue that cannot be opened ({what}); copy it again") from error
+    if "://" not in path:
+        _refuse_unlisted(Path(path), found)
+    return found
+
+
+def _refuse_unlisted(path: Path, catalogue: Any) -> None:
+    """Raise ValueError if the folder of a catalogue holds partitions that its list of partitions lacks."""
+    listed = {(pixel.order, pixel.pixel) for pixel in catalogue.get_healpix_pixels()}
+    names = [str(p) for p in Path(str(catalogue.hc_structure.catalog_base_dir)).glob("dataset/Norder=*/Dir=*/Npix=*")]
+    places = [re.search(r"Norder=(\d+).Dir=\d+.Npix=(\d+)", name) for name in names]
+    there = {(int(place[1]), int(place[2])) for place in places if place}
+    if lost := sorted(there - listed):
+        raise ValueError(
+            f"{path} is a HATS catalogue whose partition_info.csv lacks {len(lost)} of its {len(there)} partitions "
+            f"(Norder={lost[0][0]}, Npix={lost[0][1]}); copy it again"
+        )
 
 
 def _elsewhere(folder: Path) -> str:

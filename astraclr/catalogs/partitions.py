@@ -86,6 +86,7 @@ class ShardReader:
         if what := shard_manifest.fault(Path(self.folder), entry, check_hash=True):
             raise ValueError(f"{self.folder}: {what}. Run the command that wrote it again: it writes only this anew")
         first, stars = part.where
+        shards.verify_one(part.name)
         size = max(1, min(PIECE_STARS, PIECE_BYTES * len(shards) // max(1, 16 * shards.n_obs)))
         for k in range(first, first + stars, size):
             rows = np.arange(k, min(k + size, first + stars))

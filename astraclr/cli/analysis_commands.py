@@ -15,7 +15,7 @@ from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknow
 
 if TYPE_CHECKING:  # torch would make `astraclr --help` wait
     from astraclr.data.lightcurves import LightCurves
-    from astraclr.evaluate.embeddings import Embeddings
+    from astraclr.evaluate.embedding_tables import Embeddings
 
 _MANY = 20_000
 """Stars of a map above which a user is told that it takes long."""
@@ -97,11 +97,12 @@ def probe(
         )
     from astraclr.cli import report
     from astraclr.evaluate import embeddings as evaluation
+    from astraclr.evaluate.embedding_tables import read_embeddings
     from astraclr.evaluate.embeddings import train_and_test
 
     files, control, names = [embeddings] if test is None else [embeddings, test], None, []
     if checkpoint is None:
-        tables = [evaluation.read_embeddings(file) for file in files]
+        tables = [read_embeddings(file) for file in files]
         head_file = inputs.head_file_of(save_head, tables[0].checkpoint, tables[0].fusion)
     else:
         encoder, _ = inputs.find_checkpoint(checkpoint)
@@ -226,6 +227,14 @@ def explore(
     file: File,
     out: Annotated[Path, typer.Option(help="HTML file to write.", show_default=False)],
     checkpoint: CheckpointName = "laptop",
+    similar_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OTHER",
+            show_default=False,
+            help="Also mark the stars of this file on the map, each beside its nearest neighbours; at most 1000.",
+        ),
+    ] = None,
     max_stars: Annotated[
         int, typer.Option(min=16, help="Show at most this many stars, drawn at random; no more than 50000.")
     ] = 5_000,
@@ -244,12 +253,14 @@ def explore(
     themselves, thinned out: do not pass it on if they are private.
 
     Example: astraclr explore stars.parquet --out explorer.html
+    Where do other stars belong: astraclr explore stars.parquet --similar-to my_star.csv --out explorer.html
     """
-    term.check_output(out, [".html"], file)
+    term.check_output(out, [".html"], file, similar_to)
     term.need_extra("plot", "umap")
     parsing.parse_bands(band)
     from astraclr.analysis.classifier import load_head
-    from astraclr.analysis.explorer import POINTS, explorer
+    from astraclr.analysis.explorer import explorer
+    from astraclr.analysis.packed_curves import POINTS
     from astraclr.analysis.page_size import forecast, need_few_enough
     from astraclr.files import replacing
 
@@ -260,11 +271,10 @@ def explore(
     stars = inputs.read_labelled(file, label, band, drop_unknown_bands, drop_repeated)
     shown = min(len(stars), max_stars)
     need_few_enough(shown)
+    foreign = None if similar_to is None else inputs.read_stars(similar_to, band, drop_unknown_bands, drop_repeated)
     term.say(forecast(stars, encoder, shown, POINTS))
-    page = explorer(stars, encoder, classifier, max_stars=max_stars, seed=seed, progress=True)
+    page = explorer(stars, encoder, classifier, foreign=foreign, max_stars=max_stars, seed=seed, progress=True)
     with replacing(out) as part:
         part.write_text(page, encoding="utf-8")
-    term.tell(
-        f"{min(len(stars), max_stars):,} stars of {encoder.name}, {len(page) / 1e6:,.1f} MB; open it in a "
-        f"browser: {out}"
-    )
+    beside = f" and {len(foreign):,} of {similar_to}" if foreign is not None else ""
+    term.tell(f"{shown:,} stars{beside} of {encoder.name}, {len(page) / 1e6:,.1f} MB; open it in a browser: {out}")

@@ -200,7 +200,7 @@ def _of_table(
 ) -> Discovery:
     """A new search of a table of embeddings; the light curves are only shown, or give the features."""
     from astraclr.analysis.discovery import new_discovery
-    from astraclr.evaluate.embeddings import read_embeddings
+    from astraclr.evaluate.embedding_tables import read_embeddings
 
     if "windows" in use:
         raise ValueError("--use windows needs light curves: give their file in place of the table")

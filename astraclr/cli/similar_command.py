@@ -14,7 +14,7 @@ from astraclr.cli._options import Band, DropRepeated, DropUnknown, Threads
 
 if TYPE_CHECKING:  # torch would make `astraclr --help` wait
     from astraclr.analysis.similar_index import Search
-    from astraclr.evaluate.embeddings import Embeddings
+    from astraclr.evaluate.embedding_tables import Embeddings
 
 _SHOWN = 30
 
@@ -78,7 +78,7 @@ def similar(
     parsing.parse_bands(band)
     from astraclr.analysis import similar as search
     from astraclr.cli.report import aligned
-    from astraclr.evaluate.embeddings import read_embeddings
+    from astraclr.evaluate.embedding_tables import read_embeddings
 
     term.use_threads(threads)
     table = read_embeddings(embeddings)

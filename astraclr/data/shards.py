@@ -75,6 +75,17 @@ class Shards:
                 bar.update(entry["bytes"])
         self._refuse(filter(None, faults))
 
+    def verify_one(self, name: str) -> None:
+        """Compare the SHA-256 of the shard of this name, without its suffix, with the manifest's.
+
+        Raises
+        ------
+        ValueError
+            If it is missing or damaged.
+        """
+        of = [e for e in self._entries if Path(e["file"]).stem == name]
+        self._refuse(filter(None, (fault(self.folder, e, check_hash=True) for e in of)))
+
     def _refuse(self, found: Iterable[str]) -> None:
         """Raise ValueError that names the first of some faults of shards, if there is one."""
         if faults := list(found):

@@ -105,6 +105,11 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         version = manifest["version"]
         if odd := [k for k, kind in wanted.items() if not isinstance(manifest.get(k), kind)]:
             raise ValueError(f"its field {odd[0]} is missing or of the wrong kind")
+        for part in manifest["parts"]:
+            _check_part(part)
+        rows = sum(p["rows"] for p in manifest["parts"])
+        if manifest["complete"] and manifest.get("rows") != rows:
+            raise ValueError(f"its parts have {rows} rows, not {manifest.get('rows')}")
         if odd := [
             p["file"] for p in manifest["parts"] if ".." in Path(p["file"]).parts or Path(p["file"]).is_absolute()
         ]:
@@ -113,6 +118,15 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not the manifest of a table in parts ({error}); {_REMEDY}") from error
     need_known_version(path, version, VERSION)
     return manifest
+
+
+def _check_part(part: Any) -> None:
+    """Raise ValueError for an entry that `TableParts.finished` does not write."""
+    wanted = {"file": str, "rows": int, "read": int, "notes": dict}
+    if isinstance(part, dict) and part.get("rows"):
+        wanted |= {"bytes": int, "sha256": str}
+    if not isinstance(part, dict) or any(type(part.get(k)) is not kind for k, kind in wanted.items()):
+        raise ValueError(f"the entry {str(part)[:100]} is not that of a part")
 
 
 def is_parts(path: str | Path) -> bool:

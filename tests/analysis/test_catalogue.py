@@ -21,7 +21,7 @@ from astraclr.catalogs import _dask, partitions
 from astraclr.cli import app
 from astraclr.data.shard_writer import write_shards
 from astraclr.data.table_parts import part_files, read_manifest
-from astraclr.evaluate.embeddings import read_embeddings
+from astraclr.evaluate.embedding_tables import read_embeddings
 from astraclr.folders import locked
 from astraclr.model.embedding import embed
 
@@ -198,6 +198,14 @@ def test_shards_are_classified_in_parts(tmp_path, stars):
     assert [len(pd.read_parquet(f)) for f in part_files(tmp_path / "classes")] == [8, 8, 4]
     assert list(found) == list(wanted) and found["predicted"].tolist() == wanted["predicted"].tolist()
     np.testing.assert_allclose(found["novelty"], wanted["novelty"], rtol=1e-3)
+    shard = tmp_path / "shards" / "part-00001-000.arrow"
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    shard.write_bytes(damaged)
+    catalogue = partitions.catalogue_of(tmp_path / "shards")
+    assert sum(len(p.stars or ()) for p in catalogue.reader.pieces(catalogue.parts[0])) == 8
+    with pytest.raises(ValueError, match=r"part-00001-000.arrow has the SHA-256"):
+        list(catalogue.reader.pieces(catalogue.parts[1]))
 
 
 def test_map_partitions_knows_the_columns_from_an_empty_frame(hats, alone):
@@ -236,7 +244,15 @@ def test_a_killed_worker_loses_nothing_and_changes_no_byte(hats, alone, tmp_path
 def test_damaged_manifests_are_one_line(alone, tmp_path):
     out = shutil.copytree(alone, tmp_path / "copy")
     manifest = json.loads((out / "manifest.json").read_text())
-    for text in ("[]", '{"format": "astraclr.tables"', json.dumps(manifest | {"parts": 3})):
+    first = manifest["parts"][0]
+    for text in (
+        "[]",
+        '{"format": "astraclr.tables"',
+        *(
+            json.dumps(manifest | {"parts": parts})
+            for parts in (3, [3], [first | {"rows": "5"}], manifest["parts"][1:])
+        ),
+    ):
         (out / "manifest.json").write_text(text)
         with pytest.raises(ValueError, match="is not the manifest of a table in parts"):
             read_manifest(out)

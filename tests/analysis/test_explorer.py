@@ -12,8 +12,9 @@ from test_explorer_packing import unpacked
 
 from astraclr.analysis import explorer as module
 from astraclr.analysis.classifier import load_head
-from astraclr.analysis.explorer import DAY, FEWEST, MAGNITUDE, explorer, thinned
+from astraclr.analysis.explorer import FEWEST, explorer
 from astraclr.analysis.latent_space import neighbours
+from astraclr.analysis.packed_curves import DAY, MAGNITUDE, thinned
 from astraclr.data.taxonomy import BAND_COLOURS, COLOURS
 from astraclr.model.checkpoint import load_checkpoint
 from astraclr.model.embedding import embed
@@ -110,6 +111,37 @@ def test_stars_that_make_no_map_are_refused(made, checkpoint):
         explorer(made[:15], checkpoint)
     with pytest.raises(ValueError, match="1 object_ids repeat"):
         explorer(replace(made, object_id=np.array(["a", "a", *made.object_id[2:]])), checkpoint)
+
+
+@pytest.fixture(scope="module")
+def beside(made, checkpoint, tmp_path_factory):
+    """A page of 40 stars, and three that are compared with them, one of these among the 40."""
+    file = tmp_path_factory.mktemp("page") / "beside.html"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "umap_map", lambda x, seed: x[:, :2])
+        file.write_text(explorer(made[:40], checkpoint, foreign=made[39:42]), encoding="utf-8")
+    return file
+
+
+def test_foreign_stars_stand_at_the_mean_place_of_their_neighbours(beside, made, checkpoint):
+    facts, columns = facts_of(beside.read_text()), columns_of(beside.read_text())
+    assert facts["foreign"] == 3 and facts["ids"][40] == f"{made.object_id[39]} (other file)"
+    assert any("approximately, at the mean place of its 10" in note for note in facts["notes"])
+    xy, near = columns["xy"].reshape(-1, 2), columns["neighbours"].reshape(-1, 10)
+    np.testing.assert_allclose(xy[40:], xy[near[40:]].mean(axis=1), atol=1e-6)
+    assert near.max() < 40 and near[40, 0] == 39 and columns["similarity"].reshape(-1, 10)[40, 0] == pytest.approx(1)
+    x = embed(made[:42], checkpoint)
+    np.testing.assert_array_equal(near[:40], neighbours(x[:40], 10)[0])
+    alike = (x[41] @ x[:40].T) / np.linalg.norm(x[:40], axis=1)
+    np.testing.assert_array_equal(near[42], np.argsort(-alike)[:10])
+
+
+def test_too_many_foreign_stars_and_other_bands_are_refused(made, checkpoint, monkeypatch):
+    monkeypatch.setattr(module, "MOST_FOREIGN", 2)
+    with pytest.raises(ValueError, match="3 stars to compare with the map; at most 2: .*`astraclr similar`"):
+        explorer(made[:40], checkpoint, foreign=made[40:43])
+    with pytest.raises(ValueError, match="bands differ"):
+        explorer(made[:40], checkpoint, foreign=replace(made[40:41], bands={"g": 1.0, "r": 2.0, "i": 3.0}))
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
@@ -264,3 +296,19 @@ def test_in_a_frame_the_page_around_it_says_which_theme_is_on(loaded):
     loaded.until("light(theme.bg) < 0.05")
     loaded.run("postMessage({ astraclr: 'theme', theme: 'light' }, '*')")
     loaded.until("light(theme.bg) > 0.9")
+
+
+@needs_browser
+def test_foreign_stars_are_listed_with_their_neighbours(browser, beside, made):
+    browser.errors.clear()
+    browser.open(beside)
+    browser.until("document.documentElement.dataset.ready")
+    assert (state(browser)["drawn"], state(browser)["foreign"]) == ("40", "3")
+    assert browser.run("document.title").startswith("Map of 40 light curves")
+    browser.run("document.querySelectorAll('#others button')[1].click()")
+    browser.until("document.documentElement.dataset.points")
+    near = columns_of(beside.read_text())["neighbours"].reshape(-1, 10)
+    assert state(browser)["kept"] == made.object_id[40]
+    assert state(browser)["neighbours"] == " ".join(made.object_id[near[41]])
+    assert "approximate: not a star of the map" in browser.run("document.getElementById('facts').textContent")
+    assert browser.errors == [] and state(browser)["errors"] == "0"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from astraclr.analysis import explorer as module
-from astraclr.analysis.explorer import DAY, MAGNITUDE, POINTS, legend, packed, thinned
+from astraclr.analysis.explorer import legend
+from astraclr.analysis.packed_curves import DAY, MAGNITUDE, POINTS, packed, thinned
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.taxonomy import COLOURS
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from astraclr.analysis import page_size
-from astraclr.analysis.explorer import explorer, filled, packed, thinned
+from astraclr.analysis.explorer import explorer, filled
+from astraclr.analysis.packed_curves import packed, thinned
 from astraclr.analysis.page_size import MOST_POINTS, MOST_STARS, forecast, megabytes, points_a_star
 from astraclr.model.checkpoint import load_checkpoint
 

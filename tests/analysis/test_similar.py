@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from astraclr.analysis.similar import exact, rows_of, similar, unit
 from astraclr.cli import app
-from astraclr.evaluate.embeddings import Embeddings
+from astraclr.evaluate.embedding_tables import Embeddings
 from astraclr.folders import LOCK, locked
 from astraclr.simulation.simulate import simulate
 

@@ -6,7 +6,7 @@ that is counted in the notes: where one cell was changed, the observations that 
 dropped must add up to those that were there, stars likewise, and all that was not in that cell must be as it was.
 
 Input number k is always the same (`--first k --inputs 1` repeats it), so 10,000 may be tried in slices: with `--out`,
-a slice is added to the counts of those before it.
+a slice is added to the counts of those before it. With `--own`, our own files are mutated instead (`fuzzing_own`).
 """
 
 from __future__ import annotations
@@ -328,9 +328,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
     parser.add_argument("--seconds", type=float, default=np.inf, help="stop before the next input after so long")
     parser.add_argument("--out", type=Path, help="JSON of counts; a slice that follows those in it is added")
+    parser.add_argument("--own", action="store_true", help="shards, checkpoints, tables, indices, HATS, states")
     args = parser.parse_args()
+    import fuzzing_own
+
+    ways = {True: fuzzing_own.tried, False: tried}
     with tempfile.TemporaryDirectory() as name:
-        counts, faults, n = tried(args.first, args.inputs, Path(name), time.monotonic() + args.seconds)
+        counts, faults, n = ways[args.own](args.first, args.inputs, Path(name), time.monotonic() + args.seconds)
     print("\n".join(faults))
     print(f"{n:,} inputs from number {args.first}: {dict(sum(counts.values(), Counter()))}")
     if args.out:
@@ -352,7 +356,7 @@ def write(out: Path, first: int, n: int, counts: dict[str, Counter], faults: lis
     total = sum(counts.values(), Counter())
     result = {
         "benchmark": "fuzz",
-        "command": "python tests/catalogs/fuzzing.py --out benchmarks/results/fuzz.json",
+        "command": "python tests/catalogs/fuzzing.py --out benchmarks/results/fuzz.json, then with --own --first",
         "revision": revision,
         "inputs": first + n,
         "outcomes": {name: total[name] for name in ("read", "refused", *FAULTS)},

@@ -346,7 +346,7 @@ def test_a_local_catalogue_never_leads_elsewhere(hats, tmp_path):
         catalogs.read(folder)
 
 
-@pytest.mark.parametrize("damage", ["properties", "cut", "lost"])
+@pytest.mark.parametrize("damage", ["properties", "cut", "lost", "unlisted"])
 def test_a_damaged_catalogue_is_one_line(hats, tmp_path, damage):
     import shutil
 
@@ -354,6 +354,9 @@ def test_a_damaged_catalogue_is_one_line(hats, tmp_path, damage):
     partition = next(folder.rglob("Npix=*.parquet"))
     if damage == "properties":
         (folder / "hats.properties").write_text("broken")
+    elif damage == "unlisted":
+        lines = (folder / "partition_info.csv").read_text().splitlines()
+        (folder / "partition_info.csv").write_text("\n".join(lines[:-1]) + "\n")
     elif damage == "cut":
         partition.write_bytes(partition.read_bytes()[:200])
     else:

@@ -314,7 +314,18 @@ def test_explore_writes_a_page(made, tmp_path, monkeypatch):
     assert (tmp_path / "e.html").read_text() == "<title>map</title>"
     (((stars, checkpoint, head), how),) = asked
     assert len(stars) == 64 and checkpoint.sha256 == head.checkpoint == load_checkpoint(made / "ck").sha256
-    assert how == {"max_stars": 40, "seed": 42, "progress": True}
+    assert how == {"foreign": None, "max_stars": 40, "seed": 42, "progress": True}
+
+
+def test_explore_marks_the_stars_of_another_file(made, tmp_path, stars, monkeypatch):
+    monkeypatch.setattr("astraclr.analysis.explorer.umap_map", lambda x, seed: x[:, :2])
+    stars[64:67].save(tmp_path / "other.parquet")
+    out = tmp_path / "e.html"
+    how = ("--checkpoint", made / "ck", "--max-stars", 20, "--out", out)
+    result = done("explore", made / "stars.parquet", "--similar-to", tmp_path / "other.parquet", *how)
+    assert result.stdout.startswith("20 stars and 3 of ") and '"foreign":3' in out.read_text()
+    line = refused("explore", made / "stars.parquet", "--similar-to", tmp_path / "none.csv", *how)
+    assert "none.csv does not exist" in line
 
 
 def test_explore_refuses(made, tmp_path):

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from astraclr.evaluate.embeddings import Embeddings, evaluate, labelled, read_embeddings, train_and_test
+from astraclr.evaluate.embedding_tables import Embeddings, read_embeddings
+from astraclr.evaluate.embeddings import evaluate, labelled, train_and_test
 from astraclr.evaluate.metrics import score, with_intervals
 from astraclr.evaluate.probes import linear_probe
 from astraclr.evaluate.splits import split_by_object
@@ -168,3 +171,14 @@ def test_an_id_of_zero_is_an_id(tmp_path):
     table.to_parquet(tmp_path / "e.parquet")
     found = read_embeddings(tmp_path / "e.parquet")
     assert found.object_id.tolist() == ["0", "1"] and found.label.tolist() == ["RR", ""]
+
+
+def test_columns_that_are_there_twice_and_numbers_that_are_not_finite_are_refused(tmp_path):
+    path = tmp_path / "e.parquet"
+    table = pa.table({"object_id": ["a", "b"], "label": ["x", "y"], "embedding": [[1.0, 2.0], [3.0, None]]})
+    pq.write_table(table, path)
+    with pytest.raises(ValueError, match=r"e.parquet: the embedding of star b is not finite, as of 1 stars"):
+        read_embeddings(path)
+    pq.write_table(table.append_column("label", table["label"]), path)
+    with pytest.raises(ValueError, match=r"e.parquet: column label is there more than once"):
+        read_embeddings(path)
