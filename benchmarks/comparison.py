@@ -11,7 +11,7 @@ transform as of ROCKET (random convolutions of the light curve on a grid). --mod
 test stars are also counted in a brighter and a fainter half, and damaged as other surveys would damage them (with
 the probe of the undamaged ones). --real adds folds on real stars of each survey in FOLDER.
 
-Some five CPU minutes with the defaults, most of them for periods; writes benchmarks/results/comparison.json.
+Some two CPU minutes with the defaults, most of them for periods; writes benchmarks/results/comparison.json.
 """
 
 import argparse

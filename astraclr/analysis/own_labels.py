@@ -78,7 +78,7 @@ def checked_labels(lc: LightCurves, column: str = "label") -> tuple[LightCurves,
         )
     pairs = pd.DataFrame({"id": known.object_id, "label": known.label}).drop_duplicates()
     if len(twice := pairs[pairs["id"].duplicated()]):
-        first = str(twice["id"].iloc[0])[:50]
+        first = str(twice["id"].to_numpy()[0])[:50]
         raise ValueError(f"{len(twice):,} objects have several labels (the first is {first!r}): give one each")
     classes, counts = np.unique(pairs["label"].to_numpy(str), return_counts=True)
     if len(classes) < 2:
@@ -231,7 +231,7 @@ def tuned_head(tuned: FineTuned, checkpoint: Checkpoint, parts: Splits, accuracy
     parts : labelled stars
     accuracy : on the test stars
     """
-    first, _, last = tuned.head
+    first, _, last = cast("nn.Sequential", tuned.head)
     mean, spread = (getattr(first, name).double().cpu().numpy() for name in ("mean", "spread"))
     weight, bias = (p.detach().double().cpu().numpy() for p in (last.weight, last.bias))
     coefficients = weight / spread

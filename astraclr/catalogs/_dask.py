@@ -54,14 +54,14 @@ def _local_client(workers: int) -> Iterator[Any]:
     ValueError
         If the processes cannot be started or reached, as on a machine without a loopback network.
     """
-    import dask
+    from dask.config import set as configured
     from distributed import Client, LocalCluster
 
     environment = "distributed.nanny.pre-spawn-environ"
     memory = {f"{environment}.MALLOC_{what}_THRESHOLD_": _KEPT_MEMORY for what in ("TRIM", "MMAP")}
     with ExitStack() as stack:
         try:
-            with _ignored(), warnings.catch_warnings(), dask.config.set(memory):
+            with _ignored(), warnings.catch_warnings(), configured(memory):
                 warnings.filterwarnings("ignore", "Port .* is already in use")  # another port is taken
                 cluster = LocalCluster(
                     n_workers=workers,

@@ -98,8 +98,9 @@ def exported(
 
 def _hypot(x: Any, y: Any) -> Any:
     """``torch.hypot`` in ONNX operators, which torch's exporter does not know."""
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
 
+    op: Any = opset18  # its stubs know no operands of an unknown type
     return op.Sqrt(op.Add(op.Mul(x, x), op.Mul(y, y)))
 
 

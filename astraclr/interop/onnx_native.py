@@ -28,6 +28,7 @@ from astraclr.interop.onnx_graph import exported, metadata_of, write_graph
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.crops import CROPS, crop_tokens, spread_crops
 from astraclr.model.embedding import Fusion, fuse
+from astraclr.model.encoder import Encoder
 from astraclr.model.saved_settings import preset_from_dict, recipe_from_dict
 
 CONTRACT = "astraclr native 1"
@@ -71,7 +72,9 @@ def native_inputs(recipe: Recipe) -> dict[str, tuple[str, str, str, str]]:
 class _Native(nn.Module):
     """The encoder with the inputs of the native contract, in their order."""
 
-    def __init__(self, encoder: nn.Module, recipe: Recipe) -> None:
+    encoder: Encoder
+
+    def __init__(self, encoder: Encoder, recipe: Recipe) -> None:
         super().__init__()
         self.encoder, self.names, self.steps = encoder, list(native_inputs(recipe)), recipe.inputs == "steps"
 

@@ -33,7 +33,7 @@ def given():
 @pytest.fixture(scope="module")
 def tuned(given, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tuned")
-    return folder, tune(*given, folder, QUICK, progress=False)
+    return folder, tune(*given, out=folder, settings=QUICK, progress=False)
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -69,18 +69,18 @@ def test_settings_out_of_range_are_refused(given, tmp_path):
         with pytest.raises(ValueError, match=f"{name} is"):
             replace(QUICK, **{name: value})
     with pytest.raises(ValueError, match="layers 3 must lie in 0 to 2"):
-        tune(*given, tmp_path / "new", replace(QUICK, layers=3))
+        tune(*given, out=tmp_path / "new", settings=replace(QUICK, layers=3))
     assert not (tmp_path / "new").exists()
 
 
 def test_folders_of_others_are_left_alone(given, tuned, tmp_path):
     with pytest.raises(ValueError, match=r"other settings or stars \(seed 0, now 1\)"):
-        tune(*given, tuned[0], replace(QUICK, seed=1))
+        tune(*given, out=tuned[0], settings=replace(QUICK, seed=1))
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds files that this command did not write .mine.txt."):
-        tune(*given, tmp_path, QUICK)
+        tune(*given, out=tmp_path, settings=QUICK)
     with locked(tmp_path / "busy"), pytest.raises(ValueError, match="is being written by process"):
-        tune(*given, tmp_path / "busy", QUICK)
+        tune(*given, out=tmp_path / "busy", settings=QUICK)
 
 
 # --- what it writes ---------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def test_frozen_layers_stay_and_the_given_encoder_is_left_as_it_is(given, tuned)
 
 def test_a_finished_run_is_returned_at_once(given, tuned, monkeypatch):
     monkeypatch.setattr(own_labels, "TuningRun", lambda *_: pytest.fail("trained again"))
-    assert tune(*given, tuned[0], QUICK, progress=False) == tuned[1]
+    assert tune(*given, out=tuned[0], settings=QUICK, progress=False) == tuned[1]
 
 
 def test_a_run_that_stopped_goes_on_also_from_the_previous_state(given, tuned, tmp_path, monkeypatch):
@@ -147,13 +147,13 @@ def test_a_run_that_stopped_goes_on_also_from_the_previous_state(given, tuned, t
 
     monkeypatch.setattr(TuningRun, "save", dies)
     with pytest.raises(KeyboardInterrupt):
-        tune(*given, tmp_path, QUICK, progress=False)
+        tune(*given, out=tmp_path, settings=QUICK, progress=False)
     monkeypatch.undo()
     assert (tmp_path / PREVIOUS).exists() and not (tmp_path / "config.json").exists()
     whole = (tmp_path / STATE).read_bytes()
     (tmp_path / STATE).write_bytes(whole[:-9])
     with pytest.warns(UserWarning, match="is damaged .*going on from state-previous.safetensors, of pass 0"):
-        tune(*given, tmp_path, QUICK, progress=False)
+        tune(*given, out=tmp_path, settings=QUICK, progress=False)
     for path in tuned[0].iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in tuned[0].iterdir())

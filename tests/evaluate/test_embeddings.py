@@ -177,7 +177,7 @@ def test_columns_that_are_there_twice_and_numbers_that_are_not_finite_are_refuse
     path = tmp_path / "e.parquet"
     table = pa.table({"object_id": ["a", "b"], "label": ["x", "y"], "embedding": [[1.0, 2.0], [3.0, None]]})
     pq.write_table(table, path)
-    with pytest.raises(ValueError, match=r"e.parquet: the embedding of star b is not finite, as of 1 stars"):
+    with pytest.raises(ValueError, match=r"e.parquet: 1 of 2 embeddings hold NaN or infinity, the first of star b"):
         read_embeddings(path)
     pq.write_table(table.append_column("label", table["label"]), path)
     with pytest.raises(ValueError, match=r"e.parquet: column label is there more than once"):

@@ -1,5 +1,7 @@
 """Our encoder under the calls of other packages, and their models under ours."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,7 +67,7 @@ def test_unusable_columns_are_refused(tiny, stars):
 class Fluxes:
     """A model of light_curve.embed's kind, of fluxes in two windows."""
 
-    def __call__(self, time, flux, flux_err, band=None):
+    def __call__(self, time, flux, flux_err, band: Any = None):
         assert len(time) == len(band) and np.all(np.diff(time) >= 0)
         return np.stack([[[np.log10(flux).mean(), (flux_err / flux).mean()]]] * 2, axis=1)
 
