@@ -215,7 +215,7 @@ def _column(names: Mapping[str, list[Column]], also: Iterable[str]) -> Column | 
 
 
 def _hint(missing: Iterable[str], names: Mapping[str, list[Column]]) -> str:
-    plain = {_plain(name): name for name in reversed(names)}
+    plain = {_plain(name): name for name in reversed(list(names))}
     like = {role: plain[n] for role in missing for n in (role, *_LIKE.get(role, "").split()) if n in plain}
     renames = ", ".join(f"{name} to {role}" for role, name in like.items())
     fluxes = "zero_point" in missing or ("mag" in missing and any("flux" in name for name in plain))

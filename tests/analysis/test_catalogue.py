@@ -221,7 +221,7 @@ def test_damaged_manifests_are_one_line(alone, tmp_path):
     for text in (
         "[]",
         '{"format": "astraclr.tables"',
-        *(json.dumps(manifest | {"parts": parts}) for parts in (3, [3], [first | {"rows": "5"}], manifest["parts"][1:])),
+        *(json.dumps(manifest | {"parts": p}) for p in (3, [3], [first | {"rows": "5"}], manifest["parts"][1:])),
     ):
         (out / "manifest.json").write_text(text)
         with pytest.raises(ValueError, match="is not the manifest of a table in parts"):

@@ -125,12 +125,12 @@ def _read_index(folder: Path) -> Facts:
 
 
 def _make_hats(folder: Path) -> None:
-    import lsdb
+    from lsdb.loaders.dataframe.from_dataframe import from_dataframe
 
     lc = stars()
     frame = lc.to_nested()
     frame["ra"], frame["dec"] = np.linspace(5, 80, len(lc)), 10.0
-    made = lsdb.from_dataframe(frame, margin_threshold=None)
+    made = from_dataframe(frame, margin_threshold=None)
     made.write_catalog(folder / "hats", catalog_name="synthetic", progress_bar=False)
 
 
@@ -149,8 +149,7 @@ def _make_states(folder: Path) -> None:
     _STATES.add(_fields(run)[0])
     run.begin()
     for step in (1, 2):
-        loss = sum(p.square().sum() for p in run.encoder.parameters())
-        loss.backward()
+        torch.stack([p.square().sum() for p in run.encoder.parameters()]).sum().backward()
         run.optimiser.step()
         run.note({"step": step, "loss": 5.0 - step, "val_loss": 4.0 - step}, seconds=0.5, n_stars=8)
         run.save()
