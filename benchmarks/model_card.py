@@ -37,7 +37,8 @@ def model_card(checkpoint: Checkpoint, found: Mapping[str, Any]) -> str:
         f"| encoder | {preset.n_layers} layers, width {preset.d_model}, {preset.n_heads} heads, {n_weights:,} numbers; "
         f"windows of {windows} |",
         f"| trained on | simulated stars, no labels: {for_markdown(checkpoint.data)} |",
-        f"| trained for | {_training(len(checkpoint.history), preset.batch_size, found.get('training', {}))} |",
+        f"| trained for | {_training(len(checkpoint.history), preset.batch_size, found.get('training', {}))}"
+        f"{_precision(checkpoint)} |",
         f"| weights | SHA-256 {code_span(checkpoint.sha256)} |",
         f"| made by | {code_span(made['command'])}, revision {for_markdown(made['revision'])}, "
         f"Python {for_markdown(made['python'])}, torch {for_markdown(made['torch'])} |",
@@ -122,6 +123,13 @@ def _real(found: Mapping[str, Any]) -> list[str]:
             f"{value('accuracy_flagged')} of those with one, a difference of {value('flag_difference')}."
         )
     return ["", text]
+
+
+def _precision(checkpoint: Checkpoint) -> str:
+    """What the history says of matrix products in bfloat16."""
+    history = checkpoint.history
+    rounded = sum(history["bfloat16"] == 1) if "bfloat16" in history else 0
+    return f", {rounded:,} of these steps in bfloat16" if rounded else ""
 
 
 def _training(steps: int, batch_size: int, spent: Mapping[str, Any]) -> str:

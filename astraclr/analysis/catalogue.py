@@ -19,6 +19,7 @@ from astraclr.config import ZTF_BANDS
 from astraclr.data.table_parts import TableParts
 from astraclr.files import existing, replacing, sha256, shipped_file
 from astraclr.model.checkpoint import load_checkpoint
+from astraclr.model.device import Precision, uses_bfloat16
 from astraclr.model.embedding import Fusion
 
 
@@ -35,6 +36,7 @@ def embed_catalogue(
     drop_unknown_bands: bool = False,
     drop_repeated: bool = False,
     progress: bool = False,
+    precision: Precision = "float32",
 ) -> dict[str, Any]:
     """Embed a catalogue of any size, a partition at a time, and write a table in parts.
 
@@ -54,6 +56,7 @@ def embed_catalogue(
     threads : of torch in each worker
     bands, drop_unknown_bands, drop_repeated : as in `catalogs.read`, for HATS
     progress : show a bar, with stars a second
+    precision : as in `model.embedding.embed`
 
     Returns
     -------
@@ -71,8 +74,11 @@ def embed_catalogue(
     """
     if fusion not in ("mean", "concat"):
         raise ValueError(f"no fusion {fusion!r}; choose mean or concat")
+    if client is None:
+        uses_bfloat16(precision, "cpu")  # refused before work starts
     options = {"bands": dict(bands), "drop_unknown_bands": drop_unknown_bands, "drop_repeated": drop_repeated}
-    return _run(source, Path(out), str(checkpoint), None, fusion, options, (workers, client, threads, progress))
+    made = (fusion, precision)
+    return _run(source, Path(out), str(checkpoint), None, made, options, (workers, client, threads, progress))
 
 
 def predict_catalogue(
@@ -104,7 +110,9 @@ def predict_catalogue(
     """
     options = {"bands": dict(bands), "drop_unknown_bands": drop_unknown_bands, "drop_repeated": drop_repeated}
     head = Path(head) if head is not None else _folder_of(str(checkpoint)) / HEAD
-    return _run(source, Path(out), str(checkpoint), head, None, options, (workers, client, threads, progress))
+    return _run(
+        source, Path(out), str(checkpoint), head, (None, "float32"), options, (workers, client, threads, progress)
+    )
 
 
 def _run(
@@ -112,11 +120,11 @@ def _run(
     out: Path,
     checkpoint: str,
     head: Path | None,
-    fusion: Fusion | None,
+    made: tuple[Fusion | None, Precision],
     options: dict[str, Any],
     how: tuple[int, Any, int, bool],
 ) -> dict[str, Any]:
-    workers, client, threads, progress = how
+    (fusion, precision), (workers, client, threads, progress) = made, how
     if workers < 1:
         raise ValueError(f"workers is {workers}; give at least 1")
     encoder = load_checkpoint(checkpoint)
@@ -127,6 +135,7 @@ def _run(
         "source": catalogue.facts,
         "checkpoint": encoder.sha256,
         **({"head": sha256(head)} if head is not None else {"fusion": fusion}),
+        **({} if precision == "float32" else {"precision": precision}),
         **options,
     }
     names = [f"{part.name}.parquet" for part in catalogue.parts]
@@ -136,7 +145,7 @@ def _run(
 
         return read_manifest(out) | {"peak_mb": 0.0, "written": 0}
     _copy_encoder(_folder_of(checkpoint), head, out / "encoder")
-    job = Job(str(out.absolute()), encoder.sha256, table.key, fusion, threads)
+    job = Job(str(out.absolute()), encoder.sha256, table.key, fusion, threads, precision)
     left = set(table.left)
     calls = [(job, catalogue.reader, part) for part, name in zip(catalogue.parts, names, strict=True) if name in left]
     peak, written, before = 0.0, 0, sum(facts["read"] for facts in table.done.values())

@@ -25,6 +25,7 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.data.names import identifiers
 from astraclr.data.table_parts import write_part
 from astraclr.model.checkpoint import Checkpoint, load_checkpoint
+from astraclr.model.device import Precision
 from astraclr.model.embedding import Fusion, embedding_table
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Job:
     key : of the run, see `table_parts.run_key`
     fusion : of embeddings; None for predictions
     threads : of torch in a worker
+    precision : of embeddings, as in `model.embedding.embed`
     """
 
     out: str
@@ -51,6 +53,7 @@ class Job:
     key: str
     fusion: Fusion | None
     threads: int = 1
+    precision: Precision = "float32"
 
 
 def do_part(job: Job, reader: HatsReader | ShardReader, part: Part) -> dict[str, Any]:
@@ -92,7 +95,7 @@ def _maker(job: Job) -> Callable[[LightCurves], pd.DataFrame]:
     checkpoint, head = _loaded(str(folder), job.checkpoint, job.fusion is None)
     if head is not None:
         return lambda stars: prediction_table(stars, checkpoint, head)
-    return lambda stars: fused_table(stars, checkpoint, job.fusion or "mean")
+    return lambda stars: fused_table(stars, checkpoint, job.fusion or "mean", precision=job.precision)
 
 
 @lru_cache(maxsize=1)
@@ -172,9 +175,15 @@ def embed_partition(
 
 
 def fused_table(
-    lc: LightCurves, checkpoint: Checkpoint, fusion: Fusion = "mean", progress: bool = False
+    lc: LightCurves,
+    checkpoint: Checkpoint,
+    fusion: Fusion = "mean",
+    progress: bool = False,
+    precision: Precision = "float32",
 ) -> pd.DataFrame:
     """The table of `embedding_table` with the column ``fusion``, as `astraclr embed` writes it.
+
+    Where it was computed in bfloat16, a column ``precision`` says so.
 
     Examples
     --------
@@ -183,8 +192,10 @@ def fused_table(
     >>> list(fused_table(simulate(2, seed=0), load_checkpoint("tiny")))[-2:]
     ['fusion', 'embedding']
     """
-    table = embedding_table(lc, checkpoint, fusion=fusion, progress=progress)
+    table = embedding_table(lc, checkpoint, fusion=fusion, progress=progress, precision=precision)
     table.insert(len(table.columns) - 1, "fusion", fusion)
+    if precision == "bfloat16":
+        table.insert(len(table.columns) - 1, "precision", precision)
     return table
 
 

@@ -44,3 +44,11 @@ CheckpointName = Annotated[
 ]
 Label = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the light curves that holds their labels.")]
 Preset = Annotated[str, typer.Option(help="Size of the run: tiny, laptop, gpu or paper.")]
+PrecisionName = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="Of matrix products: float32 or bfloat16, which is faster where the processor or GPU multiplies it in "
+        "hardware and refused elsewhere; auto takes it on a GPU.",
+    ),
+]

@@ -15,6 +15,7 @@ from astraclr.cli._options import (
     DropRepeated,
     DropUnknown,
     File,
+    PrecisionName,
     Preset,
     Seed,
     Threads,
@@ -62,6 +63,7 @@ def pretrain(
     save_every: _SaveEvery = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard scalars.")] = False,
     compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile; for long runs on a GPU.")] = False,
+    precision: PrecisionName = "auto",
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
@@ -80,7 +82,7 @@ def pretrain(
         term.check_apart(out, file)
     from astraclr import config
 
-    size, method = config.preset(preset), config.recipe(recipe)
+    size, method, exact = config.preset(preset), config.recipe(recipe), parsing.precision(precision)
     with term.stoppable(lambda: _saved(out)):
         from astraclr.simulation.samples import training_stars
         from astraclr.train.distributed import first_rank
@@ -103,6 +105,7 @@ def pretrain(
             save_every=save_every,
             tensorboard=tensorboard,
             compile=compile,
+            precision=exact,
         )
     if not first_rank():
         return
@@ -134,6 +137,7 @@ def embed(
     workers: catalogues.Workers = None,
     scheduler: catalogues.Scheduler = None,
     threads: Threads = 1,
+    precision: PrecisionName = "float32",
     band: Band = None,
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
@@ -153,10 +157,12 @@ def embed(
     parsing.parse_bands(band)
     if fusion not in ("mean", "concat"):
         raise ValueError(f"no fusion {fusion!r}; choose mean or concat")
+    exact = parsing.precision(precision)
     if in_parts:
         from astraclr.analysis.catalogue import embed_catalogue
 
         how = {"checkpoint": str(inputs.find_checkpoint(checkpoint)[1]), "fusion": fusion, "threads": threads}
+        how["precision"] = exact
         read = (band, drop_unknown_bands, drop_repeated)
         catalogues.run(embed_catalogue, (file, out), (workers, scheduler), read, how)
         return
@@ -165,7 +171,7 @@ def embed(
     term.use_threads(threads)
     encoder, _ = inputs.find_checkpoint(checkpoint)
     stars = inputs.read_stars(file, band, drop_unknown_bands, drop_repeated)
-    table = fused_table(stars, encoder, fusion, progress=True)
+    table = fused_table(stars, encoder, fusion, progress=True, precision=exact)
     term.write_table(table, out)
     lacking = sum(table["missing_bands"] != "")
     term.tell(f"{len(table):,} stars embedded with {encoder.name}, {lacking:,} of them lack a band: {out}")

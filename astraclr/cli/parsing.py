@@ -1,11 +1,15 @@
-"""Parse the values of --band, --cut and --near, and refuse what is malformed."""
+"""Parse the values of --band, --cut, --near and --precision, and refuse what is malformed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 from astraclr.config import RUBIN_BANDS
+
+if TYPE_CHECKING:
+    from astraclr.model.device import Precision
 
 ANGSTROM_RANGE = (1_000.0, 100_000.0)
 """Wavelengths from ultraviolet to mid-infrared; one outside was probably given in nanometres or micrometres."""
@@ -95,3 +99,21 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def precision(text: str) -> Precision:
+    """Return the value of --precision as it is.
+
+    Raises
+    ------
+    ValueError
+        For another word.
+
+    Examples
+    --------
+    >>> precision("float32")
+    'float32'
+    """
+    if text not in ("auto", "float32", "bfloat16"):
+        raise ValueError(f"--precision {text!r}: choose auto, float32 or bfloat16")
+    return cast("Precision", text)

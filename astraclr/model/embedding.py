@@ -17,7 +17,7 @@ from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import prepare
 from astraclr.model.checkpoint import Checkpoint
 from astraclr.model.crops import CROPS, crop_tokens, spread_crops, window_lengths
-from astraclr.model.device import own_device
+from astraclr.model.device import Precision, matrix_products, own_device, uses_bfloat16
 from astraclr.model.encoder import Encoder
 
 Fusion = Literal["mean", "concat"]
@@ -63,6 +63,7 @@ def embed(
     batch_size: int | None = None,
     device: str | None = None,
     progress: bool = False,
+    precision: Precision = "float32",
 ) -> np.ndarray:
     """Embed light curves: each becomes one vector.
 
@@ -77,6 +78,8 @@ def embed(
     batch_size : stars at once; by default 1024 on a GPU, and on a CPU 64 or, for large encoders, what fits its cache
     device : "cpu" or "cuda"; the fastest there is by default
     progress : show a progress bar
+    precision : of matrix products: "float32", or "bfloat16", faster on a device that multiplies it in hardware, with
+        embeddings that differ by a few per cent of their spread
 
     Returns
     -------
@@ -85,7 +88,8 @@ def embed(
     Raises
     ------
     ValueError
-        For fewer than one window, another `fusion`, a star without observations, or an embedding that is not finite.
+        For fewer than one window, another `fusion`, a star without observations, an embedding that is not finite, or
+        bfloat16 where it would be emulated.
 
     Examples
     --------
@@ -96,6 +100,7 @@ def embed(
     """
     crops = spread_crops(windows)
     device = device or own_device()
+    mixed = uses_bfloat16(precision, device)
     data = prepare(lc, device)
     longest = np.array(window_lengths(lc.bands, checkpoint.preset))
     if batch_size is None:
@@ -107,13 +112,13 @@ def embed(
     width = checkpoint.encoder.config.d_embedding * (1 if fusion == "mean" else windows)
     out = np.empty((len(lc), width), np.float32)
     bar = tqdm(total=len(lc), desc="embedding", unit="star", disable=not progress)
-    with bar, evaluating(checkpoint.encoder, device) as encoder:
+    with bar, evaluating(checkpoint.encoder, device) as encoder, matrix_products(device, mixed):
         for first in range(0, len(lc), batch_size):
             rows = order[first : first + batch_size]
             stars = torch.as_tensor(rows, device=device)
             distinct = crops if several[rows].any() else crops[:1]
             parts = [encoder(crop_tokens(data, stars, checkpoint.preset, c, checkpoint.recipe)) for c in distinct]
-            out[rows] = fuse(torch.stack(parts).expand(windows, -1, -1), fusion).float().cpu().numpy()
+            out[rows] = fuse(torch.stack(parts).float().expand(windows, -1, -1), fusion).cpu().numpy()
             bar.update(len(rows))
     if (odd := np.flatnonzero(~np.isfinite(out).all(axis=1))).size:
         named = ", ".join(str(name)[:50] for name in lc.object_id[odd[:3]])

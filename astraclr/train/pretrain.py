@@ -23,7 +23,7 @@ from astraclr.data.splits import split
 from astraclr.data.tokens import Tokens
 from astraclr.folders import locked
 from astraclr.model.checkpoint import Checkpoint
-from astraclr.model.device import own_device
+from astraclr.model.device import Precision, own_device, uses_bfloat16
 from astraclr.model.encoder import new_encoder
 from astraclr.train.counter_rng import Draws
 from astraclr.train.distributed import joined, shared
@@ -52,12 +52,12 @@ def pretrain(
     save_every: int | None = None,
     tensorboard: bool = False,
     compile: bool = False,
+    precision: Precision = "auto",
 ) -> Checkpoint:
     """Train an encoder on light curves, without labels.
 
-    On a GPU that computes in bfloat16 the encoder does; losses and weights stay in float32. Started by ``torchrun``,
-    each process takes an equal share of every batch, and the first one writes: the steps are those of one process to
-    rounding, except that each process draws the drop-out of its own share.
+    Started by ``torchrun``, each process takes an equal share of every batch, and the first one writes: the steps are
+    those of one process to rounding, except that each process draws the drop-out of its own share.
 
     Parameters
     ----------
@@ -76,6 +76,9 @@ def pretrain(
     tensorboard : also write scalars into the folder ``tensorboard`` of `out`
     compile : let torch.compile translate the encoder: a minute or more at the start, then faster steps on a GPU; it
         rounds, and draws drop-out, in its own way
+    precision : of matrix products in the encoder: "float32", "bfloat16" (about twice as fast for large encoders on a
+        CPU with AMX), or "auto": bfloat16 on a GPU that multiplies it in hardware. Losses and weights stay in float32.
+        Steps in bfloat16 have a 1 in the column ``bfloat16`` of history and log
 
     Returns
     -------
@@ -85,10 +88,10 @@ def pretrain(
     Raises
     ------
     ValueError
-        For too few stars, a batch that ranks cannot share, or a folder that holds a run with other settings or stars,
-        only damaged states, or files of others, that another process writes, or that cannot be written. For damaged
-        shards: they are read once and compared with their hashes. If a loss or the weights become infinite or NaN:
-        the last state that was finite stays in the folder.
+        For too few stars, a batch that ranks cannot share, bfloat16 where it would be emulated, or a folder that holds
+        a run with other settings or stars, only damaged states, or files of others, that another process writes, or
+        that cannot be written. For damaged shards: they are read once and compared with their hashes. If a loss or the
+        weights become infinite or NaN: the last state that was finite stays in the folder.
     OSError
         For a disk that is full from the start; later, states that cannot be written are skipped with a warning.
 
@@ -103,13 +106,14 @@ def pretrain(
     preset = preset if steps is None else replace(preset, steps=steps)
     _check(len(lc), preset, save_every, tensorboard and out is None)
     device = device or own_device()
+    mixed = uses_bfloat16(precision, device)
     source = InMemory(lc, device) if isinstance(lc, LightCurves) else lc
     folder = None if out is None else Path(out)
     with joined(device) as ranks, locked(folder if ranks.rank == 0 else None):
         preset = shared(preset, recipe, min(preset.batch_size, len(split(len(source))[0])), ranks)
         before = None if folder is None else finished(folder, preset, recipe, seed, source.fingerprint)
         encoder = new_encoder(preset, recipe, seed, len(source.bands)).to(device).train()
-        training = Training(encoder, preset, recipe, ranks, mixed_precision_pays(device))
+        training = Training(encoder, preset, recipe, ranks, mixed)
         optimiser = new_optimiser(encoder, recipe, device)
         run = Run(training, optimiser, seed, source.fingerprint, folder, save_every=save_every, tensorboard=tensorboard)
         ranks.check_agreement(f"{run.settings} {run.done} {before is None}", device)
@@ -156,6 +160,7 @@ def _train(run: Run, stars: _Stars, progress: bool) -> None:
             torch.manual_seed(run.seed * 1_000_003 + step + ranks.rank * _DROPOUT_APART)
             views, truth = stars.of_step(step)
             record = {"step": step + 1, **update(training, run.optimiser, views, step, truth).record()}
+            record |= {"bfloat16": 1.0} if training.mixed else {}
             seconds = time.perf_counter() - began
             if (step + 1) % preset.evaluate_every == 0 or step + 1 == preset.steps:
                 seed = 0 if training.recipe.fixed_validation else step
@@ -209,17 +214,6 @@ def views_of(
     """Views of the stars of a source with these numbers; a star's random numbers are its own, whatever the batch."""
     data, keys = source.prepared(rows, device), torch.as_tensor(rows, device=device)
     return make_views(data, torch.arange(len(rows), device=device), training.preset, training.recipe, draws, keys)
-
-
-def mixed_precision_pays(device: torch.device | str) -> bool:
-    """Whether a device multiplies bfloat16 matrices in hardware.
-
-    Examples
-    --------
-    >>> mixed_precision_pays("cpu")
-    False
-    """
-    return torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _cuda_devices(device: str) -> list[int]:

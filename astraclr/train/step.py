@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from astraclr.config import Preset, Recipe
 from astraclr.data.tokens import Prepared, Tokens
+from astraclr.model.device import matrix_products
 from astraclr.model.encoder import Encoder
 from astraclr.model.view_heads import Heads, heads, read_by_heads
 from astraclr.train.counter_rng import VALIDATION, Draws
@@ -207,7 +208,7 @@ def _terms_of_replica(
 ) -> tuple[int, list[Term]]:
     """Number of stars whose vectors are compared with one another, and the losses of these stars."""
     recipe, ranks = training.recipe, training.ranks
-    with torch.autocast(rows.device.type, torch.bfloat16, enabled=training.mixed):
+    with matrix_products(rows.device, training.mixed):
         found = heads(training.encoder, [view.rows(rows) for view in views])
     together = ranks if recipe.negatives == "gathered" else ALONE
     known = None if truth is None else truth[rows]
@@ -276,7 +277,7 @@ def validate(
 def _measured(training: Training, views: list[Tokens], truth: Tensor | None) -> Tensor:
     """(n_names,) the numbers of `validate` for one batch."""
     encoder = training.encoder
-    with torch.autocast(views[0].mag.device.type, torch.bfloat16, enabled=training.mixed):
+    with matrix_products(views[0].mag.device, training.mixed):
         pooled = torch.stack([encoder(view) for view in views])
         found = read_by_heads(encoder, pooled)
     z, terms = found.projected, loss_terms(training, found, truth)

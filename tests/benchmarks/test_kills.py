@@ -58,7 +58,7 @@ def killed(tmp_path, kills: int, moment: float, *words: str, once: tuple[str, ..
 
 def test_a_file_that_appears_whole_is_never_half(tmp_path):
     found = killed(tmp_path, 2, 0.3, WRITES, "OUT/file", "whole", once=("file",))
-    assert found.faults == [] and (found.kills, found.while_writing, found.runs) == (2, 2, 1)
+    assert found.faults == [] and (found.kills, found.while_writing) == (2, 2) and found.runs >= 1
     assert found.parts_left == 2, "a killed process cannot take its part away"
 
 

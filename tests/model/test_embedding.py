@@ -163,3 +163,12 @@ def test_embedding_leaves_the_encoder_as_it_was(stars):
     with pytest.raises(ValueError, match="no fusion"):
         embed(stars[:4], replace(checkpoint, encoder=encoder.train()), fusion=cast(Any, "sum"))
     assert encoder.training
+
+
+def test_bfloat16_changes_embeddings_by_little_and_is_refused_where_it_is_emulated(stars, checkpoint, monkeypatch):
+    monkeypatch.setattr("astraclr.model.device.multiplies_bfloat16", lambda _: True)
+    exact, rounded = (embed(stars, checkpoint, device="cpu", precision=p) for p in ("float32", "bfloat16"))
+    assert rounded.dtype == np.float32 and 0 < np.abs(rounded - exact).max() < 0.2 * exact.std()
+    monkeypatch.setattr("astraclr.model.device.multiplies_bfloat16", lambda _: False)
+    with pytest.raises(ValueError, match="bfloat16: the cpu of this machine would emulate it"):
+        embed(stars, checkpoint, device="cpu", precision="bfloat16")

@@ -13,7 +13,7 @@ from astraclr.model.checkpoint import load_checkpoint
 from astraclr.model.encoder import new_encoder
 from astraclr.train.counter_rng import Draws
 from astraclr.train.losses import nt_xent
-from astraclr.train.pretrain import mixed_precision_pays, pretrain
+from astraclr.train.pretrain import pretrain
 from astraclr.train.step import Training, update
 from astraclr.train.views import make_views
 
@@ -109,11 +109,26 @@ def test_a_damaged_state_is_named(stars, tmp_path):
 
 
 def test_a_cpu_computes_in_float32(stars, monkeypatch):
-    assert not mixed_precision_pays("cpu")
     monkeypatch.setattr("astraclr.train.pretrain.update", lambda *a: mixed.append(a[0].mixed) or update(*a))
     mixed = []
     pretrain(stars, SMALL, steps=1, progress=False)
     assert mixed == [False]
+
+
+def test_steps_in_bfloat16_are_told(stars, monkeypatch, tmp_path):
+    monkeypatch.setattr("astraclr.model.device.multiplies_bfloat16", lambda _: True)
+    rounded = pretrain(stars, SMALL, steps=2, progress=False, precision="bfloat16", out=tmp_path / "run")
+    exact = pretrain(stars, SMALL, steps=2, progress=False, precision="float32")
+    assert rounded.history["bfloat16"].tolist() == [1, 1] and "bfloat16" not in exact.history
+    assert '"bfloat16": 1.0' in (tmp_path / "run" / "log.jsonl").read_text()
+    assert 0 < abs(rounded.history["loss"].iloc[-1] - exact.history["loss"].iloc[-1]) < 0.05
+    assert all(p.dtype == torch.float32 for p in rounded.encoder.parameters())
+
+
+def test_emulated_bfloat16_is_refused(stars, monkeypatch):
+    monkeypatch.setattr("astraclr.model.device.multiplies_bfloat16", lambda _: False)
+    with pytest.raises(ValueError, match="precision bfloat16: the cpu of this machine would emulate it.*float32"):
+        pretrain(stars, SMALL, steps=1, progress=False, precision="bfloat16")
 
 
 def test_in_mixed_precision_only_the_encoder_is_rounded(stars, monkeypatch):
