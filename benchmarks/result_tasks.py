@@ -269,7 +269,6 @@ TASKS: tuple[Task, ...] = (
         " --stars 20000 --rows 2000 --vectors 200000",
         EMBED,
         needs=encoder("laptop"),
-        settings=of("laptop", "recommended"),
     ),
     measured("gpu", settings=of("paper", "gpu", "laptop", "corrected"), requires="cuda"),
 )

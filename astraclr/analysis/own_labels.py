@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -231,7 +231,7 @@ def tuned_head(tuned: FineTuned, checkpoint: Checkpoint, parts: Splits, accuracy
     parts : labelled stars
     accuracy : on the test stars
     """
-    first, _, last = cast("nn.Sequential", tuned.head)
+    first, _, last = cast("Any", tuned.head)
     mean, spread = (getattr(first, name).double().cpu().numpy() for name in ("mean", "spread"))
     weight, bias = (p.detach().double().cpu().numpy() for p in (last.weight, last.bias))
     coefficients = weight / spread

@@ -149,8 +149,7 @@ def _make_states(folder: Path) -> None:
     _STATES.add(_fields(run)[0])
     run.begin()
     for step in (1, 2):
-        loss = torch.stack([p.square().sum() for p in run.encoder.parameters()]).sum()
-        loss.backward()
+        torch.stack([p.square().sum() for p in run.encoder.parameters()]).sum().backward()
         run.optimiser.step()
         run.note({"step": step, "loss": 5.0 - step, "val_loss": 4.0 - step}, seconds=0.5, n_stars=8)
         run.save()

@@ -219,11 +219,8 @@ def test_a_ragged_row_that_is_not_utf_8_makes_no_noise(tmp_path, capfd):
 
 
 def test_rows_of_arrays_keep_masks_and_foreign_bytes():
-    rows = {
-        "object_id": ["a"],
-        "mjd": [MJD.astype(">f8")],
-        "mag": [np.ma.masked_where(np.arange(N) == 0, np.full(N, 16.0))],
-    }
+    mag = np.ma.masked_where(np.arange(N) == 0, np.full(N, 16.0))
+    rows = {"object_id": ["a"], "mjd": [MJD.astype(">f8")], "mag": [mag]}
     rows |= {"magerr": [tuple([0.1] * N)], "band": [["g"] * N]}
     assert LightCurves.from_rows(pd.DataFrame(rows)).notes == {"dropped: value not finite": 1}
     square = {c: np.stack([tidy()[c].to_numpy()] * 2) for c in ("mjd", "mag", "magerr")}
