@@ -69,9 +69,10 @@ def discover(
 ) -> None:
     """Search for oddities with your answers.
 
-    A forest ranks the stars, you say yes or no to those on top, and it ranks again. A new search writes into DIR a ranked list of all stars (ranking.csv) and a page (discover.html) that shows the
-    strangest, one light curve at a time, and saves your answers as a file. With that file and DIR the command ranks
-    again. Answers add up over rounds, and the folder keeps them (answers.csv).
+    A forest ranks the stars, you say yes or no to those on top, and it ranks again. A new search writes into DIR a
+    ranked list of all stars (ranking.csv) and a page (discover.html) that shows the strangest, one light curve at a
+    time, and saves your answers as a file. With that file and DIR the command ranks again. Answers add up over rounds,
+    and the folder keeps them (answers.csv).
 
     Example: astraclr discover stars.parquet --out search
     With your answers: astraclr discover search --answers answers.csv
