@@ -67,11 +67,12 @@ def discover(
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
 ) -> None:
-    """Search for oddities: a forest ranks the stars, you say yes or no to those on top, and it ranks again.
+    """Search for oddities with your answers.
 
-    A new search writes into DIR a ranked list of all stars (ranking.csv) and a page (discover.html) that shows the
-    strangest, one light curve at a time, and saves your answers as a file. With that file and DIR the command ranks
-    again. Answers add up over rounds, and the folder keeps them (answers.csv).
+    A forest ranks the stars, you say yes or no to those on top, and it ranks again. A new search writes into DIR a
+    ranked list of all stars (ranking.csv) and a page (discover.html) that shows the strangest, one light curve at a
+    time, and saves your answers as a file. With that file and DIR the command ranks again. Answers add up over rounds,
+    and the folder keeps them (answers.csv).
 
     Example: astraclr discover stars.parquet --out search
     With your answers: astraclr discover search --answers answers.csv

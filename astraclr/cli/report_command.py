@@ -32,11 +32,11 @@ def report(
     drop_unknown_bands: DropUnknown = False,
     drop_repeated: DropRepeated = False,
 ) -> None:
-    """Write a report on your stars as one HTML page: the page to send to a colleague.
+    """Write a report on your stars as one HTML page.
 
-    It says what was read and dropped, and shows cadence and errors, the map of the embeddings, classes with flags, the
-    strangest stars, nearest neighbours, and what the encoder was trained on. OUT contains light curves of a few stars:
-    do not pass it on if they are private.
+    It is the page to send to a colleague: it says what was read and dropped, and shows cadence and errors, the map of
+    the embeddings, classes with flags, the strangest stars, nearest neighbours, and what the encoder was trained on.
+    OUT contains light curves of a few stars: do not pass it on if they are private.
 
     Example: astraclr report stars.parquet --out report.html
     """

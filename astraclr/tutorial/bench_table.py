@@ -85,11 +85,11 @@ def discovery_table(committed: Mapping[str, Any]) -> pd.DataFrame:
     -------
     DataFrame
         Index ``search`` and ``ranked by``; a column for each of `SEARCHES`. A cell holds the means over seeds among the
-        first stars, as few as 30 and as many as 100, then the interval of the latter where there are several seeds.
+        first 30 and the first 100 stars, then the interval of the latter; of fewer than three seeds, each one's number.
 
     Examples
     --------
-    >>> cell = {"30": {"mean": 2.0}, "100": {"mean": 5.5, "low": 4.1, "high": 6.9}}
+    >>> cell = {"30": {"mean": 2.0}, "100": {"mean": 5.5, "low": 4.1, "high": 6.9, "seeds": [5, 5, 6]}}
     >>> ways = dict.fromkeys(SEARCHES, cell)
     >>> discovery_table({"searches": {"events": {"any": {}, "windows": ways}}})["AAD"].iloc[0]
     '2.0 / 5.5 (4.1 to 6.9)'
@@ -97,8 +97,10 @@ def discovery_table(committed: Mapping[str, Any]) -> pd.DataFrame:
 
     def text(cell: Mapping[str, Any]) -> str:
         few, many = cell["30"], cell["100"]
-        interval = "" if many["low"] is None else f" ({many['low']:.1f} to {many['high']:.1f})"
-        return f"{few['mean']:.1f} / {many['mean']:.1f}{interval}"
+        known = f"{many['low']:.1f} to {many['high']:.1f}"
+        if len(many["seeds"]) < 3:  # an interval of two numbers says nothing
+            known = ", ".join(map(str, many["seeds"]))
+        return f"{few['mean']:.1f} / {many['mean']:.1f} ({known})"
 
     rows = {
         (search, kind): {name: text(ways[way]) for way, name in SEARCHES.items()}
