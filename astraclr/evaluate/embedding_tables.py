@@ -12,6 +12,7 @@ import pyarrow as pa
 from astraclr.data import cleaning
 from astraclr.data.columns import numbers
 from astraclr.data.names import each_name
+from astraclr.data.names import names as names_of
 from astraclr.data.parquet import open_parquet
 from astraclr.data.table_parts import is_parts, part_files
 
@@ -77,6 +78,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
         values, length = cleaning.flatten(table["embedding"], "embedding")
         x = numbers(values, "embedding").astype(np.float32)
         ids, labels = (each_name(table[c], c) for c in ("object_id", "label"))
+        kinds = {c: names_of(table[c], c, "label") for c in wanted[3:] if c in table.column_names}
     except (ValueError, OSError, pa.ArrowException) as error:
         if isinstance(error, FileNotFoundError):
             raise
@@ -87,13 +89,14 @@ def read_embeddings(path: str | Path) -> Embeddings:
         raise ValueError(f"{path}: embeddings of {length.min()} to {length.max()} numbers; all must be of one length")
     origin = {}
     for column in ("checkpoint", "fusion"):
-        found = table[column].unique().to_pylist() if column in table.column_names else [""]
+        code, distinct = kinds.get(column, (np.zeros(1, int), [""]))
+        found = [*distinct, *([None] if (code < 0).any() else [])]
         if len(found) > 1:
             raise ValueError(
                 f"{path} mixes embeddings of several kinds ({column} {', '.join(map(str, found))}); they "
                 "cannot be compared: embed all stars in the same way"
             )
-        origin[column] = str(found[0])
+        origin[column] = str(found[0] or "")
     x = x.reshape(len(length), length[0])
     if not (good := np.isfinite(x).all(axis=1)).all():
         raise ValueError(
