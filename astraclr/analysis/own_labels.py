@@ -78,7 +78,7 @@ def checked_labels(lc: LightCurves, column: str = "label") -> tuple[LightCurves,
         )
     pairs = pd.DataFrame({"id": known.object_id, "label": known.label}).drop_duplicates()
     if len(twice := pairs[pairs["id"].duplicated()]):
-        first = str(twice["id"].to_numpy()[0])[:50]
+        first = str(next(iter(twice["id"])))[:50]
         raise ValueError(f"{len(twice):,} objects have several labels (the first is {first!r}): give one each")
     classes, counts = np.unique(pairs["label"].to_numpy(str), return_counts=True)
     if len(classes) < 2:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,18 @@ def load_index(folder: str | Path, table: Embeddings, checksum: str) -> tuple[Se
             raise ValueError("its format is another")
         need_known_version(folder / "index.json", found.pop("version"), VERSION)
         facts = IndexFacts(**found)
+<<<<<<< HEAD
     except (KeyError, TypeError, AttributeError, ValueError) as error:
+=======
+        kinds = {"str": str, "int": int, "float": (int, float)}
+        for field in fields(facts):
+            value = getattr(facts, field.name)
+            if isinstance(value, bool) or not isinstance(value, kinds[str(field.type)]):
+                raise ValueError(f"its {field.name} is {str(value)[:50]!r}")
+        if not 1 <= facts.probes <= facts.lists:
+            raise ValueError(f"a query looks into {facts.probes} of {facts.lists} lists")
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+>>>>>>> 830dfb3e3d2b38c41f0b5a040bd45ca593208ca4
         raise ValueError(f"{folder / 'index.json'} is not that of an index ({error}); {remedy}") from error
     if (facts.checkpoint, facts.fusion) != (table.checkpoint, table.fusion):
         raise ValueError(

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from astraclr.data import cleaning
 from astraclr.data.names import each_name
+from astraclr.data.names import names as names_of
 from astraclr.data.parquet import open_parquet
 from astraclr.data.table_parts import is_parts, part_files
 
@@ -76,7 +77,11 @@ def read_embeddings(path: str | Path) -> Embeddings:
         if len(table) == 0:
             raise ValueError("it holds no stars")
         ids, labels = (each_name(table[c], c) for c in ("object_id", "label"))
+<<<<<<< HEAD
         x = cleaning.vectors(table["embedding"], "embedding", ids)
+=======
+        kinds = {c: names_of(table[c], c, "label") for c in wanted[3:] if c in table.column_names}
+>>>>>>> 830dfb3e3d2b38c41f0b5a040bd45ca593208ca4
     except (ValueError, OSError, pa.ArrowException) as error:
         if isinstance(error, FileNotFoundError):
             raise
@@ -84,11 +89,22 @@ def read_embeddings(path: str | Path) -> Embeddings:
         raise ValueError(f"{named}{error}; make the table with `astraclr embed`") from error
     origin = {}
     for column in ("checkpoint", "fusion"):
-        found = table[column].unique().to_pylist() if column in table.column_names else [""]
+        code, distinct = kinds.get(column, (np.zeros(1, int), [""]))
+        found = [*distinct, *([None] if (code < 0).any() else [])]
         if len(found) > 1:
             raise ValueError(
                 f"{path} mixes embeddings of several kinds ({column} {', '.join(map(str, found))}); they "
                 "cannot be compared: embed all stars in the same way"
             )
+<<<<<<< HEAD
         origin[column] = str(found[0])
+=======
+        origin[column] = str(found[0] or "")
+    x = x.reshape(len(length), length[0])
+    if not (good := np.isfinite(x).all(axis=1)).all():
+        raise ValueError(
+            f"{path}: the embedding of star {ids[np.argmin(good)]} is not finite, as of {int((~good).sum()):,} stars; "
+            "make the table with `astraclr embed`"
+        )
+>>>>>>> 830dfb3e3d2b38c41f0b5a040bd45ca593208ca4
     return Embeddings(ids, labels, x, **origin)

@@ -178,7 +178,7 @@ KINDS = {
     "states": Kind(_make_states, _read_states),
     "HATS": Kind(_make_hats, lambda f: _curves(catalogs.read(f / "hats")), share=1),
 }
-_NO_COUNT = {"embeddings": ("labels",), "HATS": ("content", "labels")}
+_NO_COUNT = {"embeddings": ("labels",), "HATS": ("content", "labels", "observations")}
 """What a change of one value in a table without a checksum may change."""
 
 
