@@ -129,9 +129,6 @@ def load_index(folder: str | Path, table: Embeddings, checksum: str) -> tuple[Se
             raise ValueError("its format is another")
         need_known_version(folder / "index.json", found.pop("version"), VERSION)
         facts = IndexFacts(**found)
-<<<<<<< HEAD
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-=======
         kinds = {"str": str, "int": int, "float": (int, float)}
         for field in fields(facts):
             value = getattr(facts, field.name)
@@ -140,7 +137,6 @@ def load_index(folder: str | Path, table: Embeddings, checksum: str) -> tuple[Se
         if not 1 <= facts.probes <= facts.lists:
             raise ValueError(f"a query looks into {facts.probes} of {facts.lists} lists")
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
->>>>>>> 830dfb3e3d2b38c41f0b5a040bd45ca593208ca4
         raise ValueError(f"{folder / 'index.json'} is not that of an index ({error}); {remedy}") from error
     if (facts.checkpoint, facts.fusion) != (table.checkpoint, table.fusion):
         raise ValueError(

@@ -77,11 +77,8 @@ def read_embeddings(path: str | Path) -> Embeddings:
         if len(table) == 0:
             raise ValueError("it holds no stars")
         ids, labels = (each_name(table[c], c) for c in ("object_id", "label"))
-<<<<<<< HEAD
         x = cleaning.vectors(table["embedding"], "embedding", ids)
-=======
         kinds = {c: names_of(table[c], c, "label") for c in wanted[3:] if c in table.column_names}
->>>>>>> 830dfb3e3d2b38c41f0b5a040bd45ca593208ca4
     except (ValueError, OSError, pa.ArrowException) as error:
         if isinstance(error, FileNotFoundError):
             raise
@@ -96,15 +93,5 @@ def read_embeddings(path: str | Path) -> Embeddings:
                 f"{path} mixes embeddings of several kinds ({column} {', '.join(map(str, found))}); they "
                 "cannot be compared: embed all stars in the same way"
             )
-<<<<<<< HEAD
-        origin[column] = str(found[0])
-=======
         origin[column] = str(found[0] or "")
-    x = x.reshape(len(length), length[0])
-    if not (good := np.isfinite(x).all(axis=1)).all():
-        raise ValueError(
-            f"{path}: the embedding of star {ids[np.argmin(good)]} is not finite, as of {int((~good).sum()):,} stars; "
-            "make the table with `astraclr embed`"
-        )
->>>>>>> 830dfb3e3d2b38c41f0b5a040bd45ca593208ca4
     return Embeddings(ids, labels, x, **origin)
