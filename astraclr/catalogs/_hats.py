@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from astraclr.catalogs._dask import cluster
 from astraclr.catalogs._format import Format
@@ -122,16 +123,31 @@ def opened(path: str) -> Any:
 
 
 def _refuse_unlisted(path: Path, catalogue: Any) -> None:
-    """Raise ValueError if the folder of a catalogue holds partitions that its list of partitions lacks."""
+    """Raise ValueError if a catalogue's folder holds partitions that its list lacks, or more or fewer rows in all."""
     listed = {(pixel.order, pixel.pixel) for pixel in catalogue.get_healpix_pixels()}
-    names = [str(p) for p in Path(str(catalogue.hc_structure.catalog_base_dir)).glob("dataset/Norder=*/Dir=*/Npix=*")]
-    places = [re.search(r"Norder=(\d+).Dir=\d+.Npix=(\d+)", name) for name in names]
+    parts = sorted(Path(str(catalogue.hc_structure.catalog_base_dir)).glob("dataset/Norder=*/Dir=*/Npix=*"))
+    places = [re.search(r"Norder=(\d+).Dir=\d+.Npix=(\d+)", str(part)) for part in parts]
     there = {(int(place[1]), int(place[2])) for place in places if place}
     if lost := sorted(there - listed):
         raise ValueError(
             f"{path} is a HATS catalogue whose partition_info.csv lacks {len(lost)} of its {len(there)} partitions "
             f"(Norder={lost[0][0]}, Npix={lost[0][1]}); copy it again"
         )
+    wanted = catalogue.hc_structure.catalog_info.total_rows
+    files = [file for part in parts for file in ([part] if part.is_file() else sorted(part.glob("*.parquet")))]
+    if there == listed and wanted is not None and (found := sum(map(_n_rows, files))) != wanted:
+        raise ValueError(
+            f"{path} is a HATS catalogue of {wanted:,} rows by its properties (hats_nrows), and its partitions hold "
+            f"{found:,}: one was changed or replaced; copy it again, or correct hats_nrows if this is meant"
+        )
+
+
+def _n_rows(file: Path) -> int:
+    """Rows of a parquet file, from its footer; 0 for a damaged one, which is named when it is read."""
+    try:
+        return pq.read_metadata(file).num_rows
+    except (OSError, ValueError, pa.ArrowException):
+        return 0
 
 
 def _elsewhere(folder: Path) -> str:

@@ -346,7 +346,7 @@ def test_a_local_catalogue_never_leads_elsewhere(hats, tmp_path):
         catalogs.read(folder)
 
 
-@pytest.mark.parametrize("damage", ["properties", "cut", "lost", "unlisted"])
+@pytest.mark.parametrize("damage", ["properties", "cut", "lost", "unlisted", "replaced"])
 def test_a_damaged_catalogue_is_one_line(hats, tmp_path, damage):
     import shutil
 
@@ -355,8 +355,15 @@ def test_a_damaged_catalogue_is_one_line(hats, tmp_path, damage):
     if damage == "properties":
         (folder / "hats.properties").write_text("broken")
     elif damage == "unlisted":
-        lines = (folder / "partition_info.csv").read_text().splitlines()
-        (folder / "partition_info.csv").write_text("\n".join(lines[:-1]) + "\n")
+        listed = next(folder.rglob("partition_info.csv"))
+        listed.write_text("\n".join(listed.read_text().splitlines()[:-1]) + "\n")
+    elif damage == "replaced":  # by another one, of other stars
+        others = [
+            p
+            for p in folder.rglob("Npix=*.parquet")
+            if pq.read_metadata(p).num_rows != pq.read_metadata(partition).num_rows
+        ]
+        shutil.copy(others[0], partition)
     elif damage == "cut":
         partition.write_bytes(partition.read_bytes()[:200])
     else:
