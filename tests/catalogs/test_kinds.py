@@ -159,6 +159,7 @@ def test_magnitudes_are_taken_where_fluxes_stand_beside_them_and_units_are_zero_
     assert catalogs.read(tmp_path / "t.fits").mag == pytest.approx(23.9)
 
 
+@pytest.mark.filterwarnings("ignore:.*W03")  # of the writer; they cannot be sent from one test process to another
 def test_names_with_blanks_and_colons_survive_votable_and_ecsv(tmp_path):
     astropy = pytest.importorskip("astropy.table", reason="needs the extra data")
     made = astropy.Table.from_pandas(survey("fink", **{"UT Date": "2018-10-08 01:02"}))
