@@ -74,7 +74,8 @@ def finetune(
     report = describe_tuning(metrics)
     with replacing(out / "report.txt") as part:
         part.write_text(report + "\n", encoding="utf-8")
-    typer.echo(report + "\n")
+    for line in [*report.splitlines(), ""]:
+        term.tell(line)
     term.tell(f"checkpoint, {HEAD}, {METRICS} and report.txt: {out}")
     term.tell(f"use it with: astraclr predict FILE --checkpoint {out} --out classes.csv")
 

@@ -150,7 +150,8 @@ def test_another_source_checkpoint_or_place_is_refused(hats, alone, tmp_path, st
     assert contents(alone) == before
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    assert "it holds other files" in refused("embed", hats, "--out", tmp_path / "full", "--checkpoint", "tiny")
+    line = refused("embed", hats, "--out", tmp_path / "full", "--checkpoint", "tiny")
+    assert "holds files that this command did not write (notes.txt)" in line
     assert "it would lie in the catalogue" in refused("embed", hats, "--out", hats / "out")
     stars[:4].save(tmp_path / "s.parquet")
     assert "a folder is written for a HATS" in refused("embed", tmp_path / "s.parquet", "--out", tmp_path / "new")
