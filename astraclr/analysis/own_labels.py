@@ -164,8 +164,6 @@ def tune(
     with locked(folder):
         if (found := finished(folder, identity)) is not None:
             return found
-        for left in folder.glob(".*.part"):  # of a process that was killed while it wrote
-            left.unlink(missing_ok=True)
         parts = parts_of_labels(known, settings)
         run = TuningRun(checkpoint, parts.fit, parts.choose, settings, identity, folder, progress)
         run.train(progress)
