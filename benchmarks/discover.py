@@ -8,7 +8,7 @@ in training, are planted among stars of the twelve classes. "rare class": the cl
 and a few of it are put in; the encoder saw this class in training, without labels. An oracle with the true labels
 answers for the expert, ten stars a round as the page of `astraclr discover` asks them. Beside the two methods with
 answers stand an isolation forest without, and random order. A seed draws stars, oddities and forests; intervals are
-Student's t over seeds, 95 %. Writes benchmarks/results/discover.json.
+Student's t over seeds, 95 %, cut off at what is possible. Writes benchmarks/results/discover.json.
 """
 
 import argparse
@@ -103,14 +103,19 @@ def one_seed(n_stars: int, seed: int, checkpoint: Checkpoint) -> dict[str, Any]:
     return out
 
 
-def over_seeds(trees: list[Any]) -> Any:
-    """Join equal trees of numbers: mean, 95 % interval by Student's t (None for one seed), and every seed's number."""
+def over_seeds(trees: list[Any], most: int) -> Any:
+    """Join equal trees of numbers: mean, 95 % interval (None for one seed), and every seed's number.
+
+    The interval is Student's t, cut off at what is possible: from 0 to the oddities there are, at most `most`, and no
+    more than the stars seen, which the innermost keys say.
+    """
     if isinstance(trees[0], dict):
-        return {key: over_seeds([tree[key] for tree in trees]) for key in trees[0]}
-    mean, half = float(np.mean(trees)), None
+        limit = {key: min(most, int(key)) if key.isdigit() else most for key in trees[0]}
+        return {key: over_seeds([tree[key] for tree in trees], limit[key]) for key in trees[0]}
+    mean, low, high = float(np.mean(trees)), None, None
     if len(trees) > 1:
         half = float(stats.t.ppf(0.975, len(trees) - 1) * np.std(trees, ddof=1) / np.sqrt(len(trees)))
-    low, high = (None, None) if half is None else (round(max(0.0, mean - half), 2), round(mean + half, 2))
+        low, high = round(max(0.0, mean - half), 2), round(min(mean + half, most), 2)
     return {"mean": round(mean, 2), "low": low, "high": high, "seeds": [int(v) for v in trees]}
 
 
@@ -125,8 +130,8 @@ def result_of(trees: list[Any], n_stars: int, checkpoint: Checkpoint, seconds: f
         "seeds": len(trees),
         "a_round": A_ROUND,
         "rare_class": RARE,
-        "intervals": "95 %, Student's t over seeds",
-        "searches": over_seeds(trees),
+        "intervals": "95 %, Student's t over seeds, cut off at 0 and at the possible number",
+        "searches": over_seeds(trees, n_odd(n_stars)),
         "cpu_seconds": round(seconds),
     }
 

@@ -24,8 +24,10 @@ def test_every_search_has_every_row(monkeypatch):
         assert all(0 <= n["30"] <= n["100"] <= 2 for kind in rows.values() for n in kind.values())
 
 
-def test_intervals_are_students():
-    joined = over_seeds([{"30": 4}, {"30": 6}])["30"]
-    assert joined["mean"] == 5 and joined["seeds"] == [4, 6]
-    assert joined["low"] == 0 and joined["high"] == round(5 + 12.706, 2)
-    assert over_seeds([{"30": 4}])["30"]["low"] is None
+def test_intervals_are_students_and_hold_only_what_is_possible():
+    joined = over_seeds([{"100": 19}, {"100": 21}], most=40)["100"]
+    assert joined["mean"] == 20 and joined["seeds"] == [19, 21]
+    assert joined["low"] == round(20 - 12.706, 2) and joined["high"] == round(20 + 12.706, 2)
+    wide = over_seeds([{"30": 2, "100": 2}, {"30": 28, "100": 38}], most=40)
+    assert [wide[n]["low"] for n in wide] == [0, 0] and [wide[n]["high"] for n in wide] == [30, 40]
+    assert over_seeds([{"30": 4}], most=40)["30"]["low"] is None
