@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Discovery:
     ----------
     object_id, label : (n,) str
     x : (n, d) float32, what the stars are ranked by
-    settings : method, seed, use (what `x` is made of), encoder and checkpoint
+    settings : method, seed, use (what `x` is made of), encoder, checkpoint, and of (`begun_of`; None in older ones)
     curves : light curves of some or all of the stars, None without any
     answers : of all rounds
     """
@@ -177,14 +177,44 @@ def need_new(folder: str | Path) -> None:
     folder = Path(folder)
     if (folder / MANIFEST).exists():
         raise ValueError(
-            f"{folder} holds a search already: go on with `astraclr discover {folder} --answers FILE`, or choose a new "
-            "folder"
+            f"{folder} holds a search already: go on with `astraclr discover {folder} --answers FILE`; for other stars "
+            "or settings choose a new folder"
         )
     need_no_others(folder, lambda file: file.name in (STARS, CURVES, ANSWERS, RANKING, PAGE))
     if (folder / ANSWERS).exists():
         raise ValueError(
             f"{folder} holds answers ({ANSWERS}) of a search whose {MANIFEST} is gone; choose a new folder"
         )
+
+
+def begun_of(lines: Sequence[str], settings: Mapping[str, Any]) -> str:
+    """Digest of what a search begins with: lines that tell its inputs from others, and its settings.
+
+    Examples
+    --------
+    >>> begun_of(["3 stars"], {"seed": 0}) == begun_of(["3 stars"], {"seed": 1})
+    False
+    """
+    return hashlib.sha256(json.dumps([list(lines), dict(settings)], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def begun(folder: str | Path, of: str) -> Discovery | None:
+    """The search that the same command began in a folder and may not have finished; None if there is none.
+
+    Parameters
+    ----------
+    folder : may not exist yet
+    of : what the command begins with, as `begun_of` tells it
+
+    Raises
+    ------
+    ValueError
+        As `need_new`, for a search that began with something else too.
+    """
+    if is_discovery(folder) and (found := load_discovery(folder)).settings["of"] == of:
+        return found
+    need_new(folder)
+    return None
 
 
 def save_stars(search: Discovery, folder: str | Path) -> None:
@@ -240,7 +270,7 @@ def load_discovery(folder: str | Path) -> Discovery:
     ids, labels = (np.array(table[name].to_pylist(), dtype=str) for name in ("object_id", "label"))
     x = table["vector"].combine_chunks().flatten().to_numpy().reshape(len(ids), -1)
     curves = LightCurves.load(folder / CURVES) if facts.get("curves") else None
-    names = ("method", "seed", "use", "encoder", "checkpoint")
+    names = ("method", "seed", "use", "encoder", "checkpoint", "of")
     search = Discovery(ids, labels, x, {name: facts.get(name) for name in names}, curves, {})
     if search.key != facts.get("key"):
         raise ValueError(f"{folder / STARS} is not the one that this search began with; begin anew in another folder")

@@ -12,10 +12,14 @@ from astraclr.cli import terminal as term
 from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknown, Label, Seed, Threads
 
 if TYPE_CHECKING:  # torch would make `astraclr --help` wait
+    from collections.abc import Callable
+
     import numpy as np
 
     from astraclr.analysis.discovery import Discovery
     from astraclr.data.lightcurves import LightCurves
+
+    _Begun = tuple[Callable[[], Discovery], str]
 
 USES = ("embeddings", "windows", "features", "both")
 _DEFAULT = ("windows", "features")
@@ -72,7 +76,7 @@ def discover(
     A forest ranks the stars, you say yes or no to those on top, and it ranks again. A new search writes into DIR a
     ranked list of all stars (ranking.csv) and a page (discover.html) that shows the strangest, one light curve at a
     time, and saves your answers as a file. With that file and DIR the command ranks again. Answers add up over rounds,
-    and the folder keeps them (answers.csv).
+    and the folder keeps them (answers.csv). After Ctrl-C or a kill, the same command goes on.
 
     Example: astraclr discover stars.parquet --out search
     With your answers: astraclr discover search --answers answers.csv
@@ -102,11 +106,15 @@ def discover(
     from astraclr.folders import locked
 
     term.use_threads(threads)
-    discovery.need_new(out)
-    made = _begin(stars, curves, use, (method, seed), (checkpoint, label), read)
+    if not discovery.is_discovery(out):
+        discovery.need_new(out)
+    make, of = _begin(stars, curves, use, (method, seed), (checkpoint, label), read)
+    again = discovery.begun(out, of) is not None
+    made = None if again else make()
     with locked(out):
-        discovery.save_stars(made, out)
-        _rank(made, out, top)
+        if made is not None:
+            discovery.save_stars(made, out)
+        _rank(made or discovery.load_discovery(out), out, top)
 
 
 def _next_round(folder: Path, answers: Path | None, change: bool, top: int) -> None:
@@ -155,10 +163,11 @@ def _begin(
     forest: tuple[str, int],
     reading: tuple[str, str],
     read: tuple[Any, bool, bool],
-) -> Discovery:
-    """A new search of light curves, or of a table of embeddings."""
+) -> _Begun:
+    """What makes a new search of light curves or of a table of embeddings, and the digest of what it begins with."""
     from astraclr.analysis.active_search import METHODS, vectors
-    from astraclr.analysis.discovery import new_discovery
+    from astraclr.analysis.discovery import begun_of, new_discovery
+    from astraclr.data.sources import fingerprint
 
     method, seed = forest
     if method not in METHODS:
@@ -172,9 +181,14 @@ def _begin(
     wanted = wanted or _DEFAULT
     encoder, _ = inputs.find_checkpoint(checkpoint)
     lc = inputs.read_labelled(stars, label, *read)
-    x = vectors(lc, encoder, wanted, progress=True)
     how |= {"use": list(wanted), "encoder": encoder.name, "checkpoint": encoder.sha256}
-    return new_discovery(lc.object_id, lc.label, x, how, lc)
+    of = begun_of([fingerprint(lc), *lc.label.tolist()], how)
+
+    def make() -> Discovery:
+        x = vectors(lc, encoder, wanted, progress=True)
+        return new_discovery(lc.object_id, lc.label, x, {**how, "of": of}, lc)
+
+    return make, of
 
 
 def _uses(use: list[str] | None) -> tuple[str, ...]:
@@ -198,9 +212,14 @@ def _is_table(path: Path) -> bool:
 
 def _of_table(
     path: Path, curves: Path | None, use: tuple[str, ...], how: dict[str, Any], read: tuple[Any, bool, bool]
-) -> Discovery:
-    """A new search of a table of embeddings; the light curves are only shown, or give the features."""
-    from astraclr.analysis.discovery import new_discovery
+) -> _Begun:
+    """As `_begin`, for a table of embeddings; the light curves are only shown, or give the features."""
+    import hashlib
+
+    import numpy as np
+
+    from astraclr.analysis.discovery import begun_of, new_discovery
+    from astraclr.data.sources import fingerprint
     from astraclr.evaluate.embedding_tables import read_embeddings
 
     if "windows" in use:
@@ -210,16 +229,22 @@ def _of_table(
     table = read_embeddings(path)
     lc = None if curves is None else inputs.read_stars(curves, *read)
     use = use or ("embeddings",)
-    parts = {"embeddings": table.x}
-    if lc is not None and "features" in use:
-        parts["features"] = _features_of(table.object_id, lc, curves)
-    import numpy as np
-
     if lc is not None and (n := len(table) - int(np.isin(table.object_id, lc.object_id).sum())):
         term.say(f"note: {n:,} of {len(table):,} stars of the table have no light curve in {curves}")
     how |= {"use": list(use), "encoder": table.checkpoint[:8], "checkpoint": table.checkpoint}
-    x = np.concatenate([parts[name] for name in use], axis=1)
-    return new_discovery(table.object_id, table.label, x, how, lc)
+    numbers = hashlib.sha256(np.ascontiguousarray(table.x).data).hexdigest()
+    of = begun_of(
+        [numbers, *table.object_id.tolist(), *table.label.tolist(), "" if lc is None else fingerprint(lc)], how
+    )
+
+    def make() -> Discovery:
+        parts = {"embeddings": table.x}
+        if lc is not None and "features" in use:
+            parts["features"] = _features_of(table.object_id, lc, curves)
+        x = np.concatenate([parts[name] for name in use], axis=1)
+        return new_discovery(table.object_id, table.label, x, {**how, "of": of}, lc)
+
+    return make, of
 
 
 def _features_of(ids: np.ndarray, lc: LightCurves, curves: Path | None) -> np.ndarray:

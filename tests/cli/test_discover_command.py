@@ -56,6 +56,24 @@ def test_rounds_of_answers(made, tmp_path):
     assert before == {file.name: file.read_bytes() for file in search.iterdir()}
 
 
+def test_the_same_command_goes_on_after_a_kill(made, tmp_path):
+    """Killed before its page was there, or after its end: the stars are not read into vectors again."""
+    search = tmp_path / "search"
+    shutil.copytree(made / "search", search)
+    whole = {file.name: file.read_bytes() for file in search.iterdir()}
+    for lost in (("discover.html",), ("discover.html", "ranking.csv", "answers.csv"), ()):
+        for name in lost:
+            (search / name).unlink()
+        result = run(made / "stars.parquet", "--checkpoint", "tiny", "--out", search, "--top", 5)
+        assert result.exit_code == 0 and "embedding" not in result.stderr, result.output
+        assert {file.name: file.read_bytes() for file in search.iterdir()} == whole
+    other = ("--checkpoint", "tiny", "--out", search, "--seed", 1)
+    assert "for other stars or settings choose a new folder" in refused(made / "stars.parquet", *other)
+    begin = (made / "embeddings.parquet", "--out", tmp_path / "t")
+    assert run(*begin).exit_code == run(*begin).exit_code == 0
+    assert "for other stars or settings choose" in refused(*begin, "--method", "aad")
+
+
 def test_a_table_of_embeddings(made, tmp_path):
     result = run(made / "embeddings.parquet", "--out", tmp_path / "s", "--method", "aad")
     assert result.exit_code == 0 and "ranked by active anomaly detection on embeddings, with no" in result.stdout, (
@@ -76,7 +94,7 @@ def test_what_is_refused(made, tmp_path):
     assert "--method svm: choose pine or aad" in refused(stars, "--out", out, "--method", "svm")
     assert "--use windows needs light curves" in refused(table, "--out", out, "--use", "windows")
     assert "name their file with --curves" in refused(table, "--out", out, "--use", "both")
-    assert "holds a search already" in refused(stars, "--out", made / "search")
+    assert "holds a search already: go on with" in refused(stars, "--out", made / "search")
     assert "leave --out, --use" in refused(made / "search", "--use", "both")
     assert "does not exist" in refused(made / "search", "--answers", tmp_path / "none.csv")
     (tmp_path / "empty.csv").write_text("object_id,answer\n")
