@@ -49,6 +49,7 @@ from tqdm import tqdm
 from astraclr.catalogs._published import DATASET, cache_path
 from astraclr.data.lightcurves import LightCurves
 from astraclr.files import provenance
+from astraclr.simulation.simulate import simulate
 from astraclr.train.state_file import read_state
 
 CLI = (sys.executable, "-m", "astraclr.cli")
@@ -145,6 +146,13 @@ COMMANDS = {
     "explore": cli(
         "explore", "INPUT/stars.parquet", *MADE, "--out", "OUT/map.html", once=("map.html",), weight=SLOWEST
     ),
+    "finetune": cli(
+        *("finetune", "INPUT/labelled.parquet", *MADE, "--passes", "6", "--batch-size", "4"),
+        *("--learning-rate", "0.001", "--out", "OUT/run"),
+    ),
+    "discover": cli("discover", "INPUT/stars.parquet", *MADE, "--top", "5", "--out", "OUT/search"),
+    "report": cli("report", "INPUT/stars.parquet", *MADE, "--out", "OUT/r.html", once=("r.html",), weight=SLOWEST),
+    "publish": cli("publish", "INPUT/ck", "--licence", "MIT", "--dry-run", "--out", "OUT/hub", weight=SLOWEST),
     "export": cli("export", "INPUT/ck", "OUT/m.onnx", once=("m.onnx",), weight=SLOWEST),
     "fetch": cli("fetch", "--limit", "20", "--out", "OUT/f.parquet", once=("f.parquet",)),
     "figure": cli("figure", "fig-offsets", "--out", "OUT/f.png", once=("f.png", "f.json"), weight=SLOWEST),
@@ -455,9 +463,10 @@ def make_inputs(folder: Path) -> None:
 
 
 def write_others(folder: Path) -> None:
-    """Write inputs that no command makes of the stars of a folder: one star, many embeddings, an answer to `fetch`."""
+    """Write what no command makes of the stars of a folder: one star, labels, embeddings, an answer to `fetch`."""
     stars = LightCurves.load(folder / "stars.parquet")
     stars[:1].save(folder / "one.parquet")
+    simulate(36, seed=3, classes=["RR", "AGN", "LPV"]).save(folder / "labelled.parquet")
     request = {"data": DATASET, "limit": 20, "near": None, "ids": None, "at_least": None}
     stars[:20].save(cache_path(request))
     x = np.random.default_rng(0).normal(size=(1_000, 8)).astype(np.float32)

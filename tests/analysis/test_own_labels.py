@@ -9,20 +9,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tuning_kills import SETTINGS, small
 
 from astraclr.analysis import own_labels
 from astraclr.analysis.classifier import load_head
 from astraclr.analysis.own_labels import checked_labels, parts_of_labels, tune
 from astraclr.analysis.page_model import page_model
 from astraclr.analysis.predictions import prediction_table
+from astraclr.config import RECIPES, Preset
 from astraclr.evaluate.tuning_run import TuningRun
 from astraclr.evaluate.tuning_settings import Tuning
 from astraclr.folders import locked
-from astraclr.model.checkpoint import load_checkpoint
+from astraclr.model.checkpoint import Checkpoint, load_checkpoint
+from astraclr.model.encoder import new_encoder
+from astraclr.simulation.simulate import simulate
 from astraclr.train.state_file import PREVIOUS, STATE
 
+MINI = Preset("mini", 8, 2, 2, 16, (("g", 8), ("r", 8), ("i", 2)), 10, 10, 8, 1)
+SETTINGS = Tuning(layers=1, passes=6, batch_size=8, patience=6, learning_rate=1e-3)
 QUICK = replace(SETTINGS, passes=2)
+
+
+def small():
+    """An encoder with random weights, and labelled stars."""
+    recipe = RECIPES["recommended"]
+    encoder = new_encoder(MINI, recipe, 0).eval()
+    return Checkpoint(encoder, MINI, recipe, 0, sha256="0" * 64), simulate(36, seed=3, classes=["RR", "AGN", "LPV"])
 
 
 @pytest.fixture(scope="module")
@@ -159,9 +170,38 @@ def test_a_run_that_stopped_goes_on_also_from_the_previous_state(given, tuned, t
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in tuned[0].iterdir())
 
 
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+import torch
+sys.path.insert(0, sys.argv[1])
+from test_own_labels import QUICK, TuningRun, small, tune
+torch.set_num_threads(1)
+given, folder, save = small(), Path(sys.argv[2]), TuningRun.save
+def held(run):
+    save(run)
+    if run.done == 1:
+        (folder.parent / "held").touch()
+        time.sleep(600)
+child = os.fork()
+if child == 0:
+    TuningRun.save = held
+    tune(*given, out=folder, settings=QUICK, progress=False)
+    os._exit(1)
+while not (folder.parent / "held").exists():
+    assert os.waitpid(child, os.WNOHANG) == (0, 0), "it ended before it was killed"
+    time.sleep(0.01)
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+tune(*given, out=folder, settings=QUICK, progress=False)
+"""
+"""`benchmarks/kills.py --only finetune` kills the command at random moments."""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_killed_run_ends_with_the_same_bytes(tmp_path):
-    script = Path(__file__).with_name("tuning_kills.py")
-    done = subprocess.run([sys.executable, script, tmp_path, "--kills", "1"], capture_output=True, text=True)
+def test_a_killed_run_ends_with_the_same_bytes(tuned, tmp_path):
+    words = (sys.executable, "-c", KILLED, Path(__file__).parent, tmp_path / "run")
+    done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["differ"] == 0
+    found, wanted = ({p.name: p.read_bytes() for p in folder.iterdir()} for folder in (tmp_path / "run", tuned[0]))
+    assert found == wanted
