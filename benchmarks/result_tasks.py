@@ -239,10 +239,11 @@ TASKS: tuple[Task, ...] = (
     ),
     Task(
         "comparison",
-        "benchmarks/comparison.py",
+        "benchmarks/comparison.py --fit 3000 --choose 1000 --test 2000 --real {real}",
         (result("comparison"),),
         needs=encoder("laptop"),
         parts=(*PROBE, *FEATURES),
+        requires="real",
     ),
     Task(
         "discover",
@@ -269,6 +270,13 @@ TASKS: tuple[Task, ...] = (
         " --stars 20000 --rows 2000 --vectors 200000",
         EMBED,
         needs=encoder("laptop"),
+    ),
+    measured(
+        "tools",
+        " --real {real}",
+        (*PROBE, *FEATURES, *TUNING),
+        needs=(*encoder("laptop"), *encoder("tiny")),
+        requires="real",
     ),
     measured("gpu", settings=of("paper", "gpu", "laptop", "corrected"), requires="cuda"),
 )

@@ -114,7 +114,7 @@ def test_what_is_needed_is_made_before():
     for name in ("few_labels", "many_labels", "beyond", "representation-laptop-draw1/laptop"):
         assert makers(BY_NAME[name], TASKS)[0] == "checkpoint-laptop"
     assert makers(BY_NAME["exchange"], TASKS) == ["checkpoint-tiny"]
-    timed = {"views", "training", "scaling", "embedding", "shards", "catalogue", "gpu"}
+    timed = {"views", "training", "scaling", "embedding", "shards", "catalogue", "tools", "gpu"}
     assert {t.name for t in TASKS if t.alone} == timed
     some = [t.name for t in make_results.chosen(["bey*"], TASKS)]
     assert some == ["checkpoint-laptop", "beyond"]
