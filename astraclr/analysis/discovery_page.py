@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import html
 import json
-import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from astraclr.analysis._page_template import filled_template
 from astraclr.analysis.discovery import Discovery
 from astraclr.analysis.expert_answers import counted
 from astraclr.data.taxonomy import BAND_COLOURS, BAND_MARKS
@@ -69,8 +68,7 @@ def discovery_page(search: Discovery, table: pd.DataFrame, top: int = 100) -> st
         "TITLE": html.escape(title),
         "DATA": json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c"),
     }
-    template = (Path(__file__).parent / "discovery.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(TITLE|DATA)\}\}", lambda found: parts[found[1]], template)
+    return filled_template("discovery.html", parts)
 
 
 def _note(search: Discovery) -> str:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import base64
 import html
 import json
-import re
 import warnings
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from astraclr.analysis._page_template import filled_template
 from astraclr.analysis.classifier import Head
 from astraclr.analysis.latent_space import neighbours, umap_map
 from astraclr.analysis.packed_curves import POINTS, brightest, first_times, packed, thinned
@@ -211,8 +210,7 @@ def filled(facts: dict[str, Any], curves: str) -> str:
         "CURVES": curves,
         "DATA": json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c"),
     }
-    template = (Path(__file__).parent / "explorer.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(TITLE|DATA|CURVES)\}\}", lambda found: parts[found[1]], template)
+    return filled_template("explorer.html", parts)
 
 
 def _base64(column: np.ndarray) -> str:

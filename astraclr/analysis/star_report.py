@@ -6,14 +6,13 @@ The template is ``star_report.html`` beside this file; the page holds no script 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from astraclr.analysis import report_sections as sections
+from astraclr.analysis._page_template import filled_template
 from astraclr.analysis.classifier import Head
 from astraclr.analysis.latent_space import neighbours, umap_map
 from astraclr.analysis.outliers import outlier_scores
@@ -140,8 +139,7 @@ def _page(title: str, lead: str, parts: Iterable[tuple[str, str]]) -> str:
             for name, key, body in named
         ),
     }
-    template = (Path(__file__).parent / "star_report.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(TITLE|LEAD|NAV|BODY)\}\}", lambda found: values[found[1]], template)
+    return filled_template("star_report.html", values)
 
 
 def _caveat(lc: LightCurves, found: Findings, checkpoint: Checkpoint) -> str:

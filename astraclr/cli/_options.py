@@ -39,7 +39,15 @@ CheckpointName = Annotated[
     typer.Option(
         "--checkpoint",
         metavar="DIR",
-        help="Folder that `astraclr pretrain` wrote, or the name of a shipped encoder: laptop or tiny.",
+        help="Folder that `astraclr pretrain` or `finetune` wrote, or a shipped encoder: laptop or tiny.",
+    ),
+]
+CheckpointArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CHECKPOINT",
+        show_default=False,
+        help="Folder that `astraclr pretrain` or `finetune` wrote, or a shipped encoder: laptop or tiny.",
     ),
 ]
 Label = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the light curves that holds their labels.")]

@@ -11,6 +11,7 @@ from astraclr.cli import catalogues, inputs, parsing
 from astraclr.cli import terminal as term
 from astraclr.cli._options import (
     Band,
+    CheckpointArgument,
     CheckpointName,
     DropRepeated,
     DropUnknown,
@@ -179,14 +180,7 @@ def embed(
 
 
 def export(
-    checkpoint: Annotated[
-        str,
-        typer.Argument(
-            metavar="CHECKPOINT",
-            show_default=False,
-            help="Folder that `astraclr pretrain` or `finetune` wrote, or a shipped encoder: laptop or tiny.",
-        ),
-    ],
+    checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Argument(metavar="MODEL.onnx", show_default=False, help="ONNX file to write.")],
     inputs_: Annotated[
         str,

@@ -9,18 +9,11 @@ import typer
 
 from astraclr.cli import inputs
 from astraclr.cli import terminal as term
-from astraclr.cli._options import Licence
+from astraclr.cli._options import CheckpointArgument, Licence
 
 
 def publish(
-    checkpoint: Annotated[
-        str,
-        typer.Argument(
-            metavar="CHECKPOINT",
-            show_default=False,
-            help="Folder that `astraclr pretrain` or `finetune` wrote, or a shipped encoder: laptop or tiny.",
-        ),
-    ],
+    checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="New folder to write.")],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write and check the folder; without this option the command refuses.")
