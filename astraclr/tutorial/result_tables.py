@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from astraclr.tutorial.results import compared
+from astraclr.tutorial.results import (
+    RECOMMENDED,
+    SHIPPED,
+    UNKNOWN,
+    Found,
+    Results,
+    best_random,
+    compared,
+    score_of,
+)
 
 ROWS = {
     "majority": "most frequent class",
@@ -214,3 +223,65 @@ def beside(part: Mapping[str, Any], one: str, other: str, keys: Sequence[str]) -
     first, second = (np.asarray(reduce(getitem, keys, part[row])["seeds"], float) for row in (one, other))
     error = sum(values.var(ddof=1) / len(values) if len(values) > 1 else 0.0 for values in (first, second)) ** 0.5
     return compared(float(first.mean()), float(second.mean()), error)
+
+
+def gains_table(ours: Found | None, others: Mapping[str, Found | None], n_test: int) -> pd.DataFrame:
+    """Tabulate by how many points an accuracy differs from others, and whether the test stars decide it.
+
+    Parameters
+    ----------
+    ours : Found, optional
+        Accuracy of the recipe.
+    others : mapping
+        Accuracies by name; those that were not measured are None.
+    n_test : int
+        Number of test stars. Accuracies of this many stars have a standard error; within two of them of the difference
+        the verdict is "level".
+
+    Examples
+    --------
+    >>> table = gains_table(Found(0.80, 0.01, 2), {"features": Found(0.70, 0.01, 2), "other": None}, 1_000)
+    >>> table["points"].tolist(), table["it is"].tolist()
+    (['+10.0', 'not measured yet'], ['above', ''])
+    """
+    rows = {}
+    for name, other in others.items():
+        if ours is None or other is None or not n_test:
+            rows[name] = {"points": UNKNOWN, "it is": ""}
+            continue
+        error = (2 * ours.mean * (1 - ours.mean) / n_test) ** 0.5
+        points = round(100 * (ours.mean - other.mean), 1) + 0.0
+        rows[name] = {"points": f"{points:+.1f}", "it is": compared(ours.mean, other.mean, error)}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def other_stars_table(results: Results) -> pd.DataFrame:
+    """Tabulate the encoder of the book on labelled stars that were drawn after everything was fixed.
+
+    Parameters
+    ----------
+    results : mapping
+        From `astraclr.tutorial.results.committed`.
+
+    Examples
+    --------
+    >>> from collections import defaultdict
+    >>> set(other_stars_table(defaultdict(dict))["new stars"])
+    {'not measured yet'}
+    """
+    first, again = results["representation-laptop"], results["representation-laptop-draw1"]
+    places = {
+        "linear probe, accuracy": (("linear_probe",), "accuracy"),
+        "k-NN, accuracy": (("knn",), "accuracy"),
+        "20 labels a class, macro-F1": (("few_labels", "20"), "macro_f1"),
+    }
+    rows = {}
+    for name, (place, metric) in places.items():
+        found = {
+            "test stars": score_of(first, RECOMMENDED, *place, metric=metric),
+            "new stars": score_of(again, SHIPPED, *place, metric=metric),
+            "new stars, best random weights": best_random(again, *place, metric=metric),
+            "new stars, features": score_of(again, "features", *place, metric=metric),
+        }
+        rows[name] = {column: f"{score.mean:.3f}" if score else UNKNOWN for column, score in found.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -33,7 +33,7 @@ RECOMMENDED, SHIPPED = "recommended", "laptop"
 SHARE_OF_LABELS = 0.02
 """Number of labels over the number of unlabelled stars, as in the paper's experiment with few labels."""
 
-UNKNOWN, NONE = "not measured yet", "none"
+UNKNOWN, NONE = "not measured yet", ""
 
 
 class Found(NamedTuple):
@@ -56,7 +56,7 @@ class Found(NamedTuple):
 
     @property
     def interval(self) -> str:
-        """The interval as text, or "none"."""
+        """The interval as text, empty if there is none."""
         return f"{self.low:.3f} to {self.high:.3f}" if np.isfinite(self.low) else NONE
 
 

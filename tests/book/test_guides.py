@@ -26,6 +26,7 @@ OF_THE_BOOK = (
     "chapter_figures",
     "figure_contents",
     "rates",
+    "result_figures",
     "result_tables",
     "results",
     "scoreboard",
