@@ -27,13 +27,13 @@ FILES = (
     "differences",
 )
 
-SHIPPED = "laptop"
-"""Row of the encoder that comes with the book, used where no other of its recipe was measured."""
+RECOMMENDED, SHIPPED = "recommended", "laptop"
+"""Rows of the recipe of this book and of the encoder that comes with it, used where no other of its recipe is."""
 
 SHARE_OF_LABELS = 0.02
 """Number of labels over the number of unlabelled stars, as in the paper's experiment with few labels."""
 
-UNKNOWN, NONE = "not measured yet", "none"
+UNKNOWN, NONE = "not measured yet", ""
 
 
 class Found(NamedTuple):
@@ -56,7 +56,7 @@ class Found(NamedTuple):
 
     @property
     def interval(self) -> str:
-        """The interval as text, or "none"."""
+        """The interval as text, empty if there is none."""
         return f"{self.low:.3f} to {self.high:.3f}" if np.isfinite(self.low) else NONE
 
 
@@ -158,7 +158,7 @@ def supervised_row(result: Mapping[str, Any]) -> str | None:
     >>> supervised_row({"rows": {"recommended@9-supervised": {}, "recommended-supervised": {}}})
     'recommended-supervised'
     """
-    names = [name for name in result.get("rows", {}) if name.endswith("-supervised") and name.startswith("recommended")]
+    names = [n for n in result.get("rows", {}) if n.endswith("-supervised") and n.startswith(RECOMMENDED)]
     return min(names, key=lambda name: "@" in name, default=None)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from astraclr.config import preset
 from astraclr.tutorial.results import (
     NONE,
+    RECOMMENDED,
     SHARE_OF_LABELS,
     SHIPPED,
     UNKNOWN,
@@ -27,21 +28,12 @@ from astraclr.tutorial.results import (
     supervised_row,
 )
 
-SCORES = (
-    "claim",
-    "paper",
-    "paper's recipe here",
-    "recommended here",
-    "interval",
-    "seeds",
-    "random weights",
-    "features",
-    "with periods",
-    "of the windows",
-    "trained with labels",
-    "majority",
-)
+BEST_RANDOM, OWN_RANDOM = "best random weights", "its random weights"
+CLAIMS = ("claim", "paper", "paper's recipe here", OWN_RANDOM, "recommended here", BEST_RANDOM)
+CONTROLS = ("claim", "interval", "seeds", "trained with labels", "most frequent class")
+FEATURES = ("claim", "features", "with periods", "of the windows", "of the windows, with periods")
 NOTES = ("claim", "command", "cost", "not comparable because")
+"""Columns of the four tables of the page; a wider table is cut at its right edge."""
 CLASSES = 12
 _BENCH = "make bench-representation PRESET=laptop"
 _REAL = {"ztf": "RR, ECL and the rest", "eros": "four classes of EROS stars", "stripe82": "RRab and RRc of Stripe 82"}
@@ -62,7 +54,7 @@ def claims(results: Results) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each claim, with the columns of `SCORES` and `NOTES`; all cells are text.
+        One row for each claim, with the columns of `CLAIMS`, `CONTROLS`, `FEATURES` and `NOTES`; all cells are text.
 
     Examples
     --------
@@ -79,7 +71,7 @@ def claims(results: Results) -> pd.DataFrame:
         _parity(results["parity"]),
         _recipes(results["differences"]),
     ]
-    columns = list(dict.fromkeys((*SCORES, *NOTES)))
+    columns = list(dict.fromkeys((*CLAIMS, *CONTROLS, *FEATURES, *NOTES)))
     return pd.DataFrame([{name: _cell(row.get(name, NONE)) for name in columns} for row in rows])
 
 
@@ -103,21 +95,23 @@ def _bench_row(result: Mapping[str, Any], *place: str, metric: str = "accuracy")
     def score(row: str | None, *at: str) -> Found | None:
         return score_of(result, row, *(at or place), metric=metric)
 
-    windows, with_periods = score("features-windows"), score("features-windows-period")
-    cells = _ours(score("recommended") or score(SHIPPED)) | {
-        "paper's recipe here": score(paper_row(result)),
-        "random weights": best_random(result, *place, metric=metric),
+    paper = paper_row(result)
+    cells = _ours(score(RECOMMENDED) or score(SHIPPED)) | {
+        "paper's recipe here": score(paper),
+        OWN_RANDOM: score(paper and f"{paper}-random"),
+        BEST_RANDOM: best_random(result, *place, metric=metric),
         "features": score("features"),
         "with periods": score("features-period"),
-        "of the windows": f"{windows} (with periods: {with_periods})" if windows and with_periods else windows,
+        "of the windows": score("features-windows"),
+        "of the windows, with periods": score("features-windows-period"),
         "command": _BENCH,
-        "cost": _cost(result, "recommended"),
+        "cost": _cost(result, RECOMMENDED),
     }
     if "real" not in place:  # nothing is trained with the labels of other surveys
         learnt, head = (score(supervised_row(result), *at) for at in (place, ("head",)))
         probed = learnt and head and place[0].startswith("linear_probe")
         cells |= {
-            "majority": score("majority", "majority"),
+            "most frequent class": score("majority", "majority"),
             "trained with labels": f"{learnt} (its own head: {head})" if probed else learnt,
         }
     return cells
@@ -181,7 +175,7 @@ def _fine_tuned_few(result: Mapping[str, Any]) -> Row:
         "claim": f"last layers fine-tuned with {n or 'few'} labels: accuracy",
         "paper": _FINE_TUNED,
         "paper's recipe here": None,
-        "random weights": ways.get("linear probe, random weights"),
+        BEST_RANDOM: ways.get("linear probe, random weights"),
         "trained with labels": ways.get("from scratch"),
         "command": "python benchmarks/few_labels.py",
         "not comparable because": f"{SHARE_OF_LABELS:.0%} of {preset('laptop').n_stars:,} stars here; there up to "
@@ -202,7 +196,7 @@ def _fine_tuned_many(result: Mapping[str, Any]) -> Row:
         "claim": f"encoder fine-tuned with {f'{n:,}' if n else 'many'} labels: accuracy",
         "paper": _FINE_TUNED,
         "paper's recipe here": None,
-        "random weights": ways.get("linear probe, random weights"),
+        BEST_RANDOM: ways.get("linear probe, random weights"),
         "features": ways.get("linear probe, features"),
         "trained with labels": ways.get("from scratch"),
         "command": "python benchmarks/many_labels.py",
@@ -238,7 +232,7 @@ def _real(result: Mapping[str, Any]) -> Iterator[Row]:
             "paper": NONE,
             "not comparable because": "other classes, few stars, folds in place of a test set, and an encoder that "
             "saw simulated stars only",
-            "majority": score_of(result, "majority", "real", survey, "shifted", "majority"),
+            "most frequent class": score_of(result, "majority", "real", survey, "shifted", "majority"),
             "command": f"{_BENCH} ARGS='--real FOLDER'",
         }
 
@@ -270,7 +264,8 @@ def _recipes(result: Mapping[str, Any]) -> Row:
         "paper's recipe here": mean("paper"),
         "recommended here": corrected and f"corrected: {corrected}",
         "seeds": result.get("seeds"),
-        "random weights": mean("corrected", "random"),
+        OWN_RANDOM: mean("paper", "random"),
+        BEST_RANDOM: mean("corrected", "random"),
         "command": result.get("made_with", {}).get("command"),
         "not comparable because": f"{result.get('steps', 'few')} steps of a tiny encoder, which do not show how a "
         "large one compares",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from astraclr.tutorial.results import (
+    RECOMMENDED,
     UNKNOWN,
     Found,
     Results,
@@ -38,9 +39,9 @@ def verdicts(results: Results) -> pd.DataFrame:
     laptop, gpu = results["representation-laptop"], results["representation-gpu"]
     _, ways = few_label_scores(results["few_labels"])
     probe, few = "linear_probe", ("few_labels", "20")
-    ours = score_of(laptop, "recommended", probe)
-    few_ours, few_features = (score_of(laptop, row, *few, metric="macro_f1") for row in ("recommended", "features"))
-    gpu_ours, gpu_features = (score_of(gpu, row, probe) for row in ("recommended", "features-period"))
+    ours = score_of(laptop, RECOMMENDED, probe)
+    few_ours, few_features = (score_of(laptop, row, *few, metric="macro_f1") for row in (RECOMMENDED, "features"))
+    gpu_ours, gpu_features = (score_of(gpu, row, probe) for row in (RECOMMENDED, "features-period"))
     wanted: list[tuple[str, float, Found | None, Found | None]] = [
         ("linear probe above random weights", 8, ours, best_random(laptop, probe)),
         (
@@ -49,7 +50,7 @@ def verdicts(results: Results) -> pd.DataFrame:
             ours,
             score_of(laptop, paper_row(laptop), probe),
         ),
-        ("k-NN above random weights", 10, score_of(laptop, "recommended", "knn"), best_random(laptop, "knn")),
+        ("k-NN above random weights", 10, score_of(laptop, RECOMMENDED, "knn"), best_random(laptop, "knn")),
         ("macro-F1 with 20 labels a class above features without periods", 0, few_ours, few_features),
         ("fine-tuning with few labels above the linear probe", 5, ways.get("tuned"), ways.get("linear probe")),
         ("preset gpu: linear probe above features with periods", 0, gpu_ours, gpu_features),
@@ -63,6 +64,6 @@ def _verdict(target: str, least: float, ours: Found | None, other: Found | None)
     return {
         "target": target,
         "wanted": f"{least} points or more" if least else "above",
-        "found": UNKNOWN if gain is None else f"{gain:+.1f} points",
+        "found": UNKNOWN if gain is None else f"{round(gain, 1) + 0.0:+.1f} points",
         "verdict": UNKNOWN if gain is None else "met" if gain > 0 and gain >= least else "missed",
     }

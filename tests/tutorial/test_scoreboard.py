@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from astraclr.tutorial.results import FILES, NONE, UNKNOWN, others
-from astraclr.tutorial.scoreboard import NOTES, SCORES, claims
+from astraclr.tutorial.scoreboard import BEST_RANDOM, CLAIMS, CONTROLS, FEATURES, NOTES, OWN_RANDOM, claims
 from astraclr.tutorial.targets import verdicts
 
 EMPTY = {name: {} for name in FILES}
@@ -87,7 +87,8 @@ def row(table: pd.DataFrame, start: str) -> dict[str, Any]:
 
 def test_without_any_file_every_score_is_not_measured_yet():
     table = claims(EMPTY)
-    assert set(table.columns) == set(SCORES) | set(NOTES)
+    assert set(table.columns) == {*CLAIMS, *CONTROLS, *FEATURES, *NOTES}
+    assert max(map(len, (CLAIMS, CONTROLS, FEATURES, NOTES))) <= 6, "a wider table does not fit the page"
     assert set(table["recommended here"]) <= {UNKNOWN, "does not apply"}
     assert set(table["paper's recipe here"]) == {UNKNOWN}
     assert set(verdicts(EMPTY)["verdict"]) == {UNKNOWN}
@@ -99,8 +100,9 @@ def test_scores_stand_in_their_columns(results):
     assert probe["recommended here"] == "0.720 ± 0.020" and probe["seeds"] == "3"
     assert probe["interval"] == "0.690 to 0.750"
     assert probe["paper's recipe here"].startswith("0.510"), "the row of equal cost goes before the longer one"
-    assert probe["random weights"] == "0.620", "the best random encoder of the table, not our own"
-    assert (probe["features"], probe["majority"]) == ("0.710", "0.080")
+    assert probe[BEST_RANDOM] == "0.620", "the best random encoder of the table, not our own"
+    assert (probe["features"], probe["most frequent class"]) == ("0.710", "0.080")
+    assert probe[OWN_RANDOM] == "0.620", "the paper's recipe stands beside its own random weights"
     assert probe["with periods"] == probe["trained with labels"] == UNKNOWN
     rows = results["representation-laptop"]["rows"]
     for name, accuracy in (("recommended@9-supervised", 0.64), ("recommended-supervised", 0.66)):
@@ -110,7 +112,7 @@ def test_scores_stand_in_their_columns(results):
         assert learnt == f"{accuracy:.3f} (its own head: {accuracy - 0.02:.3f})"
     assert row(claims(results), "weighted k-NN")["recommended here"].startswith("0.670")
     again = row(claims(results), "the same on other stars")
-    assert (again["recommended here"], again["random weights"], again["seeds"]) == ("0.690", "0.590", "1")
+    assert (again["recommended here"], again[BEST_RANDOM], again["seeds"]) == ("0.690", "0.590", "1")
     few = row(claims(results), "linear probe with 20")
     assert few["recommended here"].startswith("0.515") and few["interval"] == "0.480 to 0.560"
     assert row(claims(results), "frozen encoder on real stars, RR,")["recommended here"].startswith("0.720")
