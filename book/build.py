@@ -16,6 +16,8 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+import dark
+import figure_archive
 import glued_results
 import looks
 import repository_links
@@ -65,6 +67,8 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
     left = ("*.py", "*.ipynb", "__pycache__", ".ipynb_checkpoints", "interactive")
     shutil.copytree(book, source, ignore=shutil.ignore_patterns(*left))
     write_records(book, build, preset, seed, source)
+    kept = touch.prepare(book, build / "interactive")
+    shutil.copy(kept / "landing" / "landing.txt", source)
     for notebook in (build / "executed" / preset).glob("*.ipynb"):
         if (book / notebook.name).is_file():
             (source / notebook.name).write_text(looks.for_pages(notebook), encoding="utf-8")
@@ -78,7 +82,9 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
         said = [line for line in lines if re.search(r"WARNING|ERROR|CRITICAL|Error:|exception:", line)] or lines[-30:]
         raise RuntimeError("jupyter-book failed (all of it in _build/html.log):\n" + "\n".join(said))
     # Beside the pages and not among Sphinx's static files, whose scripts Jupyter Book adds to every page.
-    touch.publish(touch.prepare(book, build / "interactive"), html)
+    touch.publish(kept, html)
+    figure_archive.write(book, build / "executed" / preset, html / "_static" / "figures.zip")
+    dark.write_dark_pictures(html)
 
 
 def check_html(book: Path, html: Path) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from astraclr.files import replacing
+from astraclr.tutorial import figure_vectors
 from astraclr.tutorial.figure_contents import MIME, differences
 from astraclr.tutorial.figure_registry import Figure, contents_of, facts, figures, image_of, shared_inputs
 
@@ -65,7 +66,8 @@ def for_pages(notebook: Path) -> str:
     content = json.loads(notebook.read_text(encoding="utf-8"))
     for cell in content["cells"]:
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop(MIME, None)
+            for kind in (MIME, figure_vectors.MIME):
+                output.get("data", {}).pop(kind, None)
     return json.dumps(content, ensure_ascii=False, indent=1)
 
 

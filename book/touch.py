@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import landing
 import numpy as np
 from chapters import digest
 
@@ -95,8 +96,8 @@ def umap_maps(x: np.ndarray) -> list[dict[str, Any]]:
     return maps
 
 
-def data_files() -> dict[str, str]:
-    """Text of every file of data by its name."""
+def data_files(pictures: Path) -> dict[str, str]:
+    """Text of every file of data by its name; the picture of the first page is drawn into a folder of its own."""
     stars, encoders = simulate(N_EXPLORER, seed=SEED), shipped_encoders()
     few = stars[:N_STARS]
     bands = {b: {"wavelength": w, "colour": BAND_COLOURS[b]} for b, w in ZTF_BANDS.items()}
@@ -106,9 +107,10 @@ def data_files() -> dict[str, str]:
     for k, (name, (checkpoint, head)) in enumerate(encoders.items()):
         x = embed(stars if k == 0 else few, checkpoint)
         files[f"model_{name}"] = script(f"model_{name}", page_model(checkpoint, head))
-        table = page_stars(few, x[:N_STARS], umap_map(x[:N_STARS]))
-        files[f"stars_{name}"] = script(f"stars_{name}", table)
+        xy = umap_map(x[:N_STARS])
+        files[f"stars_{name}"] = script(f"stars_{name}", page_stars(few, x[:N_STARS], xy))
         if k == 0:
+            landing.write(landing.prepared(few, x[:N_STARS], xy), name, pictures)
             files |= default_only(stars, x, checkpoint, head)
     files["learning"] = script("learning", committed_result("learning"))
     return {f"{name}.js": text for name, text in files.items()}
@@ -136,13 +138,13 @@ def explorer_page() -> str:
 
 def prepare(book: Path, kept: Path) -> Path:
     """Make the pages with their data in the folder `kept`; data made from the same package and encoders is kept."""
-    made_from = [book.parent / "astraclr", book.parent / "data", book / "touch.py"]
+    made_from = [book.parent / "astraclr", book.parent / "data", *(book / f"{m}.py" for m in ("touch", "landing", "dark"))]
     key = digest([*made_from, book.parent / "benchmarks" / "results" / "learning.json"])
     stamp = kept / "key.txt"
     if not (stamp.is_file() and stamp.read_text() == key):
         shutil.rmtree(kept, ignore_errors=True)
         (kept / "data").mkdir(parents=True)
-        for name, text in data_files().items():
+        for name, text in data_files(kept / "landing").items():
             (kept / "data" / name).write_text(text, encoding="utf-8")
         (kept / "explorer.html").write_text(explorer_page(), encoding="utf-8")
         stamp.write_text(key)
@@ -155,7 +157,9 @@ def prepare(book: Path, kept: Path) -> Path:
 
 
 def publish(kept: Path, html: Path) -> None:
-    """Copy what `prepare` made beside the built pages: _static/interactive, and _static/explorer.html."""
+    """Copy what `prepare` made beside the built pages: _static/interactive, _static/explorer.html, the first picture."""
     target = html / "_static" / "interactive"
-    shutil.copytree(kept, target, ignore=shutil.ignore_patterns("key.txt", "explorer.html"), dirs_exist_ok=True)
+    shutil.copytree(kept, target, ignore=shutil.ignore_patterns("key.txt", "explorer.html", "landing"), dirs_exist_ok=True)
     shutil.copy(kept / "explorer.html", html / "_static")
+    for picture in (kept / "landing").glob("*.png"):
+        shutil.copy(picture, html / "_static")

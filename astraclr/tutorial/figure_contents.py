@@ -177,18 +177,29 @@ def _limits_moved(a: dict[str, Any], b: dict[str, Any]) -> float:
 
 
 def record_in_notebook() -> None:
-    """Make the running notebook record the description of each figure that it shows; outside a notebook do nothing."""
+    """Make the running notebook record each figure that it shows, its description and its vector versions.
+
+    Outside a notebook do nothing.
+    """
     from IPython.core.formatters import BaseFormatter
     from IPython.core.getipython import get_ipython
     from matplotlib.figure import FigureBase
     from traitlets import ObjectName, Unicode
+
+    from astraclr.tutorial import figure_vectors
 
     class Contents(BaseFormatter):
         format_type = Unicode(MIME)
         print_method = ObjectName("_repr_astraclr_figure_")
         _return_type = dict
 
+    class Vectors(Contents):
+        format_type = Unicode(figure_vectors.MIME)
+        print_method = ObjectName("_repr_astraclr_vectors_")
+
     shell: Any = get_ipython()
     if shell is not None:
-        formatter = shell.display_formatter.formatters.setdefault(MIME, Contents(parent=shell.display_formatter))
-        formatter.for_type(FigureBase, describe)  # the inline backend removes formatters of Figure itself
+        known = shell.display_formatter.formatters
+        for kind, maker, drawn in ((MIME, Contents, describe), (figure_vectors.MIME, Vectors, figure_vectors.vectors)):
+            formatter = known.setdefault(kind, maker(parent=shell.display_formatter))
+            formatter.for_type(FigureBase, drawn)  # the inline backend removes formatters of Figure itself

@@ -21,6 +21,6 @@ addEventListener("load", () => {
     if (!corner.textContent.trim()) corner.setAttribute("role", "cell");
   for (const entry of document.querySelectorAll("[role=doc-biblioentry]")) entry.setAttribute("role", "listitem");
   // What scrolls can be scrolled by keyboard.
-  for (const box of document.querySelectorAll(".bd-article :is(pre, .cell_output table, .pst-scrollable-table-container)"))
+  for (const box of document.querySelectorAll(".bd-article :is(pre, .cell_output table, .pst-scrollable-table-container, .cell_output figure)"))
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
 });
