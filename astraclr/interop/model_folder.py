@@ -49,11 +49,9 @@ def write_model_folder(checkpoint: Checkpoint, source: Path, out: Path, licence:
     >>> write_model_folder(load_checkpoint("tiny"), where, Path("hub"), "MIT")  # doctest: +SKIP
     ['LICENSE', 'README.md', 'config.json', ...]
     """
-    if not licence:
-        raise ValueError("a hub asks for a licence of the weights: name it with --licence, such as MIT or CC-BY-4.0")
+    need_ready(out, licence)
     weights = str(read_json(source / "config.json")["weights"])
     names = [weights, *(name for name in _COPIED if (source / name).is_file())]
-    need_no_others(out, lambda path: path.name in (CARD, ONNX, LICENCE, *_COPIED) or path.name.startswith("weights-"))
     with locked(out):
         for old in out.glob("weights-*.safetensors"):
             if old.name != weights:
@@ -69,6 +67,19 @@ def write_model_folder(checkpoint: Checkpoint, source: Path, out: Path, licence:
         with replacing(out / CARD) as part:  # the last file: a folder that holds it is complete
             part.write_text(card, encoding="utf-8")
     return sorted([*names, ONNX, LICENCE, CARD])
+
+
+def need_ready(out: Path, licence: str) -> None:
+    """Refuse what `write_model_folder` would, before any work.
+
+    Raises
+    ------
+    ValueError
+        If no licence is given, or `out` holds files of others.
+    """
+    if not licence:
+        raise ValueError("a hub asks for a licence of the weights: name it with --licence, such as MIT or CC-BY-4.0")
+    need_no_others(out, lambda path: path.name in (CARD, ONNX, LICENCE, *_COPIED) or path.name.startswith("weights-"))
 
 
 def card_of(
