@@ -96,9 +96,13 @@ def new_discovery(
     """
     if n := len(object_id) - len(set(object_id.tolist())):
         raise ValueError(f"{n:,} object_ids repeat; answers are given by them: make them unique")
-    if len(x) < 2 or not np.isfinite(x).all():
-        strange = int((~np.isfinite(x)).any(1).sum())
-        raise ValueError(f"{len(x):,} stars, {strange:,} of them with vectors not finite; give at least 2, all finite")
+    if len(x) < 2:
+        raise ValueError(f"{len(x)} star is too few for a search, which ranks stars among others; give at least 2")
+    if strange := object_id[~np.isfinite(x).all(axis=1)].tolist():
+        raise ValueError(
+            f"{len(strange):,} of {len(x):,} stars have vectors that are not finite (the first is "
+            f"{for_terminal(strange[0])}); leave them out"
+        )
     if curves is not None:
         shown = curves[np.isin(curves.object_id, object_id)]
         if len(shown) == 0:

@@ -72,7 +72,7 @@ def _pairs(path: Path) -> Iterable[tuple[str, str]]:
             raise ValueError(f"{path}: the answer to {strange[0]!r} is no text; write {', '.join(SAID)}")
         return pairs
     try:
-        table = read_csv(path, ("object_id", "answer", "label"))
+        table = read_csv(path, None)  # a reader may have added columns of her own
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} holds no answers ({' '.join(str(error).split())[:200]}); {how}") from error
     if missing := [name for name in ("object_id", "answer") if name not in table]:

@@ -197,6 +197,18 @@ def tune(
     return metrics
 
 
+def need_free(folder: Path) -> None:
+    """Refuse a folder that holds no fine-tuning, and files of others.
+
+    Raises
+    ------
+    ValueError
+        If so; it names some.
+    """
+    if not any((folder / name).exists() for name in (STATE, PREVIOUS, METRICS)):
+        need_no_others(folder)
+
+
 def finished(folder: Path, identity: str) -> dict[str, Any] | None:
     """The metrics of a fine-tuning that ended in a folder; None if it has not ended, or is to begin there.
 
@@ -208,7 +220,7 @@ def finished(folder: Path, identity: str) -> dict[str, Any] | None:
     if (folder / STATE).exists() or (folder / PREVIOUS).exists():
         return None
     if not (folder / METRICS).exists():
-        need_no_others(folder)
+        need_free(folder)
         return None
     metrics = read_json(folder / METRICS)
     if not isinstance(metrics, dict) or "identity" not in metrics:

@@ -113,7 +113,7 @@ def observations(found: pa.Table, match: Match, options: Options, one_band: str 
     if match.format.said:
         notes[match.format.said] = len(keep)
     for name in match.unread:
-        notes[f"not read: column {name}, which looks like labels (probe --label {name} reads it)"] = len(row)
+        notes[f"not read: column {name}, which looks like labels (--label {name} reads it)"] = len(row)
     return Observations(
         unit[keep],
         band[known],

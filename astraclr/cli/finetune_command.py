@@ -13,6 +13,9 @@ from astraclr.cli import terminal as term
 from astraclr.cli._options import Band, CheckpointName, DropRepeated, DropUnknown, File, Label, Seed, Threads
 from astraclr.cli.encoder_commands import saved
 
+_FEW_TEST_STARS = 30
+"""Below this the report says that intervals over test stars mean little."""
+
 _Out = Annotated[
     Path,
     typer.Option(
@@ -51,7 +54,7 @@ def finetune(
     parsing.parse_bands(band)
     term.check_folder(out)
     term.check_apart(out, file)
-    from astraclr.analysis.own_labels import HEAD, METRICS, tune
+    from astraclr.analysis.own_labels import HEAD, METRICS, need_free, tune
     from astraclr.evaluate.tuning_settings import Tuning
     from astraclr.files import replacing
     from astraclr.model.device import own_device
@@ -64,6 +67,7 @@ def finetune(
         batch_size=batch_size,
         seed=seed,
     )
+    need_free(out)
     term.use_threads(threads)
     encoder, _ = inputs.find_checkpoint(checkpoint)
     settings.check_layers(encoder)
@@ -109,6 +113,7 @@ def describe_tuning(metrics: Mapping[str, Any]) -> str:
         verdict = "fine-tuning is better than the probe on these test stars, beyond their sampling error"
     elif gain["accuracy_high"] < 0:
         verdict = "fine-tuning is worse than the probe on these test stars: keep the probe (`astraclr probe`)"
+    few = stars["test"] < _FEW_TEST_STARS
     counts = [[name, *(f"{n:,}" for n in numbers)] for name, numbers in metrics["classes"].items()]
     recall = scores["finetuned"]["recall"]
     counts = [[*row, f"{recall[row[0]]:.3f}" if row[0] in recall else "-"] for row in counts]
@@ -122,6 +127,11 @@ def describe_tuning(metrics: Mapping[str, Any]) -> str:
         "",
         "in brackets: 95 % of resampled test objects; differences are paired",
         verdict,
+        *(
+            [f"only {stars['test']:,} test stars: so few decide little, whatever the intervals; label more"]
+            if few
+            else []
+        ),
         "",
         *aligned(["class", "train", "validation", "test", "recall"], counts),
     ]

@@ -38,7 +38,7 @@ def read_stars(
         term.say(f"note: {path} brings its own bands ({', '.join(stars.bands)}); --band is not used")
     if quiet:
         return stars
-    term.say(f"{path}: {len(stars):,} stars, {stars.n_obs:,} observations")
+    term.say(f"{path}: {len(stars):,} star{'' if len(stars) == 1 else 's'}, {stars.n_obs:,} observations")
     term.say_notes({r: n for r, n in stars.notes.items() if unread or not r.startswith("not read: column")})
     return stars
 
@@ -113,8 +113,8 @@ def find_checkpoint(name: str) -> tuple[Checkpoint, Path]:
     if not (folder / "config.json").exists():
         known = ", ".join(sorted(p.parent.name for p in shipped_file("checkpoints").glob("*/config.json"))) or "none"
         raise FileNotFoundError(
-            f"no checkpoint {name}: give a folder in which `astraclr pretrain` has finished, or "
-            f"the name of a shipped one ({known})"
+            f"no checkpoint {name}: give a folder in which `astraclr pretrain` or `finetune` has finished, "
+            f"or the name of a shipped one ({known})"
         )
     return load_checkpoint(name), folder
 

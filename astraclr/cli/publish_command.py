@@ -38,8 +38,9 @@ def publish(
     encoder, folder = inputs.find_checkpoint(checkpoint)
     term.check_apart(out, folder)
     known = inputs.licence_of(folder, licence)
-    from astraclr.interop.model_folder import write_model_folder
+    from astraclr.interop.model_folder import need_ready, write_model_folder
 
+    need_ready(out, known)
     term.say(f"writing {encoder.name} and its ONNX file")
     names = write_model_folder(encoder, folder, out, known)
     term.tell(f"{len(names)} files, the card read by huggingface_hub's parser: {out}")

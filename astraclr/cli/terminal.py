@@ -212,9 +212,7 @@ def check_apart(folder: Path, given: Path) -> None:
     """
     out, read = _real(folder), _real(given)
     if out == read or read in out.parents:
-        raise ValueError(
-            f"cannot write {folder}: it would lie among the light curves of {given}; choose another folder"
-        )
+        raise ValueError(f"cannot write {folder}: it would lie among the files of {given}; choose another folder")
     if out in read.parents and out == read.parent:
         raise ValueError(f"cannot write {folder}: it holds the input {given}; choose another folder")
 

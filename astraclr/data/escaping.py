@@ -125,12 +125,12 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     safe.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC if ends_lines else csv.QUOTE_MINIMAL)
 
 
-def read_csv(path: str | Path, text: Collection[str]) -> pd.DataFrame:
+def read_csv(path: str | Path, text: Collection[str] | None) -> pd.DataFrame:
     """Read a table that `write_csv` wrote: the same names, text and numbers.
 
     Parameters
     ----------
-    text : names of the columns that hold text; all others hold numbers, or nothing
+    text : names of the columns that hold text; all others hold numbers, or nothing; None if all hold text
 
     Examples
     --------
@@ -145,7 +145,7 @@ def read_csv(path: str | Path, text: Collection[str]) -> pd.DataFrame:
 
     table = pd.read_csv(path, dtype=str, keep_default_na=False).rename(columns=from_spreadsheet)
     for name in table.columns:
-        if name in text:
+        if text is None or name in text:
             table[name] = table[name].map(from_spreadsheet)
         else:
             table[name] = table[name].replace("", "nan").astype(float)

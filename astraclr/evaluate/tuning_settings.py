@@ -83,6 +83,7 @@ def need_same(folder: Path, found: str, wanted: str) -> None:
     except ValueError as error:
         raise ValueError(f"{folder} holds another kind of run ({error}); choose another folder") from error
     now = json.loads(wanted)
+    before, now = ({k: v[:8] if k == "checkpoint" else v for k, v in d.items()} for d in (before, now))
     if odd := [f"{k} {before.get(k)!r}, now {now.get(k)!r}" for k in {**before, **now} if before.get(k) != now.get(k)]:
         raise ValueError(
             f"{folder} holds a fine-tuning with other settings or stars ({'; '.join(odd)}); choose another folder, or "

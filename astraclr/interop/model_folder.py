@@ -14,8 +14,8 @@ from astraclr.folders import locked, need_no_others
 from astraclr.interop.onnx_native import export_native
 from astraclr.model.checkpoint import Checkpoint
 
-CARD, ONNX, LICENCE = "README.md", "model.onnx", "LICENSE"
-_COPIED = ("config.json", "history.csv", "head.safetensors", "head_features.safetensors", "metrics.json", "scores.json")
+CARD, ONNX, LICENCE, _HEAD = "README.md", "model.onnx", "LICENSE", "head.safetensors"
+_COPIED = ("config.json", "history.csv", _HEAD, "head_features.safetensors", "metrics.json", "scores.json")
 TAGS = ("astronomy", "light-curves", "time-series", "variable-stars", "onnx", "safetensors")
 
 
@@ -49,11 +49,9 @@ def write_model_folder(checkpoint: Checkpoint, source: Path, out: Path, licence:
     >>> write_model_folder(load_checkpoint("tiny"), where, Path("hub"), "MIT")  # doctest: +SKIP
     ['LICENSE', 'README.md', 'config.json', ...]
     """
-    if not licence:
-        raise ValueError("a hub asks for a licence of the weights: name it with --licence, such as MIT or CC-BY-4.0")
+    need_ready(out, licence)
     weights = str(read_json(source / "config.json")["weights"])
     names = [weights, *(name for name in _COPIED if (source / name).is_file())]
-    need_no_others(out, lambda path: path.name in (CARD, ONNX, LICENCE, *_COPIED) or path.name.startswith("weights-"))
     with locked(out):
         for old in out.glob("weights-*.safetensors"):
             if old.name != weights:
@@ -64,14 +62,33 @@ def write_model_folder(checkpoint: Checkpoint, source: Path, out: Path, licence:
         metadata = export_native(checkpoint, out / ONNX, licence)
         with replacing(out / LICENCE) as part:
             part.write_text(text or f"SPDX-License-Identifier: {licence}\nhttps://spdx.org/licenses/{licence}.html\n")
-        card = card_of(checkpoint, [*names, ONNX, LICENCE], metadata, scores_of(source))
+        card = card_of(checkpoint, [*names, ONNX, LICENCE], metadata, scores_of(source), _side_by_side(source))
         check_card(card, licence)
         with replacing(out / CARD) as part:  # the last file: a folder that holds it is complete
             part.write_text(card, encoding="utf-8")
     return sorted([*names, ONNX, LICENCE, CARD])
 
 
-def card_of(checkpoint: Checkpoint, names: list[str], metadata: Mapping[str, str], scores: list[str]) -> str:
+def need_ready(out: Path, licence: str) -> None:
+    """Refuse what `write_model_folder` would, before any work.
+
+    Raises
+    ------
+    ValueError
+        If no licence is given, or `out` holds files of others.
+    """
+    if not licence:
+        raise ValueError("a hub asks for a licence of the weights: name it with --licence, such as MIT or CC-BY-4.0")
+    need_no_others(out, lambda path: path.name in (CARD, ONNX, LICENCE, *_COPIED) or path.name.startswith("weights-"))
+
+
+def card_of(
+    checkpoint: Checkpoint,
+    names: list[str],
+    metadata: Mapping[str, str],
+    scores: list[str],
+    side_by_side: bool = False,
+) -> str:
     """The card: a YAML header, then what the encoder is, its inputs, its files and its scores.
 
     Parameters
@@ -80,6 +97,7 @@ def card_of(checkpoint: Checkpoint, names: list[str], metadata: Mapping[str, str
     names : of the files beside the card
     metadata : of the ONNX file (`onnx_graph.metadata_of`)
     scores : lines of Markdown
+    side_by_side : whether the head reads the embeddings of the three windows, not their mean
     """
     preset, recipe = checkpoint.preset, checkpoint.recipe
     header = {
@@ -96,7 +114,7 @@ def card_of(checkpoint: Checkpoint, names: list[str], metadata: Mapping[str, str
     about = {
         "config.json": "settings, and the SHA-256 of the weights",
         "history.csv": "losses of the training",
-        "head.safetensors": "a classifier on the embeddings, for `astraclr predict`",
+        _HEAD: "a classifier on the embeddings, for `astraclr predict`",
         "head_features.safetensors": "a classifier on embeddings and hand-crafted features",
         "metrics.json": "scores of the fine-tuning beside its controls",
         "scores.json": "scores of the encoder beside its controls",
@@ -130,7 +148,8 @@ def card_of(checkpoint: Checkpoint, names: list[str], metadata: Mapping[str, str
         "|---|---|---|---|",
         *rows,
         "",
-        "An embedding of a star is the mean over its first, middle and last window.",
+        "An embedding of a star is the mean over its first, middle and last window."
+        + (f" {code_span(_HEAD)} reads the three side by side, in this order." if side_by_side else ""),
         "",
         "## Files",
         "",
@@ -139,6 +158,17 @@ def card_of(checkpoint: Checkpoint, names: list[str], metadata: Mapping[str, str
         *scores,
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _side_by_side(source: Path) -> bool:
+    """Whether the head in a checkpoint's folder reads the embeddings of the three windows, as a fine-tuned one does."""
+    from safetensors import safe_open
+
+    if not (source / _HEAD).is_file():
+        return False
+    with safe_open(source / _HEAD, framework="np") as file:
+        facts = json.loads((file.metadata() or {}).get("head", "{}"))
+    return facts.get("fusion") == "concat"
 
 
 def scores_of(source: Path) -> list[str]:

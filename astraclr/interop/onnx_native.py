@@ -131,7 +131,9 @@ def export_native(checkpoint: Checkpoint, path: str | Path, licence: str = "") -
     batch, tokens = torch.export.Dim("batch", min=1, max=65_536), torch.export.Dim("length", min=2, max=65_536)
     axes = [{0: batch, 1: tokens} if "length" in shape else {0: batch} for shape, *_ in described.values()]
     shapes = dict(zip(described, axes, strict=True))
-    given = {**dict(list(shapes.items())[:4]), "more": tuple(axes[4:])}  # the exporter wants the rest as one argument
+    given: dict[str, Any] = dict(list(shapes.items())[:4])
+    if axes[4:]:
+        given["more"] = tuple(axes[4:])  # the exporter wants the rest as one argument, and none where nothing is left
     metadata = metadata_of(checkpoint, CONTRACT, described, "embedding", licence)
     write_graph(
         path,

@@ -152,7 +152,7 @@ def test_another_source_checkpoint_or_place_is_refused(hats, alone, tmp_path, st
     (tmp_path / "full" / "notes.txt").write_text("mine")
     line = refused("embed", hats, "--out", tmp_path / "full", "--checkpoint", "tiny")
     assert "holds files that this command did not write (notes.txt)" in line
-    assert "it would lie among the light curves of" in refused("embed", hats, "--out", hats / "out")
+    assert "it would lie among the files of" in refused("embed", hats, "--out", hats / "out")
     stars[:4].save(tmp_path / "s.parquet")
     assert "a folder is written for a HATS" in refused("embed", tmp_path / "s.parquet", "--out", tmp_path / "new")
     one_file = ("embed", hats, "--out", tmp_path / "e.parquet", "--workers", 2)

@@ -123,12 +123,26 @@ def test_contradictions_and_strangers_are_refused(search):
         answered(search, dict.fromkeys("xyzw", "yes"))
 
 
+def test_what_cannot_be_ranked_is_refused(cloud):
+    ids, label = np.arange(3).astype(str), np.full(3, "")
+    with pytest.raises(ValueError, match="1 star is too few for a search, .*give at least 2"):
+        new_discovery(ids[:1], label[:1], cloud[:1], HOW)
+    with pytest.raises(ValueError, match="1 of 3 stars have vectors that are not finite .the first is 1."):
+        new_discovery(ids, label, np.where(np.arange(9).reshape(3, 3) == 4, np.nan, cloud[:3]), HOW)
+
+
+def test_a_reader_may_add_columns_to_her_answers(tmp_path):
+    (tmp_path / "a.csv").write_text("object_id,answer,comment\n1,yes,a nova?\n")
+    assert read_answers(tmp_path / "a.csv") == {"1": "yes"}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
         ("a.csv", "object_id,answer\n1,yes\n1,no\n", "says both yes and no of '1'"),
         ("a.csv", "object_id,answer\n1,perhaps\n", "is 'perhaps'; write yes, no, unsure"),
         ("a.csv", "star,answer\n1,yes\n", "lacks the column object_id"),
+        ("a.csv", "object_id,mjd,band\n1,58000,g\n", "lacks the column answer; save the answers in the page again"),
         ("a.csv", "", "holds no answers"),
         ("a.csv", b"\xff\xfe\x00", "holds no answers"),
         ("a.json", "{", "holds no answers"),

@@ -14,12 +14,11 @@ def test_every_command_of_the_guides_is_measured():
 
 
 def test_a_command_is_measured_and_one_that_fails_is_named(tmp_path):
-    (tmp_path / "few.csv").write_text("object_id,mjd,mag,magerr,band\na,59000,15,0.1,g\n")
-    row = measured(Run("simulated", 1, ("info", "few.csv")), tmp_path)
-    assert row["command"] == "astraclr info few.csv" and row["n"] == 1
-    assert 0 < row["cpu_seconds"] and 50 < row["peak_mb"] < 5_000 and 0 < row["seconds"]
-    with pytest.raises(RuntimeError, match="astraclr info none.csv ended with 2: .*does not exist"):
-        measured(Run("", 0, ("info", "none.csv")), tmp_path)
+    row = measured(Run("simulated", 1, ("--version",)), tmp_path)
+    assert row["command"] == "astraclr --version" and (row["stars"], row["n"]) == ("simulated", 1)
+    assert 0 < row["cpu_seconds"] and 5 < row["peak_mb"] < 5_000 and 0 < row["seconds"]
+    with pytest.raises(RuntimeError, match=r"astraclr unknown ended with 2: [\s\S]*No such command"):
+        measured(Run("", 0, ("unknown",)), tmp_path)
 
 
 def test_labels_of_few_stars_are_emptied_in_a_copy(tmp_path):

@@ -387,6 +387,7 @@ def test_finetune_writes_a_checkpoint_that_the_other_commands_take(made, tmp_pat
     command = ("finetune", tmp_path / "three.parquet", "--checkpoint", made / "ck", "--passes", 1, "--out")
     said = done(*command, tmp_path / "tuned").stdout
     assert "24 stars to train, 9 to stop by, 3 to test; 0 without a label left out" in said
+    assert "only 3 test stars: so few decide little" in said
     for row in ("fine-tuned  ", "linear probe  ", "random weights, linear probe", "fine-tuned minus linear probe"):
         assert row in said
     assert json.loads((tmp_path / "tuned" / "metrics.json").read_text())["passes"] == 1
@@ -406,6 +407,10 @@ def test_finetune_refuses_before_any_work(made, tmp_path):
     assert "kind" in line(tmp_path / "new", "--label", "kind")
     assert "learning_rate is 2.0" in line(tmp_path / "new", "--learning-rate", 2)
     assert "holds the input" in line(made)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "main.tex").write_text("mine")
+    said = run("finetune", made / "stars.parquet", "--checkpoint", made / "ck", "--out", tmp_path / "thesis").stderr
+    assert said.startswith("error: ") and "files that this command did not write (main.tex)" in said  # nothing was read
     assert not (tmp_path / "new").exists()
 
 
@@ -416,6 +421,8 @@ def test_publish_refuses_to_upload_and_names_the_command_that_does(made, tmp_pat
     pytest.importorskip("onnxscript")
     line = refused("publish", made / "ck", "--out", tmp_path / "hub", "--dry-run")
     assert "name it with --licence" in line and not (tmp_path / "hub").exists()
+    said = run("publish", made / "ck", "--out", tmp_path / "hub", "--dry-run").stderr
+    assert said.startswith("error: "), "no work is announced that does not begin"
 
 
 def test_publish_writes_a_checked_folder(tmp_path, monkeypatch):
@@ -875,7 +882,7 @@ def test_training_and_shards_do_not_write_among_their_input_or_files_of_others(m
     shutil.copy(made / "stars.parquet", folder)
     for command in ("pretrain", "shards"):
         for out in (folder, folder / "new"):
-            assert "would lie among the light curves" in refused(command, folder, "--out", out)
+            assert "would lie among the files" in refused(command, folder, "--out", out)
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "history.csv").write_text("theirs")
     for command, *options in (("pretrain", "--steps", 1), ("shards", "--cut", "")):
