@@ -167,13 +167,14 @@ def draw_gallery(lc: LightCurves, rows: Sequence[int], marked: Sequence[str] = (
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
 
-    fig, axes = plt.subplots(2, -(-len(rows) // 2), figsize=(12, 5), sharex=True)
+    fig, axes = plt.subplots(2, -(-len(rows) // 2), figsize=(9, 4.4), sharex=True)
     for ax, k in zip(axes.flat, rows, strict=False):
         draw_star(ax, lc.star(k))
         ax.set_title(lc.label[k], color="#d1495b" if lc.label[k] in marked else "black", fontsize=9)
         ax.get_legend().remove()
         ax.set(xlabel="", ylabel="")
-        ax.xaxis.set_major_locator(MaxNLocator(3))
+        ax.xaxis.set_major_locator(MaxNLocator(2))
+        ax.tick_params(labelsize=8)
     fig.supxlabel("MJD (days)")
     fig.supylabel("magnitude")
 

@@ -5,12 +5,15 @@ import pytest
 from astraclr.tutorial.result_tables import (
     beside,
     decided,
+    gains_table,
     measured_table,
+    other_stars_table,
     paired_table,
     row_name,
     survey_scores,
     survey_table,
 )
+from astraclr.tutorial.results import Found
 
 
 def scores(f1: float) -> dict[str, float]:
@@ -67,3 +70,26 @@ def test_paired_differences_are_decided_by_their_intervals():
     assert (decided(surveys, 1), decided(surveys, -1)) == ("EROS (random weights)", "EROS (features)")
     assert paired_table(surveys).loc["features", "EROS"] == "-0.300 (-0.400 to -0.200)"
     assert decided({}, 1) == "nowhere"
+
+
+def test_gains_are_level_within_two_errors():
+    found = {name: Found(mean, 0.0, 2) for name, mean in (("far", 0.5), ("near", 0.69), ("same", 0.70004))}
+    table = gains_table(Found(0.7, 0.0, 2), found, n_test=1_000)
+    assert table["it is"].tolist() == ["above", "level", "level"]
+    assert table["points"].tolist() == ["+20.0", "+1.0", "+0.0"], "no minus before a zero"
+
+
+def test_other_stars_stand_beside_the_test_stars():
+    def bench(**rows: float) -> dict:
+        return {
+            "rows": {
+                name.replace("_", "-"): {"seeds": {"0": {"linear_probe": {"accuracy": a}}}} for name, a in rows.items()
+            }
+        }
+
+    results = {
+        "representation-laptop": bench(recommended=0.76),
+        "representation-laptop-draw1": bench(laptop=0.75, recommended_random=0.65, paper_random=0.66),
+    }
+    probe = other_stars_table(results).loc["linear probe, accuracy"]
+    assert probe.tolist() == ["0.760", "0.750", "0.660", "not measured yet"]
