@@ -77,6 +77,18 @@ def row_name(row: str) -> str:
     return recipe.replace("_", " ") + after + (f", {_KINDS.get(kind, kind)}" if kind else "")
 
 
+def signed(points: float) -> str:
+    """Write a difference with its sign and one decimal; what rounds to zero has no sign.
+
+    Examples
+    --------
+    >>> signed(1.26), signed(-0.04)
+    ('+1.3', '0.0')
+    """
+    text = f"{points:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
 def probe_table(table: pd.DataFrame) -> pd.DataFrame:
     """Accuracy of the linear probe and of k-NN for each row of `bench_table`, as text, to be shown on a page.
 

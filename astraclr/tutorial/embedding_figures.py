@@ -246,3 +246,50 @@ def draw_bench(ax: Axes, table: pd.DataFrame) -> None:
     ax.set(xlabel="accuracy, mean over trainings", xlim=(0, 1))
     ax.set_yticks(range(len(names)), [row_name(name) for name in names])
     ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8)
+
+
+def draw_finetuning(histories: Mapping[str, pd.DataFrame]) -> None:
+    """Draw loss and accuracy of fine-tunings against passes over the labels (chapter 7).
+
+    Parameters
+    ----------
+    histories : mapping
+        Name of the run -> columns ``epoch``, ``loss`` (training set) and ``accuracy`` (validation set).
+    """
+    import matplotlib.pyplot as plt
+
+    _, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
+    for (name, run), (colour, style) in zip(histories.items(), _RUNS, strict=True):
+        for ax, column in ((left, "loss"), (right, "accuracy")):
+            ax.plot(run["epoch"], run[column], style, marker="o", color=colour, label=name)
+    left.axhline(np.log(12), ls=":", color="#808080", lw=1)
+    left.set(ylabel="cross entropy, training set (nats)", ylim=(0, None))
+    right.set(ylabel="accuracy, validation set", ylim=(0, 1))
+    last = max(int(run["epoch"].max()) for run in histories.values())
+    for ax in (left, right):
+        ax.set(xlabel="pass over the labels", xticks=range(last + 1), xlim=(-0.2, last + 0.2))
+    right.legend(fontsize=8, loc="upper left")
+
+
+_RUNS = ("#1f77b4", "-"), ("#1f77b4", "--"), ("#7f7f7f", "-")
+_WAYS = {
+    "linear probe": {"color": "#1f77b4", "lw": 6, "alpha": 0.35, "ms": 9},  # others lie upon it
+    "linear probe, C = 10": {"color": "#1f77b4", "ls": ":"},
+    "last layers": {"color": "#d62728", "ls": "--"},
+    "head only": {"color": "#9467bd"},
+    "whole encoder": {"color": "#ff7f0e", "ls": "-."},
+    "from scratch": {"color": "#7f7f7f", "lw": 6, "alpha": 0.35, "ms": 9},
+    "linear probe, random weights": {"color": "#7f7f7f", "ls": ":"},
+}
+
+
+def draw_ways(ax: Axes, curve: pd.DataFrame) -> None:
+    """Draw the accuracy of each way to use labels, columns ``way, per_class, accuracy``, against labels (chapter 7)."""
+    for way, look in _WAYS.items():
+        rows = curve[curve["way"] == way].sort_values("per_class")
+        ax.plot(rows["per_class"], rows["accuracy"], marker="o", label=way, **look)
+    ticks = sorted(curve["per_class"].unique())
+    ax.set(xscale="log", xlabel="labels a class", ylabel="accuracy", ylim=(0, 0.85))
+    ax.set_xticks(ticks, labels=[f"{n:.0f}" for n in ticks])
+    ax.minorticks_off()
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
