@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def umap_map(embeddings: np.ndarray, seed: int = 42, n_neighbors: int = 15, min_dist: float = 0.5) -> np.ndarray:
@@ -159,3 +163,49 @@ def topology(
         }
         for name, x in embeddings.items()
     }
+
+
+def island_table(xy: np.ndarray, labels: np.ndarray, alike: np.ndarray, gap: float = 1.0) -> pd.DataFrame:
+    """Tabulate the islands of a map: groups of stars with a gap around them, found by DBSCAN.
+
+    Parameters
+    ----------
+    xy : (n, 2) positions on the map
+    labels : (n,)
+    alike : (n, n) a measure of pairs of stars, such as the share of nights on which both were observed
+    gap : least distance between two groups, in units of the map
+
+    Returns
+    -------
+    DataFrame
+        A row for each group of at least 5 stars, the largest first: ``stars``, their number; ``commonest class`` and
+        ``its share``; ``alike``, the mean of the measure over the pairs of the group.
+
+    Raises
+    ------
+    ValueError
+        If positions, labels and measure are not of the same stars.
+
+    Examples
+    --------
+    >>> xy, labels = np.repeat([[0.0, 0.0], [9.0, 9.0]], [6, 5], axis=0), np.array(["RR"] * 6 + ["CV"] * 5)
+    >>> island_table(xy, labels, np.ones((11, 11)))[["stars", "commonest class"]].values.tolist()
+    [[6, 'RR'], [5, 'CV']]
+    """
+    n = len(xy)
+    if len(labels) != n or alike.shape != (n, n):
+        raise ValueError(
+            f"{n} positions, {len(labels)} labels and a measure of shape {alike.shape}; give the same stars"
+        )
+    import pandas as pd
+    from sklearn.cluster import DBSCAN
+
+    island, rows = DBSCAN(eps=gap, min_samples=5).fit_predict(xy), []
+    for one in np.unique(island[island >= 0]):  # -1: a star of no island
+        inside = np.flatnonzero(island == one)
+        classes, counts = np.unique(labels[inside], return_counts=True)
+        pairs = ~np.eye(len(inside), dtype=bool)
+        mean = float(alike[np.ix_(inside, inside)][pairs].mean())
+        rows.append((len(inside), str(classes[counts.argmax()]), counts.max() / len(inside), mean))
+    columns = ["stars", "commonest class", "its share", "alike"]
+    return pd.DataFrame(rows, columns=columns).sort_values("stars", ascending=False, kind="stable", ignore_index=True)

@@ -51,6 +51,74 @@ def bench_table(committed: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines).set_index(["row", "classifier"])
 
 
+_ROWS = {
+    "majority": "majority class",
+    "features": "features",
+    "features-period": "features with a period search",
+    "features-windows": "features of the windows",
+    "features-windows-period": "features of the windows with a period search",
+}
+_KINDS = {"random": "random weights", "supervised": "trained with labels"}
+
+
+def row_name(row: str) -> str:
+    """Name a row of the benchmark, RECIPE[@STEPS][-KIND], in words.
+
+    Examples
+    --------
+    >>> row_name("recommended@2600-supervised"), row_name("paper@3100-random"), row_name("features")
+    ('recommended, 2,600 steps, trained with labels', 'paper, random weights', 'features')
+    """
+    if row in _ROWS:
+        return _ROWS[row]
+    base, _, kind = row.partition("-")
+    recipe, _, steps = base.partition("@")
+    after = f", {int(steps):,} steps" if steps and kind != "random" else ""  # random weights have taken none
+    return recipe.replace("_", " ") + after + (f", {_KINDS.get(kind, kind)}" if kind else "")
+
+
+def signed(points: float) -> str:
+    """Write a difference with its sign and one decimal; what rounds to zero has no sign.
+
+    Examples
+    --------
+    >>> signed(1.26), signed(-0.04)
+    ('+1.3', '0.0')
+    """
+    text = f"{points:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def probe_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of the linear probe and of k-NN for each row of `bench_table`, as text, to be shown on a page.
+
+    Returns
+    -------
+    DataFrame
+        Index: the rows in words. Columns ``linear probe`` (with the standard deviation over trainings, if there are
+        several), ``weighted k-NN`` and ``trainings``; a row without a probe is left out.
+
+    Examples
+    --------
+    >>> from astraclr.tutorial.experiments import committed_result
+    >>> list(probe_table(bench_table(committed_result("representation-laptop"))).columns)
+    ['linear probe', 'weighted k-NN', 'trainings']
+    """
+    probes = table.xs("linear_probe", level="classifier")
+    votes = table.xs("knn", level="classifier")["accuracy"] if "knn" in table.index.get_level_values(1) else {}
+    lines = {}
+    for row, line in probes.iterrows():
+        spread = f" ± {line['accuracy_sd']:.3f}" if line["seeds"] > 1 else ""
+        near = f"{votes[row]:.3f}" if row in votes else ""
+        trained = int(line["seeds"]) if not str(row).startswith("features") else 0
+        lines[row_name(str(row))] = {
+            "linear probe": f"{line['accuracy']:.3f}{spread}",
+            "weighted k-NN": near,
+            "trainings": f"{trained}" if trained else "",
+        }
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
 def _line(scores: list[dict[str, Any]]) -> dict[str, float]:
     """Average the scores of one classifier, a dictionary for each seed."""
     out: dict[str, float] = {"seeds": len(scores)}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from astraclr.analysis.latent_space import neighbour_purity, neighbours, topology, umap_map
+from astraclr.analysis.latent_space import island_table, neighbour_purity, neighbours, topology, umap_map
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +63,17 @@ def test_topology_refuses(clusters):
         topology({"x": x}, labels[1:])
     with pytest.raises(ValueError, match="at least two classes"):
         topology({"x": x}, np.full(120, "a"))
+
+
+def test_islands_are_groups_with_a_gap_the_largest_first():
+    rng = np.random.default_rng(0)
+    middle = np.repeat([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]], [30, 50, 3], axis=0)
+    labels = np.array(["a"] * 20 + ["b"] * 10 + ["c"] * 50 + ["a"] * 3)
+    alike = (labels[:, None] == labels).astype(float)
+    table = island_table(middle + 0.1 * rng.normal(size=(83, 2)), labels, alike)
+    assert table["stars"].tolist() == [50, 30]  # three stars are no island
+    assert table["commonest class"].tolist() == ["c", "a"]
+    np.testing.assert_allclose(table["its share"], [1, 2 / 3])
+    np.testing.assert_allclose(table["alike"], [1, (20 * 19 + 10 * 9) / (30 * 29)])  # a star with itself is no pair
+    with pytest.raises(ValueError, match="82 labels"):
+        island_table(middle, labels[1:], alike)

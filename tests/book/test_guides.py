@@ -24,6 +24,7 @@ PAGES = sorted([*BOOK.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md
 OF_THE_BOOK = (
     "bench_table",
     "chapter_figures",
+    "embedding_figures",
     "figure_contents",
     "rates",
     "result_figures",

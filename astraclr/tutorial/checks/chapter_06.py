@@ -58,7 +58,7 @@ def _together(
     gain: Mapping[str, float], x: Mapping[str, Vectors], fit_y: np.ndarray, choose_y: np.ndarray, test_y: np.ndarray
 ) -> str | None:
     """Gain in accuracy of features and embedding over features alone."""
-    names = ("recommended", "its random weights", "contrast only")
+    names = ("recommended", "random weights", "chapter 4")
     if absent := [name for name in names if name not in gain]:
         return f"There is no gain for {', '.join(absent)}."
 
@@ -121,7 +121,7 @@ def _contrast(
 ) -> str | None:
     """Accuracy of a probe on chapter 4's encoder with random weights."""
     given = float(accuracy)
-    for name in ("clock stopped", "contrast only"):
+    for name in ("no times", "chapter 4"):
         if _near(given, max(middle[name].values()), 5e-4):
             return f"That is the accuracy of {name!r}. Probe an untrained network that still has its time encoding."
     a, b = (embed(stars, random_control(old)) for stars in (splits.fit, splits.choose))
