@@ -9,6 +9,7 @@ Examples
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from astraclr.model.checkpoint import load_checkpoint
     from astraclr.model.embedding import embed, embedding_table
     from astraclr.train.pretrain import pretrain
+
+# Threads of PyTorch that wait for one another sleep instead of spinning, so that another program gets the core. OpenMP
+# reads this when torch is loaded; what the user has set stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 

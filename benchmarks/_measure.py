@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -66,6 +67,17 @@ def peak_mb() -> float:
     except OSError:
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return used / (2**20 if sys.platform == "darwin" else 1024)
+
+
+def processor() -> str:
+    """Name of this machine's processor, on Linux with the vector and matrix units that matter here."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    has = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in found.get("flags", "").split()]
+    return ", ".join([found.get("model name", platform.machine()), *has])
 
 
 def in_own_process(script: str, *words: object) -> Any:

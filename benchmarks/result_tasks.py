@@ -261,7 +261,7 @@ TASKS: tuple[Task, ...] = (
         requires="real",
     ),
     measured("views", parts=(*STARS, "views"), settings=of("tiny", "paper", "corrected")),
-    measured("training", " --threads 2 --steps 6", settings=of("paper", "corrected")),
+    measured("training", " --threads 2 --steps 2", settings=of("paper", "corrected")),
     measured("scaling", settings=of("tiny", "laptop", "corrected")),
     measured("embedding", " --threads 2", EMBED, settings=of("tiny", "laptop", "paper", "corrected")),
     measured("shards", parts=(*STARS, "numbers", "views"), settings=of("gpu", "corrected")),

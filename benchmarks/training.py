@@ -3,9 +3,12 @@
 Usage: python benchmarks/training.py [--threads 2] [--only small|paper]
 
 Padded: every view is padded to 700 tokens, as public implementations do. Ours: each view at its own length, dropped and
-missing points left out, light curves of like length together. Each measurement is a process of its own. The floor is
-what the floating-point operations of the real tokens take at the rate of large matrix products, measured in this run.
-Writes benchmarks/results/training.json. An idle machine matters.
+missing points left out, light curves of like length together. Each measurement is a process of its own. The limit
+(floor) is what the floating-point operations of the real tokens take at the rate of large matrix products, measured
+just before. Ratios are of one run: to the padded baseline, to the limit, and of bfloat16 to float32, which is measured
+where the processor multiplies it in hardware. What was recorded of the reference implementation stands in a table of
+its own with its processor; rates of two machines make no ratio. Writes benchmarks/results/training.json. An idle
+machine matters.
 """
 
 import argparse
@@ -13,16 +16,18 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from _measure import in_own_process, peak_mb, write_results
+from _measure import in_own_process, peak_mb, processor, write_results
 
 from astraclr.config import Preset, preset, recipe
 from astraclr.data.lightcurves import LightCurves
 from astraclr.data.tokens import Tokens, prepare
 from astraclr.files import provenance
+from astraclr.model.device import matrix_products, multiplies_bfloat16
 from astraclr.model.encoder import Encoder, masked_mean, new_encoder
 from astraclr.simulation.simulate import simulate
 from astraclr.train.counter_rng import Draws
@@ -36,9 +41,29 @@ MODELS = {
     "paper": (preset("paper"), 8),
 }
 """Preset and batch of the reference's own measurements."""
-REFERENCE = {"small, full": (10.1, 4_700), "paper, full": (0.55, 6_500)}
-"""Light curves per second and MB of the reference implementation (TensorFlow 2.15 with oneDNN) on 2 idle cores (AVX2,
-about 68 GFLOP/s each), stars of some 1,350 epochs, all windows full: recorded, not measured in this run."""
+REFERENCE = {
+    "two idle cores with AVX2": {
+        "threads": 2,
+        "matrix_gflops": 136,
+        "per_s": {"small, full": [10.1], "paper, full": [0.55]},
+        "peak_mb": {"small, full": 4_700, "paper, full": 6_500},
+    },
+    "one thread with AVX-512 and AMX": {
+        "threads": 1,
+        "matrix_gflops": 146,
+        "per_s": {"small, full": [7.2, 7.6], "paper, full": [0.425]},
+        "peak_mb": {"small, full": 3_900, "paper, full": 5_660},
+        "ours_in_that_run": {
+            "per_s": {"small, full": [18.3, 20.5], "paper, full": [0.55]},
+            "peak_mb": {"small, full": 900, "paper, full": 2_270},
+        },
+    },
+}
+"""Recorded of the reference implementation (TensorFlow 2.15 with oneDNN) by processor: light curves per second, one
+number a run, and MB; in float32, stars of some 1,350 epochs, all windows full. Not measured by this script."""
+HALF = ", bfloat16"
+ROWS = {"small": ("full", "simulated"), "paper": ("full", "simulated", f"full{HALF}")}
+"""Kinds of stars, with the precision where it is not float32, by model."""
 
 
 def stars_of(kind: str, n: int) -> LightCurves:
@@ -72,10 +97,10 @@ def operations(size: Preset, lengths: list[int]) -> float:
     return 3 * size.n_layers * sum(n * per_token + 4 * n * n * d for n in lengths)
 
 
-def matrix_rate(threads: int) -> float:
-    """Operations per second of a large product in float32."""
+def matrix_rate(threads: int, dtype: torch.dtype = torch.float32) -> float:
+    """Operations per second of a large product."""
     torch.set_num_threads(threads)
-    a, b = torch.rand(2048, 2048), torch.rand(2048, 2048)
+    a, b = torch.rand(2048, 2048).to(dtype), torch.rand(2048, 2048).to(dtype)
     a @ b
     seconds = []
     for _ in range(5):
@@ -88,6 +113,7 @@ def matrix_rate(threads: int) -> float:
 def measure(model: str, kind: str, way: str, threads: int, steps: int) -> dict[str, float]:
     """One measurement, in this process; the best of `steps` steps after a first one."""
     torch.set_num_threads(threads)
+    kind, mixed = kind.removesuffix(HALF), kind.endswith(HALF)
     size, batch = MODELS[model]
     how = recipe("corrected")
     data, encoder = prepare(stars_of(kind, batch)), new_encoder(size, how, 0).train()
@@ -98,7 +124,9 @@ def measure(model: str, kind: str, way: str, threads: int, steps: int) -> dict[s
         optimiser.zero_grad(set_to_none=True)
         views = make_views(data, torch.arange(batch), size, how, Draws(0, step))
         encode = encoder if way == "ours" else lambda view: padded(encoder, view)
-        loss = nt_xent(torch.stack([encoder.project(encode(view)) for view in views]))
+        with matrix_products("cpu", mixed):
+            z = torch.stack([encoder.project(encode(view)) for view in views])
+        loss = nt_xent(z.float())
         loss.backward()
         optimiser.step()
         wall.append(time.perf_counter() - begin)
@@ -113,44 +141,50 @@ def measure(model: str, kind: str, way: str, threads: int, steps: int) -> dict[s
     }
 
 
+def compared(model: str, kind: str, threads: int, steps: int) -> dict[str, Any]:
+    """Ours beside the padded baseline and the limit, all of one run."""
+    rate = matrix_rate(threads, torch.bfloat16 if kind.endswith(HALF) else torch.float32)
+    how = "--threads", threads, "--steps", steps, "--one", model, kind
+    row: dict[str, Any] = {way: in_own_process(__file__, *how, way) for way in ("padded", "ours")}
+    for name, key in {"ratio": "per_s", "ratio_cpu": "per_cpu_s", "ratio_memory": "peak_mb"}.items():
+        row[name] = row["ours"][key] / row["padded"][key]
+    row["matrix_gflops"], row["floor_per_s"] = rate / 1e9, rate / row["ours"]["operations"]
+    return row | {"of_floor": row["ours"]["per_s"] / row["floor_per_s"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--only", choices=list(MODELS))
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--one", nargs=3, metavar=("MODEL", "STARS", "WAY"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         model, kind, way = given.one
         print(json.dumps(measure(model, kind, way, given.threads, given.steps)))
         return
-    rows, rate = {}, matrix_rate(given.threads)
+    rows, half = {}, multiplies_bfloat16("cpu")
     for model in [given.only] if given.only else MODELS:
-        for kind in ("full", "simulated"):
-            row = {}
-            for way in ("padded", "ours"):
-                how = "--threads", given.threads, "--steps", given.steps
-                row[way] = in_own_process(__file__, *how, "--one", model, kind, way)
-            row["ratio"] = row["ours"]["per_s"] / row["padded"]["per_s"]
-            row["ratio_cpu"] = row["ours"]["per_cpu_s"] / row["padded"]["per_cpu_s"]
-            row["floor_per_s"] = rate / row["ours"]["operations"]
-            if (name := f"{model}, {kind}") in REFERENCE:
-                row["reference_per_s"], row["reference_mb"] = REFERENCE[name]
-            rows[name] = row
-            ours = row["ours"]
+        for kind in (kind for kind in ROWS[model] if half or not kind.endswith(HALF)):
+            row = rows[f"{model}, {kind}"] = compared(model, kind, given.threads, given.steps)
+            if kind.endswith(HALF):
+                row["of_float32"] = row["ours"]["per_s"] / rows[f"{model}, {kind.removesuffix(HALF)}"]["ours"]["per_s"]
             print(
-                f"{name}: padded {row['padded']['per_s']:.2f}/s, ours {ours['per_s']:.2f}/s ({row['ratio']:.2f} x; "
-                f"floor {row['floor_per_s']:.2f}/s), {ours['peak_mb']:.0f} MB",
+                f"{model}, {kind}: {row['ratio']:.2f} times the padded baseline, {row['of_floor']:.0%} of the limit, "
+                + (f"{row['of_float32']:.2f} times float32, " if "of_float32" in row else "")
+                + f"{row['ratio_memory']:.0%} of the memory ({row['ours']['peak_mb']:.0f} MB)",
                 flush=True,
             )
     result = {
         "benchmark": "training",
         "made_with": provenance(),
+        "processor": processor(),
         "threads": given.threads,
-        "matrix_gflops": round(rate / 1e9, 1),
         "results": rows,
+        "reference": REFERENCE,
     }
-    write_results(RESULTS, result)
+    write_results(given.out, result)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,14 @@ DropRepeated = Annotated[
 Seed = Annotated[
     int, typer.Option(min=0, help="Seed of the random numbers; the same seed gives the same result on a machine.")
 ]
-Threads = Annotated[int, typer.Option(min=1, help="CPU threads; a small model is rarely faster with more than one.")]
+Threads = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="CPU threads; a small model is rarely faster with more than one. Threads that wait sleep, so that other "
+        "programs get the core, unless you set OMP_WAIT_POLICY yourself.",
+    ),
+]
 CheckpointName = Annotated[
     str,
     typer.Option(

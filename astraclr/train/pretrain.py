@@ -69,7 +69,9 @@ def pretrain(
         one at once
     steps : optimiser steps instead of the preset's
     device : "cpu" or "cuda"; the fastest there is by default
-    threads : of a CPU run; two are seldom faster at small sizes, and much slower when another program wants a core
+    threads : of a CPU run; two are seldom faster at small sizes. Threads that wait sleep, so that another program gets
+        the core, if astraclr is imported before torch or OMP_WAIT_POLICY=PASSIVE is set; else they spin, and a busy
+        machine slows the run down much more than its share
     progress : show a progress bar
     save_every : steps between two states on disk, by default as many as between validations; a state is also written
         on Ctrl-C and SIGTERM, at the end of the step
