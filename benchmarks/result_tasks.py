@@ -239,11 +239,10 @@ TASKS: tuple[Task, ...] = (
     ),
     Task(
         "comparison",
-        "benchmarks/comparison.py --fit 3000 --choose 1000 --test 2000 --real {real}",
+        "benchmarks/comparison.py",
         (result("comparison"),),
         needs=encoder("laptop"),
         parts=(*PROBE, *FEATURES),
-        requires="real",
     ),
     Task(
         "discover",

@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 from _measure import significant, write_results
-from tqdm import tqdm
 
 from astraclr.analysis.own_labels import LEAST
 from astraclr.evaluate.surveys import SURVEYS
@@ -87,16 +86,16 @@ def of_encoders(tuned: str) -> Iterator[Run]:
     yield Run("", 0, ("publish", tuned, "--out", "hub", "--licence", "MIT", "--dry-run"))
 
 
-def all_runs(stars: int, many: int, real: Path | None, folder: Path) -> list[Run]:
-    """Every command; their inputs are written."""
-    found = [*of_stars(SIMULATED, made_stars(SIMULATED, stars, folder))]
+def all_runs(stars: int, many: int, real: Path | None, folder: Path) -> Iterator[Run]:
+    """Every command; the input of each is written before it comes."""
+    yield from of_stars(SIMULATED, made_stars(SIMULATED, stars, folder))
+    yield from of_encoders(f"tuned_{SIMULATED}")
     if real is not None:
         for name, survey in SURVEYS.items():
             own = name != "ztf"
             bands = tuple(w for b, at in survey.bands.items() for w in ("--band", f"{b}={at:g}")) if own else ()
-            found += of_stars(name, real_stars(name, real, folder), survey.column, bands)
-    found += of_encoders(f"tuned_{SIMULATED}")
-    return [*found, *of_stars(MANY, made_stars(MANY, many, folder))]
+            yield from of_stars(name, real_stars(name, real, folder), survey.column, bands)
+    yield from of_stars(MANY, made_stars(MANY, many, folder))
 
 
 STEP = """
@@ -162,9 +161,9 @@ def main() -> None:
         os.environ.setdefault(name, "1")
     with tempfile.TemporaryDirectory() as temporary:
         folder, rows = Path(temporary), []
-        for run in tqdm(all_runs(given.stars, given.many, given.real, folder), unit="command"):
+        for run in all_runs(given.stars, given.many, given.real, folder):
             rows.append(measured(run, folder))
-            tqdm.write(json.dumps(rows[-1]))
+            print(json.dumps(rows[-1]), flush=True)
             write_results(given.out, result_of(rows))  # a stop leaves the rows so far
 
 

@@ -41,12 +41,27 @@ def run_time_table(rows: list[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def tool_time_table(result: dict[str, Any]) -> str:
+    """What the commands of the guides take, as a Markdown table: of a result of benchmarks/tools.py."""
+    lines = ["| command | stars | time (s) | processor time (s) | memory peak (MB) |", "|---|---|---:|---:|---:|"]
+    for row in result["rows"]:
+        stars = f"{row['n']:,} {row['stars']}".strip() if row["n"] else ""
+        command = re.sub(r"( --band \S+)+", " --band ...", row["command"])
+        took = f"{row['seconds']:.0f} | {row['cpu_seconds']:.0f} | {row['peak_mb']:.0f}"
+        lines.append(f"| `{command}` | {stars} | {took} |")
+    machine = result["machine"]
+    return "\n".join(lines) + f"\n\nMeasured on one core of a {machine['processor']} by `benchmarks/tools.py`.\n"
+
+
 def write_records(book: Path, build: Path, preset: str, seed: int, source: Path) -> None:
     """Write what the pages say of this very build: run times, figures, glued results, and where both come from."""
     executed = {file.stem: build / "executed" / preset / file.name for file in notebooks(book)}
     known, shown = figure_registry.figures(book), looks.pictures(executed.values())
     claims = glued_results.collect(executed)
     (source / "run_times.txt").write_text(run_time_table(json.loads((build / "runtimes.json").read_text())))
+    tools = ROOT / "benchmarks" / "results" / "tools.json"
+    times = tool_time_table(json.loads(tools.read_text())) if tools.is_file() else "Not measured yet.\n"
+    (source / "tool_times.txt").write_text(times)
     (source / "claims.txt").write_text(glued_results.table(claims))
     looks.write_gallery(known, shown, preset, seed, source)
     records: dict[str, Any] = {

@@ -377,6 +377,16 @@ def test_run_times_become_a_table():
     assert build.run_time_table([row]).splitlines()[-1] == "| {doc}`02_views` | tiny | 12 | 10 | 321 |"
 
 
+def test_times_of_commands_become_a_table():
+    took = {"seconds": 2.4, "cpu_seconds": 1.6, "peak_mb": 321.4}
+    row = {"command": "astraclr info a.csv --band B=1 --band R=2 --out b", "stars": "eros", "n": 1017} | took
+    rows = [row, {"command": "astraclr export a b", "stars": "", "n": 0} | took]
+    *_, first, second, _, last = build.tool_time_table({"rows": rows, "machine": {"processor": "P"}}).splitlines()
+    assert first == "| `astraclr info a.csv --band ... --out b` | 1,017 eros | 2 | 2 | 321 |"
+    assert second == "| `astraclr export a b` |  | 2 | 2 | 321 |"
+    assert last == "Measured on one core of a P by `benchmarks/tools.py`."
+
+
 def test_check_finds_missing_empty_and_unexecuted_pages(small_book, tmp_path):
     html = tmp_path / "html"
     html.mkdir()

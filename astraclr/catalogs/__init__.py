@@ -100,7 +100,8 @@ def labelled_by(lc: LightCurves, path: str | Path, column: str) -> LightCurves:
             said = labels(read.column(wanted.index(places[1])), column)
             said = cleaning.one_a_star(said, star, ids, column)
             found = pd.Series(pd.Series(said, dtype=object).fillna("").to_numpy(str), ids.astype(str))
-    return replace(lc, label=found.reindex(lc.object_id).fillna("").to_numpy(str))
+    notes = {reason: n for reason, n in lc.notes.items() if not reason.startswith(f"not read: column {column},")}
+    return replace(lc, label=found.reindex(lc.object_id).fillna("").to_numpy(str), notes=notes)
 
 
 def layout(path: str | Path) -> str:

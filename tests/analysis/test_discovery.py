@@ -188,8 +188,11 @@ def test_the_page_asks_shows_and_exports(search, tmp_path):
         browser.until("document.documentElement.dataset.ready === '1'")
         assert browser.run("document.documentElement.dataset.star") == HOSTILE
         assert int(browser.run("document.documentElement.dataset.points")) > 10
+        border = "getComputedStyle(document.getElementById('csv')).borderTopStyle"
+        assert browser.run(border) == "dashed", "there is nothing to save"
         for key in "ynu":
             browser.key(key)
+        assert browser.run(border) == "solid"
         browser.key("ArrowLeft")
         browser.run("document.querySelector('[data-answer=yes]').click()")
         said = json.loads(browser.run("jsonOf()"))["answers"]

@@ -359,7 +359,8 @@ def test_labels_beside_the_columns_of_irsa_are_read_or_named(tmp_path):
     renamed.to_csv(tmp_path / "t.csv", index=False)
     lc = catalogs.read(tmp_path / "t.csv")
     assert any("not read: column type" in reason for reason in lc.notes) and set(lc.label) == {""}
-    assert catalogs.labelled_by(lc, tmp_path / "t.csv", "type").label.tolist() == ["RR", "ECL"]
+    labelled = catalogs.labelled_by(lc, tmp_path / "t.csv", "type")
+    assert labelled.label.tolist() == ["RR", "ECL"] and not any("column type" in note for note in labelled.notes)
 
 
 def test_one_missing_oid_is_refused_and_changes_no_other(tmp_path):
