@@ -141,7 +141,7 @@ def _probes(result: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[Row
         "not comparable because": why,
     }
     yield _bench_row(again, "linear_probe") | {
-        "claim": "the same on other stars, which no choice had used: accuracy",
+        "claim": "linear probe on new stars, used for no choice: accuracy",
         "paper": "about 0.70",
         "not comparable because": "as above; one training, of the encoder that comes with the book",
         "command": f"{_BENCH} ARGS='--draw 1 --checkpoint data/checkpoints/{SHIPPED}'",
@@ -154,7 +154,7 @@ def _probes(result: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[Row
     }
     yield _bench_row(result, "knn") | {
         "claim": "weighted k-NN: accuracy",
-        "paper": "figure not read",
+        "paper": "in a figure only",
         "not comparable because": "as above; there is no number to compare with",
     }
     for n in ("1", "20", "100"):
@@ -242,12 +242,12 @@ def _parity(result: Mapping[str, Any]) -> Row:
     rows = result.get("results", [])
     inside = sum(row["largest_difference"] <= row["tolerance"] for row in rows)
     return {
-        "claim": "parity of pieces: stages within a tolerance that was stated before",
+        "claim": "parity with the reference: stages within a tolerance that was set before",
         "paper": "arrays of its own code",
         "paper's recipe here": f"{inside} of {len(rows)} stages" if rows else None,
         "recommended here": "does not apply",
         "command": result.get("made_with", {}).get("command"),
-        "not comparable because": "it is; but equal pieces are no proof of an equal final accuracy",
+        "not comparable because": "comparable; but equal stages do not prove an equal final accuracy",
     }
 
 

@@ -111,7 +111,7 @@ def test_scores_stand_in_their_columns(results):
         learnt = row(claims(results), "linear probe, C chosen")["trained with labels"]
         assert learnt == f"{accuracy:.3f} (its own head: {accuracy - 0.02:.3f})"
     assert row(claims(results), "weighted k-NN")["recommended here"].startswith("0.670")
-    again = row(claims(results), "the same on other stars")
+    again = row(claims(results), "linear probe on new stars")
     assert (again["recommended here"], again[BEST_RANDOM], again["seeds"]) == ("0.690", "0.590", "1")
     few = row(claims(results), "linear probe with 20")
     assert few["recommended here"].startswith("0.515") and few["interval"] == "0.480 to 0.560"
