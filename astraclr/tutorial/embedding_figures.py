@@ -179,7 +179,7 @@ def draw_recall(ax: Axes, recall: pd.DataFrame, before: str, after: str) -> None
     """
     rows = range(len(recall))
     for name, marker in zip(recall, "osvD^", strict=False):
-        ax.plot(recall[name], rows, marker, color=VECTOR_COLOURS[str(name)], label=str(name))
+        ax.plot(recall[name], rows, marker, color=VECTOR_COLOURS[str(name)], label=str(name), clip_on=False)
     ax.hlines(rows, recall[before], recall[after], color="#bbbbbb", zorder=0)
     ax.set(xlabel="recall on the test stars", xlim=(0, 1))
     ax.set_yticks(rows, list(recall.index))
