@@ -107,7 +107,7 @@ def probe_table(table: pd.DataFrame) -> pd.DataFrame:
     probes = table.xs("linear_probe", level="classifier")
     votes = table.xs("knn", level="classifier")["accuracy"] if "knn" in table.index.get_level_values(1) else {}
     lines = {}
-    for row, line in probes.iterrows():
+    for row, line in probes.to_dict("index").items():
         spread = f" ± {line['accuracy_sd']:.3f}" if line["seeds"] > 1 else ""
         near = f"{votes[row]:.3f}" if row in votes else ""
         trained = int(line["seeds"]) if not str(row).startswith("features") else 0

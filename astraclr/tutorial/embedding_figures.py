@@ -179,7 +179,7 @@ def draw_recall(ax: Axes, recall: pd.DataFrame, before: str, after: str) -> None
     """
     rows = range(len(recall))
     for name, marker in zip(recall, "osvD^", strict=False):
-        ax.plot(recall[name], rows, marker, color=VECTOR_COLOURS[str(name)], label=str(name))
+        ax.plot(recall[name], rows, marker, color=VECTOR_COLOURS[str(name)], label=str(name), clip_on=False)
     ax.hlines(rows, recall[before], recall[after], color="#bbbbbb", zorder=0)
     ax.set(xlabel="recall on the test stars", xlim=(0, 1))
     ax.set_yticks(rows, list(recall.index))
@@ -265,7 +265,7 @@ def draw_finetuning(histories: Mapping[str, pd.DataFrame]) -> None:
     left.axhline(np.log(12), ls=":", color="#808080", lw=1)
     left.set(ylabel="cross entropy, training set (nats)", ylim=(0, None))
     right.set(ylabel="accuracy, validation set", ylim=(0, 1))
-    last = max(int(run["epoch"].max()) for run in histories.values())
+    last = max(int(np.max(run["epoch"].to_numpy())) for run in histories.values())
     for ax in (left, right):
         ax.set(xlabel="pass over the labels", xticks=range(last + 1), xlim=(-0.2, last + 0.2))
     right.legend(fontsize=8, loc="upper left")
@@ -286,7 +286,7 @@ _WAYS = {
 def draw_ways(ax: Axes, curve: pd.DataFrame) -> None:
     """Draw the accuracy of each way to use labels, columns ``way, per_class, accuracy``, against labels (chapter 7)."""
     for way, look in _WAYS.items():
-        rows = curve[curve["way"] == way].sort_values("per_class")
+        rows = curve.query("way == @way").sort_values(by="per_class")
         ax.plot(rows["per_class"], rows["accuracy"], marker="o", label=way, **look)
     ticks = sorted(curve["per_class"].unique())
     ax.set(xscale="log", xlabel="labels a class", ylabel="accuracy", ylim=(0, 0.85))
