@@ -90,9 +90,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     if not (given.other / "astraclr" / "__init__.py").exists():
-        raise SystemExit(
-            f"{given.other}: no checkout of the project; make one by `git worktree add FOLDER REVISION`"
-        )
+        raise SystemExit(f"{given.other}: no checkout of the project; make one by `git worktree add FOLDER REVISION`")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "stars.parquet"
         stars_file(file)
