@@ -135,10 +135,12 @@ def main() -> None:
     if given.train:
         print(train(given.train, given.threads, given.seconds))
         return
-    rows = {model: compared(model, given) for model in ([given.only] if given.only else BATCHES)}
     settings = {"threads": given.threads, "seconds": given.seconds, "repeats": given.repeats}
-    head = {"benchmark": "oversubscription", "made_with": provenance(), "processor": processor()}
-    write_results(given.out, head | settings | {"results": rows})
+    table: dict[str, Any] = {"benchmark": "oversubscription", "made_with": provenance(), "processor": processor()}
+    table |= settings | {"load_before": os.getloadavg()[0], "results": {}}
+    for model in [given.only] if given.only else BATCHES:
+        table["results"][model] = compared(model, given)
+        write_results(given.out, table)
 
 
 if __name__ == "__main__":

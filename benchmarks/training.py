@@ -6,9 +6,9 @@ Padded: every view is padded to 700 tokens, as public implementations do. Ours: 
 missing points left out, light curves of like length together. Each measurement is a process of its own. The limit
 (floor) is what the floating-point operations of the real tokens take at the rate of large matrix products, measured
 just before. Ratios are of one run: to the padded baseline, to the limit, and of bfloat16 to float32, which is measured
-where the processor multiplies it in hardware. What was recorded of the reference implementation stands in a table of
-its own with its processor; rates of two machines make no ratio. Writes benchmarks/results/training.json. An idle
-machine matters.
+where the processor multiplies it in hardware. What was recorded of the reference implementation stands with its
+processors in benchmarks/results/reference.json: rates of two machines make no ratio. Writes
+benchmarks/results/training.json. An idle machine matters.
 """
 
 import argparse
@@ -41,26 +41,6 @@ MODELS = {
     "paper": (preset("paper"), 8),
 }
 """Preset and batch of the reference's own measurements."""
-REFERENCE = {
-    "two idle cores with AVX2": {
-        "threads": 2,
-        "matrix_gflops": 136,
-        "per_s": {"small, full": [10.1], "paper, full": [0.55]},
-        "peak_mb": {"small, full": 4_700, "paper, full": 6_500},
-    },
-    "one thread with AVX-512 and AMX": {
-        "threads": 1,
-        "matrix_gflops": 146,
-        "per_s": {"small, full": [7.2, 7.6], "paper, full": [0.425]},
-        "peak_mb": {"small, full": 3_900, "paper, full": 5_660},
-        "ours_in_that_run": {
-            "per_s": {"small, full": [18.3, 20.5], "paper, full": [0.55]},
-            "peak_mb": {"small, full": 900, "paper, full": 2_270},
-        },
-    },
-}
-"""Recorded of the reference implementation (TensorFlow 2.15 with oneDNN) by processor: light curves per second, one
-number a run, and MB; in float32, stars of some 1,350 epochs, all windows full. Not measured by this script."""
 HALF = ", bfloat16"
 ROWS = {"small": ("full", "simulated"), "paper": ("full", "simulated", f"full{HALF}")}
 """Kinds of stars, with the precision where it is not float32, by model."""
@@ -182,7 +162,6 @@ def main() -> None:
         "processor": processor(),
         "threads": given.threads,
         "results": rows,
-        "reference": REFERENCE,
     }
     write_results(given.out, result)
 

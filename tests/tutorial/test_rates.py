@@ -51,21 +51,20 @@ def test_the_committed_results_make_a_table_and_every_training_target_is_in_it()
 def test_what_other_machines_reached_is_never_set_against_this_run():
     found = measured()
     assert "reference" not in rates(found).columns
-    for r in found["training"]["results"].values():
-        assert not [key for key in r if "reference" in key]
+    assert "reference" not in str(found["training"])
     table = recorded(found)
-    assert set(table["processor"]) == set(found["training"]["reference"])
+    assert set(table["processor"]) == set(found["reference"]["training"])
     beside = table[table["ours, same run"] != ""]
     assert set(beside["processor"]) == {"one thread with AVX-512 and AMX"}
     row = table[table["what"] == "training step: paper, full, float32, 1 thread, light curves/s"]
-    assert row[["reference", "ours, same run"]].to_numpy().tolist() == [["0.425", "0.55"]]
+    assert list(row["reference"]) == ["0.425"] and list(row["ours, same run"]) == ["0.55"]
 
 
 def test_a_benchmark_that_never_ran_has_no_rows():
     found = measured()
     without = rates({k: v for k, v in found.items() if k != "views"})
     assert len(rates(found)) - len(without) == 2 and not without.index.str.startswith("views").any()
-    assert rates({}).empty
+    assert rates({}).empty and recorded({}).empty
 
 
 def test_of_a_gpu_the_fastest_way_stands_beside_the_same_one_padded():
