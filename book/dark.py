@@ -26,7 +26,9 @@ _TO_LAB = np.array(
     [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099],
      [0.0259040371, 0.7827717662, -0.8086757660]]
 )  # fmt: skip
-_IMAGE = re.compile(r'<img\b(?P<before>[^>]*?)\bsrc="(?P<src>(?:\.\./)*_images/(?P<name>[^"/]+\.png))"(?P<after>[^>]*)>')
+_IMAGE = re.compile(
+    r'<img\b(?P<before>[^>]*?)\bsrc="(?P<src>(?:\.\./)*_images/(?P<name>[^"/]+\.png))"(?P<after>[^>]*)>'
+)
 
 
 def linear(rgb: np.ndarray) -> np.ndarray:
@@ -69,7 +71,7 @@ def _shown(lab: np.ndarray, share: np.ndarray, wanted: np.ndarray) -> tuple[np.n
     light = (moved @ np.linalg.inv(_TO_LAB).T) ** 3 @ np.linalg.inv(_TO_CONES).T
     # OKLab's lightness is not quite luminance: scale to what is wanted.
     light *= (wanted / np.maximum(light @ [0.2126, 0.7152, 0.0722], 1e-9))[:, None]
-    return light, ((light >= -1e-4) & (light <= 1 + 1e-4)).all(axis=1)
+    return light, np.all((light >= -1e-4) & (light <= 1 + 1e-4), axis=1)
 
 
 def dark_picture(picture: bytes) -> bytes:
