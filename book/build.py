@@ -23,8 +23,9 @@ import looks
 import previews
 import repository_links
 import touch
-from chapters import digest, measured, plain, run_chapters
+from chapters import digest, plain, run_chapters
 from notebooks import ROOT, notebooks, page_source, toc_pages
+from processes import measured
 
 from astraclr.config import PRESETS
 from astraclr.tutorial import figure_registry
