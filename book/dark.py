@@ -103,7 +103,10 @@ def write_dark_pictures(html: Path) -> int:
 
 
 def _both(image: re.Match[str]) -> str:
-    """The tag of a picture, and that of its dark version, of which the theme hides one."""
+    """The tag of a picture, and that of its dark version, of which the style sheet of the book hides one.
+
+    The theme's own classes for this, `only-light` and `only-dark`, would also hide the caption below them.
+    """
     rest = f"{image['before']} {image['after']}".strip().rstrip("/").strip()
     known = re.search(r'\bclass="([^"]*)"', rest)
     rest = re.sub(r'\s*\bclass="[^"]*"', "", rest)
@@ -111,6 +114,6 @@ def _both(image: re.Match[str]) -> str:
     dark = f"{image['src'].removesuffix('.png')}.dark.png"
     again = re.sub(r'\s*\bid="[^"]*"', "", rest)
     return (
-        f'<img class="{words}only-light" src="{image["src"]}" {rest} />'
-        f'<img class="{words}only-dark" src="{dark}" {again} />'
+        f'<img class="{words}light-version" src="{image["src"]}" {rest} />'
+        f'<img class="{words}dark-version" src="{dark}" {again} />'
     )

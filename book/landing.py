@@ -211,8 +211,8 @@ def write(shown: Landing, encoder: str, folder: Path) -> None:
         (folder / f"landing-{shape}.dark.png").write_bytes(dark_picture(out.getvalue()))
     for kind, end in (("light", ""), ("dark", ".dark")):
         pictures.append(
-            f'<picture class="only-{kind}"><source media="(max-width: 40rem)" srcset="_static/landing-narrow{end}.png">'
-            f'<img class="only-{kind}" src="_static/landing-wide{end}.png" alt="{alt}"></picture>'
+            f'<picture><source media="(max-width: 40rem)" srcset="_static/landing-narrow{end}.png">'
+            f'<img class="{kind}-version" src="_static/landing-wide{end}.png" alt="{alt}"></picture>'
         )
     html = f'<figure class="landing">{"".join(pictures)}<figcaption>{caption}</figcaption></figure>'
     (folder / "landing.txt").write_text(f"```{{raw}} html\n{html}\n```\n", encoding="utf-8")

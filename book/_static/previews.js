@@ -29,13 +29,17 @@
     if (!about || waiting === undefined) return;
     hide();
     shown = link;
+    link.removeAttribute("title");  // of cited works: the same words, in a box of the browser
     box.replaceChildren();
     if (about.image) box.append(Object.assign(document.createElement("img"), { src: new URL(about.image, root).href, alt: "" }));
     box.append(Object.assign(document.createElement("p"), { textContent: about.text }));
     document.body.append(box);
     box.hidden = false;
     link.setAttribute("aria-describedby", box.id);
-    const at = link.getBoundingClientRect(), size = box.getBoundingClientRect();
+    place();
+  }
+  function place() {
+    const at = shown.getBoundingClientRect(), size = box.getBoundingClientRect();
     const below = at.bottom + 4 + size.height <= innerHeight || at.top < size.height;
     box.style.left = `${Math.max(8, Math.min(at.left, document.documentElement.clientWidth - size.width - 8))}px`;
     box.style.top = `${below ? at.bottom + 4 : at.top - size.height - 4}px`;
@@ -55,6 +59,7 @@
     document.addEventListener("focusin", (e) => { const target = link(e.target); if (target) soon(target, 0); else hide(); });
     document.addEventListener("focusout", (e) => { if (link(e.target)) hide(); });
     document.addEventListener("keydown", (e) => { if (e.key === "Escape") hide(); });
-    document.addEventListener("scroll", hide, { passive: true });
+    // A link that is reached by keyboard may scroll into sight.
+    document.addEventListener("scroll", () => { if (shown) (shown === document.activeElement ? place : hide)(); }, { passive: true });
   });
 })();

@@ -55,8 +55,8 @@ def test_pages_hold_both_versions(tmp_path):
     (tmp_path / "part" / "two.html").write_text('<img src="../_images/a.png" alt="A"><img src="x.png" alt="">')
     assert dark.write_dark_pictures(tmp_path) == 2
     assert (tmp_path / "one.html").read_text() == (
-        '<p id="x"><img class="big only-light" src="_images/a.png" alt="A &gt; b" id="i" />'
-        '<img class="big only-dark" src="_images/a.dark.png" alt="A &gt; b" /></p>'
+        '<p id="x"><img class="big light-version" src="_images/a.png" alt="A &gt; b" id="i" />'
+        '<img class="big dark-version" src="_images/a.dark.png" alt="A &gt; b" /></p>'
     )
     images = re.findall(r'src="([^"]+)"', (tmp_path / "part" / "two.html").read_text())
     assert images == ["../_images/a.png", "../_images/a.dark.png", "x.png"]
