@@ -20,10 +20,12 @@ import dark
 import figure_archive
 import glued_results
 import looks
+import previews
 import repository_links
 import touch
-from chapters import digest, measured, plain, run_chapters
+from chapters import digest, plain, run_chapters
 from notebooks import ROOT, notebooks, page_source, toc_pages
+from processes import measured
 
 from astraclr.config import PRESETS
 from astraclr.tutorial import figure_registry
@@ -99,6 +101,7 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
     # Beside the pages and not among Sphinx's static files, whose scripts Jupyter Book adds to every page.
     touch.publish(kept, html)
     figure_archive.write(book, build / "executed" / preset, html / "_static" / "figures.zip")
+    previews.write(html)
     dark.write_dark_pictures(html)
 
 

@@ -5,23 +5,17 @@ A chapter runs again only when it, the package, the data, the pinned versions, t
 
 import hashlib
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from notebooks import ROOT, Notebook, code_of, notebooks, read_notebook, tags_of
+from notebooks import Notebook, code_of, notebooks, read_notebook, tags_of
+from processes import measured, stop_all
 
-from astraclr.tutorial.figure_registry import SHARED, files_below, kernel_environment, real_data
+from astraclr.tutorial.figure_registry import SHARED, files_below, real_data
 
 TRAINS = re.compile(r"\bexperiments\.trained\(|\bfrom astraclr\.experiments import [^\n]*\btrained\b")
-STOP_S = 10.0
-"""How long an interrupted chapter may take to end."""
-_RUNNING: set[subprocess.Popen] = set()
 
 
 def digest(paths: list[Path], *words: object) -> str:
@@ -55,39 +49,6 @@ def failed_cell(notebook: Notebook) -> str:
                 trace = "\n".join(output["traceback"])
                 return plain(f"cell {number} ({first!r}): {output['ename']}: {output['evalue']}\n{trace}")
     return "no cell shows an error: the kernel died (memory?) or never started"
-
-
-def measured(command: list[str], log: Path, cwd: Path) -> tuple[int, dict]:
-    """Run a command; return its exit status and what it took: wall_s, cpu_s, peak_mb (largest process below it)."""
-    started = time.perf_counter()
-    with log.open("w") as out:
-        # In a group of its own: Ctrl-C reaches this script, which then ends what it started.
-        process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, cwd=cwd, env=kernel_environment(ROOT), process_group=0
-        )
-        _RUNNING.add(process)
-        try:
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        except KeyboardInterrupt:  # only in the main thread, which waits for the pages; chapters are run in others
-            process.terminate()
-            raise
-        finally:
-            _RUNNING.discard(process)
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there, in kilobytes elsewhere
-    took = {"wall_s": time.perf_counter() - started, "cpu_s": usage.ru_utime + usage.ru_stime}
-    return process.returncode, {k: round(v, 1) for k, v in took.items()} | {"peak_mb": round(usage.ru_maxrss / unit)}
-
-
-def stop_all() -> None:
-    """End every process that runs for the book: interrupted, papermill ends its kernel; after a while it is killed."""
-    for process in list(_RUNNING):
-        process.send_signal(signal.SIGINT)
-    deadline = time.monotonic() + STOP_S
-    while _RUNNING and time.monotonic() < deadline:
-        time.sleep(0.1)
-    for process in list(_RUNNING):
-        process.terminate()
 
 
 def run_chapter(source: Path, folder: Path, preset: str, seed: int) -> dict:

@@ -26,7 +26,9 @@ _TO_LAB = np.array(
     [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099],
      [0.0259040371, 0.7827717662, -0.8086757660]]
 )  # fmt: skip
-_IMAGE = re.compile(r'<img\b(?P<before>[^>]*?)\bsrc="(?P<src>(?:\.\./)*_images/(?P<name>[^"/]+\.png))"(?P<after>[^>]*)>')
+_IMAGE = re.compile(
+    r'<img\b(?P<before>[^>]*?)\bsrc="(?P<src>(?:\.\./)*_images/(?P<name>[^"/]+\.png))"(?P<after>[^>]*)>'
+)
 
 
 def linear(rgb: np.ndarray) -> np.ndarray:
@@ -69,7 +71,7 @@ def _shown(lab: np.ndarray, share: np.ndarray, wanted: np.ndarray) -> tuple[np.n
     light = (moved @ np.linalg.inv(_TO_LAB).T) ** 3 @ np.linalg.inv(_TO_CONES).T
     # OKLab's lightness is not quite luminance: scale to what is wanted.
     light *= (wanted / np.maximum(light @ [0.2126, 0.7152, 0.0722], 1e-9))[:, None]
-    return light, ((light >= -1e-4) & (light <= 1 + 1e-4)).all(axis=1)
+    return light, np.all((light >= -1e-4) & (light <= 1 + 1e-4), axis=1)
 
 
 def dark_picture(picture: bytes) -> bytes:
@@ -101,7 +103,10 @@ def write_dark_pictures(html: Path) -> int:
 
 
 def _both(image: re.Match[str]) -> str:
-    """The tag of a picture, and that of its dark version, of which the theme hides one."""
+    """The tag of a picture, and that of its dark version, of which the style sheet of the book hides one.
+
+    The theme's own classes for this, `only-light` and `only-dark`, would also hide the caption below them.
+    """
     rest = f"{image['before']} {image['after']}".strip().rstrip("/").strip()
     known = re.search(r'\bclass="([^"]*)"', rest)
     rest = re.sub(r'\s*\bclass="[^"]*"', "", rest)
@@ -109,6 +114,6 @@ def _both(image: re.Match[str]) -> str:
     dark = f"{image['src'].removesuffix('.png')}.dark.png"
     again = re.sub(r'\s*\bid="[^"]*"', "", rest)
     return (
-        f'<img class="{words}only-light" src="{image["src"]}" {rest} />'
-        f'<img class="{words}only-dark" src="{dark}" {again} />'
+        f'<img class="{words}light-version" src="{image["src"]}" {rest} />'
+        f'<img class="{words}dark-version" src="{dark}" {again} />'
     )

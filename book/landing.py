@@ -90,7 +90,7 @@ def drawn_together(xy: np.ndarray) -> np.ndarray:
 
 
 def places(
-    xy: np.ndarray, labels: np.ndarray, apart: tuple[float, float], free: np.ndarray = np.empty((0, 2))
+    xy: np.ndarray, labels: np.ndarray, apart: tuple[float, float], free: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """Where to write the name of each class: in the middle of its densest part, moved until no two names overlap.
 
@@ -103,12 +103,12 @@ def places(
     at: dict[str, np.ndarray] = {}
     for name in [c for c in CLASSES if (labels == c).any()]:
         own = xy[labels == name]
-        close = np.linalg.norm(own[:, None] - own[None], axis=-1) < reach
+        close = np.linalg.norm(own[:, None] - own[None], axis=-1) <= reach
         at[name] = own[close[close.sum(1).argmax()]].mean(0)
     names = list(at)
     for _ in range(200):
         moved = False
-        for name, point in [(n, p) for n in names for p in free]:
+        for name, point in [(n, p) for n in names for p in ([] if free is None else free)]:
             gap = at[name] - point
             over = np.array(apart) * [0.6, 1.1] - np.abs(gap)
             if (over > 0).all():
@@ -190,10 +190,10 @@ def words(shown: Landing, encoder: str) -> tuple[str, str]:
         f"Two points with rings are drawn beside it as folded light curves: {name}, periods {periods} days."
     )
     caption = (
-        f"{n} simulated stars that no training saw, embedded by encoder <code>{encoder}</code>, which learnt "
-        f"without labels, and laid out by UMAP; colours and names were added afterwards. {shown.n_same} of them have a star of their own class as "
-        f"nearest neighbour. The two stars in rings are such neighbours (cosine similarity {shown.similarity:.2f}), "
-        f"folded at their periods of {periods} days. Islands that lie far out are drawn nearer."
+        f"{n} simulated stars that no training saw, embedded by encoder <code>{encoder}</code>, which learnt without "
+        f"labels, and laid out by UMAP; colours and names were added afterwards. {shown.n_same} of them have a star of "
+        f"their own class as nearest neighbour. The two stars in rings are such neighbours (cosine similarity "
+        f"{shown.similarity:.2f}), folded at their periods of {periods} days. Islands far out are drawn nearer."
     )
     return alt, caption
 
@@ -211,8 +211,8 @@ def write(shown: Landing, encoder: str, folder: Path) -> None:
         (folder / f"landing-{shape}.dark.png").write_bytes(dark_picture(out.getvalue()))
     for kind, end in (("light", ""), ("dark", ".dark")):
         pictures.append(
-            f'<picture class="only-{kind}"><source media="(max-width: 40rem)" srcset="_static/landing-narrow{end}.png">'
-            f'<img class="only-{kind}" src="_static/landing-wide{end}.png" alt="{alt}"></picture>'
+            f'<picture><source media="(max-width: 40rem)" srcset="_static/landing-narrow{end}.png">'
+            f'<img class="{kind}-version" src="_static/landing-wide{end}.png" alt="{alt}"></picture>'
         )
     html = f'<figure class="landing">{"".join(pictures)}<figcaption>{caption}</figcaption></figure>'
     (folder / "landing.txt").write_text(f"```{{raw}} html\n{html}\n```\n", encoding="utf-8")

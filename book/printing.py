@@ -20,7 +20,7 @@ from bs4 import BeautifulSoup, Tag
 from notebooks import BOOK, ROOT, toc_pages
 
 BROWSERS = ("chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "google-chrome-stable")
-CUT = (".headerlink", "script", "nav", ".prev-next-area", "details.hide.above-input", "iframe")
+CUT = (".headerlink", "script", "nav", ".prev-next-area", "details.hide.above-input", "iframe", ".dark-version")
 MINUTES = 15
 PAGE = """<!doctype html>
 <html lang="en" data-theme="light" data-mode="light">

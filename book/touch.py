@@ -138,7 +138,11 @@ def explorer_page() -> str:
 
 def prepare(book: Path, kept: Path) -> Path:
     """Make the pages with their data in the folder `kept`; data made from the same package and encoders is kept."""
-    made_from = [book.parent / "astraclr", book.parent / "data", *(book / f"{m}.py" for m in ("touch", "landing", "dark"))]
+    made_from = [
+        book.parent / "astraclr",
+        book.parent / "data",
+        *(book / f"{m}.py" for m in ("touch", "landing", "dark")),
+    ]
     key = digest([*made_from, book.parent / "benchmarks" / "results" / "learning.json"])
     stamp = kept / "key.txt"
     if not (stamp.is_file() and stamp.read_text() == key):
@@ -157,9 +161,11 @@ def prepare(book: Path, kept: Path) -> Path:
 
 
 def publish(kept: Path, html: Path) -> None:
-    """Copy what `prepare` made beside the built pages: _static/interactive, _static/explorer.html, the first picture."""
+    """Copy what `prepare` made beside the built pages: pages to touch, explorer, first picture."""
     target = html / "_static" / "interactive"
-    shutil.copytree(kept, target, ignore=shutil.ignore_patterns("key.txt", "explorer.html", "landing"), dirs_exist_ok=True)
+    shutil.copytree(
+        kept, target, ignore=shutil.ignore_patterns("key.txt", "explorer.html", "landing"), dirs_exist_ok=True
+    )
     shutil.copy(kept / "explorer.html", html / "_static")
     for picture in (kept / "landing").glob("*.png"):
         shutil.copy(picture, html / "_static")

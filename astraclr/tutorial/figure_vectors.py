@@ -10,6 +10,8 @@ import io
 import zlib
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import FigureBase
@@ -69,9 +71,11 @@ def _points(artist: Artist) -> int:
     from matplotlib.lines import Line2D
 
     if isinstance(artist, Line2D):
-        return len(artist.get_xydata())
+        return len(np.asarray(artist.get_xydata()))
     if isinstance(artist, Collection):
-        return max(len(artist.get_offsets()), sum(len(path.vertices) for path in artist.get_paths()))
+        return max(
+            len(np.asarray(artist.get_offsets())), sum(len(np.asarray(path.vertices)) for path in artist.get_paths())
+        )
     return 0
 
 
