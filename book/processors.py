@@ -13,7 +13,8 @@ import subprocess
 import sys
 
 from build import check_figures, cores
-from chapters import ROOT, run_chapters
+from chapters import run_chapters
+from notebooks import ROOT
 
 SETTINGS = {
     "default": {
