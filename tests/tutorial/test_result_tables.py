@@ -15,6 +15,8 @@ from astraclr.tutorial.result_tables import (
 )
 from astraclr.tutorial.results import Found
 
+SPACE = "\u00a0"  # at which no line breaks
+
 
 def scores(f1: float) -> dict[str, float]:
     return {"macro_f1": f1, "macro_f1_low": f1 - 0.1, "macro_f1_high": f1 + 0.1}
@@ -40,7 +42,7 @@ def test_rows_are_named_in_words(row, name):
 def test_a_mean_stands_with_the_range_of_its_seeds():
     part = {"trained": {"event": {"0.01": {"mean": 0.5, "seeds": [0.4, 0.6, 0.5]}}}}
     table = measured_table(part, {"top 1%": ["event", "0.01"]})
-    assert table.loc["trained", "top 1%"] == "0.50 (0.40 to 0.60)"
+    assert table.loc["trained", "top 1%"] == f"0.50 (0.40{SPACE}to{SPACE}0.60)"
 
 
 @pytest.mark.parametrize(
@@ -59,8 +61,11 @@ def test_real_stars_without_some_scores():
         "paper@9": {"seeds": {"1": {}}},
     }
     table = survey_table(rows)
-    assert table.loc["recommended"].tolist() == ["0.80 (0.70 to 0.90)", ""]
-    assert table.loc["most frequent class", "EROS"] == "0.20 (0.10 to 0.30)" and "paper's recipe" not in table.index
+    assert table.loc["recommended"].tolist() == [f"0.80 (0.70{SPACE}to{SPACE}0.90)", ""]
+    assert (
+        table.loc["most frequent class", "EROS"] == f"0.20 (0.10{SPACE}to{SPACE}0.30)"
+        and "paper's recipe" not in table.index
+    )
     assert survey_scores(rows, "stripe82") == {} and survey_table({}).empty
 
 
@@ -68,7 +73,7 @@ def test_paired_differences_are_decided_by_their_intervals():
     gain = {"random weights, seed 2": {"linear_probe": scores(0.3)}, "features": {"linear_probe": scores(-0.3)}}
     surveys = {"eros": {"best_random": "random weights, seed 2", "gain": gain}}
     assert (decided(surveys, 1), decided(surveys, -1)) == ("EROS (random weights)", "EROS (features)")
-    assert paired_table(surveys).loc["features", "EROS"] == "-0.300 (-0.400 to -0.200)"
+    assert paired_table(surveys).loc["features", "EROS"] == f"-0.300 (-0.400{SPACE}to{SPACE}-0.200)"
     assert decided({}, 1) == "nowhere"
 
 
