@@ -288,6 +288,7 @@ def makers(task: Task, tasks: Iterable[Task]) -> list[str]:
 
 
 KEPT = {
+    "benchmarks/results/revisions.json": "`benchmarks/revisions.py` beside a checkout of another revision",
     "benchmarks/results/reference.json": "rates that were recorded of the reference implementation, with the processor",
     "data/others.json": "scores that others published, read from their papers by people",
     "data/README.md": "words",
