@@ -66,7 +66,7 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
     source, html = build / "src", build / "html"
     shutil.rmtree(source, ignore_errors=True)
     shutil.rmtree(html, ignore_errors=True)  # or a chapter taken out would still be there
-    left = ("*.py", "*.ipynb", "__pycache__", ".ipynb_checkpoints", "interactive")
+    left = ("*.py", "*.ipynb", "__pycache__", ".ipynb_checkpoints", "interactive", "locale")
     shutil.copytree(book, source, ignore=shutil.ignore_patterns(*left))
     write_records(book, build, preset, seed, source)
     kept = touch.prepare(book, build / "interactive")

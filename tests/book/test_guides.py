@@ -21,7 +21,16 @@ from astraclr.simulation.simulate import simulate
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 PAGES = sorted([*BOOK.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
-OF_THE_BOOK = ("bench_table", "chapter_figures", "figure_contents", "rates", "results", "scoreboard", "targets")
+OF_THE_BOOK = (
+    "bench_table",
+    "chapter_figures",
+    "figure_contents",
+    "figure_vectors",
+    "rates",
+    "results",
+    "scoreboard",
+    "targets",
+)
 INTERNAL = {f"tutorial.{name}" for name in OF_THE_BOOK}
 """Modules that serve the book's own pages; all others stand on the page of the API."""
 
