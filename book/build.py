@@ -50,7 +50,13 @@ def write_records(book: Path, build: Path, preset: str, seed: int, source: Path)
     claims = glued_results.collect(executed)
     (source / "run_times.txt").write_text(run_time_table(json.loads((build / "runtimes.json").read_text())))
     (source / "claims.txt").write_text(glued_results.table(claims))
-    looks.write_gallery(known, shown, preset, seed, source)
+    took = looks.seconds_to(executed.values())
+    commands = {
+        name: f"`{figure.command(preset, seed).split(' --out')[0]}` ({took[name]:.0f} s)"
+        for name, figure in known.items()
+        if name in shown
+    }
+    looks.write_gallery(known, shown, commands, source)
     records: dict[str, Any] = {
         "figures.json": looks.manifest(book, shown, preset, seed),
         "claims.json": {"preset": preset, "seed": seed, "pages": claims},

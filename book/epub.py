@@ -121,8 +121,8 @@ def write(folder: Path, pages: list[str], texts: dict[str, str], target: Path) -
             if not source.is_file():
                 image.decompose()
                 continue
-            image["src"] = f"images/{source.name}"
-            pictures[image["src"]] = source.read_bytes()
+            image["src"] = inside = f"images/{source.name}"
+            pictures[inside] = source.read_bytes()
         name, title = f"{place(page)}.xhtml", heading(article).rstrip("#").strip()
         files[name] = xhtml(article, title)
         contents.append(f'<li><a href="{name}">{html.escape(title)}</a></li>')

@@ -10,10 +10,14 @@ import pytest
 ONE = """<article class="bd-article"><section id="one"><h1>One &amp; first<a class="headerlink" href="#one">#</a></h1>
 <p>A <a class="reference internal" href="part/two.html#there" data-x="1">link</a>, <a href="notes.zip">a file</a>,
 <a href="https://example.org/a?b=1&amp;c=2">out</a><br>
-<mjx-container><mjx-math>drawn</mjx-math><mjx-assistive-mml><math><mi>x</mi></math></mjx-assistive-mml></mjx-container></p>
-<figure><img class="light-version" src="_images/a.png" alt="A"><img class="dark-version" src="_images/a.dark.png" alt="A">
-</figure><iframe src="x.html"></iframe><input type="checkbox"></section></article>"""
-TWO = '<article class="bd-article"><section id="two"><h1>Two</h1><p id="there">There. <img src="gone.png" alt=""></p></section></article>'
+<mjx-container><mjx-math>drawn</mjx-math><mjx-assistive-mml><math><mi>x</mi></math></mjx-assistive-mml></mjx-container>
+</p>
+<figure><img class="light-version" src="_images/a.png" alt="A">
+<img class="dark-version" src="_images/a.dark.png" alt="A">
+</figure>
+<iframe src="x.html"></iframe><input type="checkbox"></section></article>"""
+TWO = """<article class="bd-article"><section id="two"><h1>Two</h1><p id="there">There.
+<img src="gone.png" alt=""></p></section></article>"""
 
 
 @pytest.fixture
