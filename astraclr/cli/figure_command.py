@@ -42,8 +42,8 @@ def figure(
         chapter = ""
         for known in figure_registry.figures(book).values():
             if known.chapter != chapter:
-                term.tell(f"\n{known.chapter}" if chapter else known.chapter)
                 chapter = known.chapter
+                term.tell(f"Chapter {chapter}:")
             term.tell(f"  {known.name}")
             term.tell(f"      {known.alt}")
         return

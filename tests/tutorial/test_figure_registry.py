@@ -85,8 +85,8 @@ def test_the_command_lists_figures_and_refuses_before_it_runs_anything(tmp_path,
     def run(*words: str):
         return CliRunner().invoke(app, ["figure", *words])
 
-    chapters = run("--list").stdout.split("\n\n")
-    assert [c for c in chapters if "  fig-views\n" in c][0].startswith("02_views\n") and len(chapters) > 10
+    chapters = run("--list").stdout.split("Chapter ")[1:]
+    assert [c for c in chapters if "  fig-views\n" in c][0].startswith("02_views:\n") and len(chapters) > 10
     assert "name a figure" in run().stderr
     assert "no figure 'fig-veiws'; did you mean fig-views" in run("fig-veiws").stderr
     assert "must end in .png" in run("fig-views", "--out", str(tmp_path / "a.pdf")).stderr
