@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PRESET ?= tiny
 SEED   ?= 0
+LANGUAGE ?= de
 ARGS   ?=
 # Processes of `make test`: files are shared out, the tests of one file stay together. JOBS=0 runs all in one.
 JOBS   ?= 2
@@ -25,7 +26,7 @@ export NUMBA_NUM_THREADS ?= 1
 # Where chapters keep what they trained.
 export ASTRACLR_CACHE ?= $(CURDIR)/_build/cache
 
-.PHONY: help setup book test check-site check-processors pdf student slides bench-representation results lint audit wheel clean
+.PHONY: help setup book test check-site check-processors pdf student slides scripts nbgrader translation epub bench-representation results lint audit wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,9 +36,13 @@ help:
 	@echo "make check-site                                    after make book: every page in a real browser, without a network"
 	@echo "make check-processors [ARGS='--settings avx2']      the chapters as other processors round, words and figures checked"
 	@echo "make pdf                                           after make book: the whole book to print, _build/book.pdf"
+	@echo "make epub                                          after make book: the whole book for readers, _build/book.epub"
 	@echo "make bench-representation [PRESET=tiny] [ARGS='--rows paper* --seeds 1']  every encoder beside its controls, as JSON"
 	@echo "make results [JOBS=2] [ARGS=--list]                every stale committed result, encoder and card again; --list only says which and why"
 	@echo "make student                                       notebooks without solutions: _build/student/ and _build/student.zip"
+	@echo "make scripts                                       every chapter as a Python file: _build/scripts/"
+	@echo "make nbgrader                                      exercises as assignments with tests: _build/nbgrader/"
+	@echo "make translation LANGUAGE=de                       the pages with what is translated, after make book: _build/de/"
 	@echo "make slides [PRESET=tiny]                          a deck a chapter, after make book: _build/slides/"
 	@echo "make setup                                         the environment only: $(VENV), Python >= 3.11 (PYTHON=...)"
 	@echo "make lint                                          ruff (rules and format), layers of imports, types"
@@ -85,6 +90,18 @@ student: $(STAMP)
 
 slides: $(STAMP)
 	@$(BIN)/python book/slides.py --preset $(PRESET)
+
+scripts: $(STAMP)
+	@$(BIN)/python book/exports.py scripts
+
+nbgrader: $(STAMP)
+	@$(BIN)/python book/exports.py nbgrader
+
+epub: $(STAMP)
+	@$(BIN)/python book/epub.py
+
+translation: $(STAMP)
+	@$(BIN)/python book/translations.py build $(LANGUAGE)
 
 bench-representation: $(STAMP)
 	$(BIN)/python benchmarks/representation.py --preset $(PRESET) $(ARGS)

@@ -4,6 +4,8 @@ python tasks.py setup              an environment in .venv, exact versions
 python tasks.py book [ARGS]        run the chapters, build the pages: _build/html/index.html
 python tasks.py test [ARGS]        the tests and the examples in docstrings
 python tasks.py student [ARGS]     notebooks without solutions: _build/student
+python tasks.py scripts            every chapter as a Python file: _build/scripts
+python tasks.py nbgrader           exercises as assignments with tests: _build/nbgrader
 python tasks.py slides [ARGS]      a deck a chapter, after book
 python tasks.py check-site [ARGS]  every page in a browser, after book
 
@@ -33,6 +35,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "book": ("book/build.py",),
     "test": (*SCRIPTS, "-n", "2"),
     "student": ("book/student.py",),
+    "scripts": ("book/exports.py", "scripts"),
+    "nbgrader": ("book/exports.py", "nbgrader"),
     "slides": ("book/slides.py",),
     "check-site": ("-m", "pytest", "tests/book/pages"),
 }

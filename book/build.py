@@ -65,7 +65,13 @@ def write_records(book: Path, build: Path, preset: str, seed: int, source: Path)
     times = tool_time_table(json.loads(tools.read_text())) if tools.is_file() else "Not measured yet.\n"
     (source / "tool_times.txt").write_text(times)
     (source / "claims.txt").write_text(glued_results.table(claims))
-    looks.write_gallery(known, shown, preset, seed, source)
+    took = looks.seconds_to(executed.values())
+    commands = {
+        name: f"`{figure.command(preset, seed).split(' --out')[0]}` ({took[name]:.0f} s)"
+        for name, figure in known.items()
+        if name in shown
+    }
+    looks.write_gallery(known, shown, commands, source)
     records: dict[str, Any] = {
         "figures.json": looks.manifest(book, shown, preset, seed),
         "claims.json": {"preset": preset, "seed": seed, "pages": claims},
@@ -81,7 +87,7 @@ def make_html(book: Path, build: Path, preset: str, seed: int) -> None:
     source, html = build / "src", build / "html"
     shutil.rmtree(source, ignore_errors=True)
     shutil.rmtree(html, ignore_errors=True)  # or a chapter taken out would still be there
-    left = ("*.py", "*.ipynb", "__pycache__", ".ipynb_checkpoints", "interactive")
+    left = ("*.py", "*.ipynb", "__pycache__", ".ipynb_checkpoints", "interactive", "locale")
     shutil.copytree(book, source, ignore=shutil.ignore_patterns(*left))
     write_records(book, build, preset, seed, source)
     kept = touch.prepare(book, build / "interactive")

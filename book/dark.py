@@ -74,23 +74,36 @@ def _shown(lab: np.ndarray, share: np.ndarray, wanted: np.ndarray) -> tuple[np.n
     return light, np.all((light >= -1e-4) & (light <= 1 + 1e-4), axis=1)
 
 
-def dark_picture(picture: bytes) -> bytes:
-    """A PNG drawn on white as it is on dark pages, with at most 256 colours."""
+def indexed(picture: bytes) -> Image.Image:
+    """A PNG drawn on white, with a palette of at most 256 colours."""
     with Image.open(io.BytesIO(picture)) as image:
         opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
-    # A palette first: far fewer colours to work out, and files of a third of the size.
-    indexed = opaque.quantize(256, dither=Image.Dither.NONE)
-    palette = np.array(indexed.getpalette(), dtype=np.uint8).reshape(-1, 3)
-    indexed.putpalette(dark_colours(palette).ravel().tolist())
+    return opaque.quantize(256, dither=Image.Dither.NONE)
+
+
+def small_picture(picture: bytes) -> bytes:
+    """The same PNG with at most 256 colours, less than half as large for most figures."""
     out = io.BytesIO()
-    indexed.save(out, "PNG", optimize=True)
+    indexed(picture).save(out, "PNG", optimize=True)
+    return min(out.getvalue(), picture, key=len)
+
+
+def dark_picture(picture: bytes) -> bytes:
+    """A PNG drawn on white as it is on dark pages, with at most 256 colours."""
+    image = indexed(picture)
+    palette = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    image.putpalette(dark_colours(palette).ravel().tolist())
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
 def write_dark_pictures(html: Path) -> int:
     """Give every drawn picture of the built pages a dark version beside it; return how many pictures have one."""
     for file in (html / "_images").glob("*.png"):
-        file.with_suffix(".dark.png").write_bytes(dark_picture(file.read_bytes()))
+        drawn = file.read_bytes()
+        file.with_suffix(".dark.png").write_bytes(dark_picture(drawn))
+        file.write_bytes(small_picture(drawn))
     n = 0
     for page in html.rglob("*.html"):
         if "_static" in page.relative_to(html).parts:

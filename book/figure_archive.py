@@ -1,4 +1,4 @@
-"""All figures of a built book in one archive: PNG (light and dark), SVG and PDF, with their captions.
+"""All figures of a built book in one archive: PNG, SVG and PDF, with their captions.
 
 Chapters record the vector versions when they run in a build (`astraclr.tutorial.figure_vectors`).
 """
@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from dark import dark_picture
+from dark import small_picture
 from notebooks import glued_by
 from references import References
 
@@ -20,7 +20,7 @@ from astraclr.tutorial.figure_vectors import MIME, unpacked
 
 README = """# {title}: figures
 
-Text and figures CC BY 4.0. `NAME.png` is a figure as the pages show it, `NAME.dark.png` for dark pages, `NAME.svg` and
+Text and figures CC BY 4.0. `NAME.png` is a figure as the pages show it, `NAME.svg` and
 `NAME.pdf` for slides and print. Figures of real stars, and drawings of diagrams, may exist as PNG alone.
 """
 
@@ -30,7 +30,7 @@ def written(cell: dict[str, Any]) -> dict[str, bytes]:
     picture = image_of(cell)
     if picture is None:
         return {}
-    found = {".png": picture, ".dark.png": dark_picture(picture)}
+    found = {".png": small_picture(picture)}
     for output in cell.get("outputs", []):
         if MIME in output.get("data", {}):
             found |= unpacked(output["data"][MIME])

@@ -47,6 +47,18 @@ def pictures(executed: Iterable[Path]) -> dict[str, bytes]:
     return out
 
 
+def seconds_to(executed: Iterable[Path]) -> dict[str, float]:
+    """How long each chapter ran up to each of its figures, the figure included, as measured when it was executed."""
+    out = {}
+    for file in executed:
+        total = 0.0
+        for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
+            total += cell["metadata"].get("papermill", {}).get("duration") or 0.0
+            if name := cell["metadata"].get("mystnb", {}).get("figure", {}).get("name"):
+                out[name] = total
+    return out
+
+
 def _opaque(picture: bytes) -> Image.Image:
     with Image.open(io.BytesIO(picture)) as image:
         image = image.convert("RGBA")
@@ -118,7 +130,7 @@ def manifest(book: Path, shown: Mapping[str, bytes], preset: str, seed: int) -> 
 
 
 def write_gallery(
-    known: Mapping[str, Figure], shown: Mapping[str, bytes], preset: str, seed: int, source: Path
+    known: Mapping[str, Figure], shown: Mapping[str, bytes], commands: Mapping[str, str], source: Path
 ) -> None:
     """Write small pictures into source/gallery, and source/figures.txt: a card for each figure, chapter by chapter."""
     folder = source / "gallery"
@@ -139,7 +151,7 @@ def write_gallery(
                 "",
                 f"{{ref}}`{name} <{name}>`: {figure.alt}",
                 "",
-                f"`{figure.command(preset, seed).split(' --out')[0]}`",
+                commands[name],
                 ":::",
                 "",
             ]

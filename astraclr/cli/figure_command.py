@@ -24,7 +24,7 @@ def figure(
         ),
     ] = None,
     list_all: Annotated[
-        bool, typer.Option("--list", help="Print the names of all figures of the book, and stop.")
+        bool, typer.Option("--list", help="Print the names of all figures of the book by chapter, and stop.")
     ] = False,
 ) -> None:
     """Redraw a figure of the book.
@@ -39,9 +39,13 @@ def figure(
 
     book = figure_registry.book_folder()
     if list_all:
+        chapter = ""
         for known in figure_registry.figures(book).values():
-            term.tell(f"{known.name}  ({known.chapter})")
-            term.tell(f"    {known.alt}")
+            if known.chapter != chapter:
+                chapter = known.chapter
+                term.tell(f"Chapter {chapter}:")
+            term.tell(f"  {known.name}")
+            term.tell(f"      {known.alt}")
         return
     if name is None:
         raise ValueError("name a figure: `astraclr figure --list` prints all names")

@@ -54,7 +54,7 @@ def test_archive_holds_every_version_and_captions(root, tmp_path):
     with zipfile.ZipFile(tmp_path / "figures.zip") as archive:
         assert archive.testzip() is None
         there = {n.removeprefix("figures/") for n in archive.namelist()}
-        kinds = {f"02_views/{name}{end}" for end in (".png", ".dark.png", ".svg", ".pdf")}
+        kinds = {f"02_views/{name}{end}" for end in (".png", ".svg", ".pdf")}
         assert kinds <= there and {"README.md", "captions.md"} <= there
         said = archive.read("figures/captions.md").decode()
     assert figure.alt in said and "{glue" not in said and "{numref" not in said

@@ -26,6 +26,7 @@ OF_THE_BOOK = (
     "chapter_figures",
     "embedding_figures",
     "figure_contents",
+    "figure_vectors",
     "rates",
     "result_figures",
     "result_tables",

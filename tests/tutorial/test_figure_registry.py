@@ -85,7 +85,8 @@ def test_the_command_lists_figures_and_refuses_before_it_runs_anything(tmp_path,
     def run(*words: str):
         return CliRunner().invoke(app, ["figure", *words])
 
-    assert "fig-views  (02_views)" in run("--list").stdout
+    chapters = run("--list").stdout.split("Chapter ")[1:]
+    assert [c for c in chapters if "  fig-views\n" in c][0].startswith("02_views:\n") and len(chapters) > 10
     assert "name a figure" in run().stderr
     assert "no figure 'fig-veiws'; did you mean fig-views" in run("fig-veiws").stderr
     assert "must end in .png" in run("fig-views", "--out", str(tmp_path / "a.pdf")).stderr
@@ -274,9 +275,14 @@ def test_manifest_and_gallery_of_a_built_book(small_book, tmp_path):
     manifest = looks.manifest(small_book, shown, "tiny", 0)
     assert list(manifest["figures"]) == ["fig-a"] and manifest["figures"]["fig-a"]["page"] == "one.html#fig-a"
     assert list(manifest["shared_inputs"]) == ["data/stars.txt"]
-    looks.write_gallery(figure_registry.figures(small_book), shown, "tiny", 0, tmp_path / "src")
+    known = figure_registry.figures(small_book)
+    commands = {name: f"`{known[name].command('tiny', 0)}` (3 s)" for name in shown}
+    looks.write_gallery(known, shown, commands, tmp_path / "src")
     text = (tmp_path / "src" / "figures.txt").read_text()
-    assert "{ref}`fig-a <fig-a>`: A line that" in text and "`astraclr figure fig-a --preset tiny --seed 0`" in text
+    assert (
+        "{ref}`fig-a <fig-a>`: A line that" in text
+        and "`astraclr figure fig-a --preset tiny --seed 0 --out fig-a.png` (3 s)" in text
+    )
     with Image.open(tmp_path / "src" / "gallery" / "fig-a.png") as image:
         assert image.width == looks.THUMBNAIL
     executed["cells"][2]["outputs"] = []
