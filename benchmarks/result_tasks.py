@@ -239,10 +239,11 @@ TASKS: tuple[Task, ...] = (
     ),
     Task(
         "comparison",
-        "benchmarks/comparison.py",
+        "benchmarks/comparison.py --fit 3000 --choose 1000 --test 2000 --real {real}",
         (result("comparison"),),
         needs=encoder("laptop"),
         parts=(*PROBE, *FEATURES),
+        requires="real",
     ),
     Task(
         "discover",
