@@ -64,7 +64,8 @@ def code(file: Path) -> str:
 
 def undeclared(names: set[str], packages: set[str]) -> list[str]:
     """Modules that belong to none of these packages, nor to Python or to this project."""
-    ours = {"astraclr", "book", "benchmarks"} | {f.stem for top in ALLOWED for f in (ROOT / top).rglob("*.py")}
+    ours = {"astraclr", "book", "benchmarks"} | {f.stem for f in ROOT.glob("*.py")}
+    ours |= {f.stem for top in ALLOWED for f in (ROOT / top).rglob("*.py")}
     known = packages_distributions()
     return sorted(
         name

@@ -99,7 +99,7 @@ def test_an_output_reached_by_another_path_is_still_the_input(tmp_path):
 
 def test_an_output_among_the_inputs_is_refused(tmp_path):
     (tmp_path / "stars").mkdir()
-    with pytest.raises(ValueError, match="would lie among the files"):
+    with pytest.raises(ValueError, match="would lie among the light curves of"):
         terminal.check_output(tmp_path / "stars" / "new.parquet", [".parquet"], tmp_path / "stars")
     terminal.check_output(tmp_path / "new.parquet", [".parquet"], tmp_path / "stars")
 
